@@ -1,0 +1,49 @@
+"""How a person reaches the stack: what the stack's outputs say."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pulumi
+import yaml
+
+from components import flyte_binary, minio
+
+
+def access(
+    context: str, namespace: pulumi.Input[str], http: str, grpc: str, object_store: str, insecure: bool
+) -> dict[str, Any]:
+    """The stack outputs: names, addresses, Flyte's client configuration, and the commands that open the way.
+
+    Args:
+        context: kubeconfig context, for the commands.
+        namespace: that of the services, known once they answer.
+        http: address of console and REST API, as a client outside the cluster reaches it.
+        grpc: address of the gRPC API, likewise.
+        object_store: address of the object store, likewise.
+        insecure: whether gRPC goes without TLS.
+    """
+    forwards = [
+        (flyte_binary.HTTP_SERVICE, flyte_binary.HTTP_PORT, http),
+        (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, grpc),
+        (minio.SERVICE, minio.PORT, object_store),
+    ]
+    return {
+        "namespace": namespace,
+        "services": {"http": forwards[0][0], "grpc": forwards[1][0], "objectStore": forwards[2][0]},
+        "consoleUrl": f"{http}/console",
+        # https://docs-legacy.flyte.org/en/latest/flytectl/overview.html#configuration
+        "clientConfig": yaml.safe_dump({"admin": {"endpoint": grpc, "insecure": insecure}}, sort_keys=False),
+        # Needed where the addresses are this machine's own, which is the default.
+        "portForwards": [
+            pulumi.Output.concat(
+                f"kubectl --context {context} --namespace ",
+                namespace,
+                f" port-forward service/{service} {_port(address, port)}:{port}",
+            )
+            for service, port, address in forwards
+        ],
+    }
+
+
+def _port(address: str, default: int) -> int:
+    return urlsplit(address.replace("dns:///", "dns://")).port or default

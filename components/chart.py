@@ -1,0 +1,134 @@
+"""The pinned flyte-binary chart: fetching its archive, proving its digest, and checking values against its schema."""
+
+import functools
+import hashlib
+import os
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pulumi
+import yaml
+
+from components.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+CHART_DIR = ROOT / "charts" / "flyte-binary"
+_DOWNLOAD_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ChartPin:
+    """A chart version and the SHA-256 of its archive."""
+
+    name: str
+    repository: str
+    version: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """The archive's name in a Helm repository."""
+        return f"{self.name}-{self.version}.tgz"
+
+
+PINNED_CHART = ChartPin(**yaml.safe_load((CHART_DIR / "chart.yaml").read_text()))
+
+
+def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts") -> Path:
+    """The path of the archive that ``pin`` describes, in ``cache``, with its digest proven.
+
+    Helm itself does not compare the digests of a repository's index with what it downloads, so the archive is
+    fetched here and handed to it as a file. Where it comes from does not matter: ``local``, the file that the
+    environment variable ``FLYTE_CHART`` names, the cache of an earlier run, or the repository, in this order.
+
+    Raises:
+        SettingsError: there is no archive, or it is not the pinned one.
+    """
+    cached = cache / pin.file_name
+    source = local or os.environ.get("FLYTE_CHART", "")
+    if source:
+        try:
+            content = Path(source).expanduser().read_bytes()
+        except OSError as error:
+            raise SettingsError(
+                f"flyte-home:chart.archive: cannot read {source!r}: {error.strerror}; write the path of "
+                f"{pin.file_name}, or leave it (and FLYTE_CHART) empty to fetch it from {pin.repository}"
+            ) from None
+    elif cached.is_file() and _sha256(cached.read_bytes()) == pin.sha256:
+        return cached
+    else:
+        source = f"{pin.repository.rstrip('/')}/{pin.file_name}"
+        content = _download(source)
+    if _sha256(content) != pin.sha256:
+        raise SettingsError(
+            f"flyte-home:chart: {source} has the SHA-256 {_sha256(content)}, but {pin.sha256} is pinned; take the "
+            f"archive of version {pin.version}, or, if this is the one you mean, write "
+            f"pulumi config set --path flyte-home:chart.sha256 {_sha256(content)}"
+        )
+    cache.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
+        file.write(content)
+    os.replace(file.name, cached)  # so that an interrupted run leaves no half archive
+    return cached
+
+
+def project_path(path: Path) -> str:
+    """``path`` as a resource input: relative where it can be, so that state made on two machines is the same.
+
+    The provider resolves it against the Pulumi project's folder, where the engine starts it.
+    """
+    root = pulumi.runtime.get_root_directory()
+    if root and Path(root).resolve() == ROOT and path.is_relative_to(ROOT):
+        return f"./{path.relative_to(ROOT)}"
+    return str(path)
+
+
+def _download(url: str) -> bytes:
+    if not url.startswith("https://") and not url.startswith("http://"):
+        raise SettingsError(f"flyte-home:chart.repository: {url!r} is not an http address; see Pulumi.yaml")
+    try:
+        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as response:  # noqa: S310 (http checked above)
+            return bytes(response.read())
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"flyte-home:chart: cannot fetch {url}: {error}; without a network, fetch it elsewhere and write "
+            "pulumi config set --path flyte-home:chart.archive FILE, or set FLYTE_CHART=FILE"
+        ) from None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(yaml.safe_load((CHART_DIR / "values.schema.json").read_text()))
+
+
+def check_values(values: Mapping[str, Any], setting: str = "flyte-home:flyteValues") -> None:
+    """Refuse chart values that the chart, or Flyte, would silently ignore.
+
+    Raises:
+        SettingsError: naming every key that ``values.schema.json`` does not know, or whose value has a wrong type.
+    """
+    problems = list(_problems(values, setting))
+    if problems:
+        raise SettingsError(*problems)
+
+
+def _problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
+    for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
+        where = ".".join([setting, *map(str, error.absolute_path)])
+        if error.validator == "additionalProperties":
+            for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
+                yield (
+                    f"{where}.{key}: the chart knows no such value and would ignore it, or it is a credential, which "
+                    "must not be in Helm values; see charts/flyte-binary/values.schema.json"
+                )
+        else:  # the value is not shown: it is free text, and may be anything
+            yield f"{where}: must be {error.validator_value!r} ({error.validator}); see charts/flyte-binary/values.yaml"

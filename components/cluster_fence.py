@@ -1,0 +1,140 @@
+"""The fence against the wrong cluster: a Kubernetes provider that exists only for the cluster that is pinned."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+import yaml
+
+from components.errors import SettingsError
+
+
+@dataclass
+class ClusterFenceArgs:
+    """What is known about the cluster before asking it."""
+
+    # Context in the kubeconfig.
+    context: str
+    # Path of the kubeconfig that has this context.
+    kubeconfig: str
+    # UID of the cluster's kube-system namespace, which lives as long as the cluster; empty: not pinned yet.
+    pinned_uid: str
+    # Stack name, for the commands in messages.
+    stack: str
+    # Whether ``keeper`` takes over objects that are there already.
+    adopt: bool = False
+
+
+class ClusterFence(pulumi.ComponentResource):
+    """Compares the cluster behind a context with the one that the stack pins, before anything else may use it.
+
+    ``provider`` gets its context only from a successful comparison, so every resource that uses it waits for the
+    check, in preview as well as in an update. A context name alone proves nothing: ``default`` or ``kubernetes-admin``
+    exists on most machines, and each time means another cluster.
+
+    ``clusterIdentifier`` keeps Pulumi from planning to replace the whole stack when only the kubeconfig's path or
+    the cluster's address changes.
+
+    ``keeper`` is for what destroy leaves in the cluster: with ``adopt`` it takes over what an earlier stack left, where
+    ``provider`` refuses to touch an object it did not make.
+    """
+
+    provider: k8s.Provider
+    keeper: k8s.Provider
+
+    def __init__(self, name: str, args: ClusterFenceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flyte-home:index:ClusterFence", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        identity = k8s.Provider(
+            f"{name}-identity",
+            context=args.context,
+            kubeconfig=args.kubeconfig,
+            opts=child,
+        )
+        kube_system = k8s.core.v1.Namespace.get(
+            f"{name}-kube-system", "kube-system", opts=pulumi.ResourceOptions(parent=self, provider=identity)
+        )
+        context = kube_system.metadata.uid.apply(lambda uid: _checked_context(args, uid))
+
+        def fenced(provider_name: str, adopt: bool) -> k8s.Provider:
+            return k8s.Provider(
+                provider_name,
+                context=context,
+                kubeconfig=args.kubeconfig,
+                cluster_identifier=args.pinned_uid,
+                # A task secret has a fixed name and must change in place: replaced, it would be away for a moment.
+                # Secrets and ConfigMaps that say `immutable` are still replaced, and roll the pods that mount them.
+                enable_secret_mutable=True,
+                upsert_existing_objects=adopt,
+                opts=child,
+            )
+
+        self.provider = fenced(name, False)
+        self.keeper = fenced(f"{name}-keeper", True) if args.adopt else self.provider
+        self.register_outputs({})
+
+
+def _checked_context(args: ClusterFenceArgs, uid: str) -> str:
+    """The context, if ``uid`` is that of the pinned cluster.
+
+    Raises:
+        SettingsError: another cluster answers, or none is pinned yet.
+    """
+    command = f"pulumi config set flyte-home:clusterUid {uid} --stack {args.stack}"
+    if not args.pinned_uid:
+        raise SettingsError(
+            f"flyte-home:clusterUid: stack {args.stack!r} is not pinned to a cluster yet. The context {args.context!r} "
+            f"leads to the cluster {uid}. If this is the one, write: {command}"
+        )
+    if uid != args.pinned_uid:
+        raise SettingsError(
+            f"flyte-home:clusterUid: stack {args.stack!r} belongs to the cluster {args.pinned_uid}, but the context "
+            f"{args.context!r} leads to the cluster {uid}. Nothing was touched. Choose the right context, or, if the "
+            f"stack shall move to this cluster, write: {command}"
+        )
+    return args.context
+
+
+def find_kubeconfig(context: str, configured: str = "", environ: Mapping[str, str] = os.environ) -> str:
+    """The path of the kubeconfig file that has ``context``, written with ``~`` where it is below the home directory.
+
+    Strict mode of the provider takes one file; kubectl merges those in ``KUBECONFIG``, so the first that has the
+    context is taken.
+
+    Args:
+        context: the name to look for.
+        configured: ``kubernetes:kubeconfig``; otherwise ``KUBECONFIG``, otherwise ``~/.kube/config``.
+        environ: where ``KUBECONFIG`` is read.
+
+    Raises:
+        SettingsError: no file has the context; the message lists those there are.
+    """
+    home = str(Path.home())
+    places = configured or environ.get("KUBECONFIG") or f"{home}/.kube/config"
+    known: list[str] = []
+    for place in filter(None, places.split(os.pathsep)):
+        names = list(_contexts(Path(place).expanduser()))
+        if context in names:
+            path = str(Path(place).expanduser().absolute())
+            return path.replace(home, "~", 1) if path.startswith(f"{home}/") else path
+        known += names
+    there = f"it has {', '.join(map(repr, known))}" if known else "it has none"
+    remedy = f"pulumi config set kubernetes:context {known[0] if len(known) == 1 else 'NAME'}"
+    raise SettingsError(
+        f"kubernetes:context: the kubeconfig ({places}) has no context {context!r}; {there}. "
+        f"Write {remedy}, or set KUBECONFIG to the file that has it"
+    )
+
+
+def _contexts(path: Path) -> Iterator[str]:
+    try:
+        content: Any = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    for entry in (content.get("contexts") if isinstance(content, dict) else None) or []:
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            yield entry["name"]

@@ -1,0 +1,203 @@
+"""Flyte itself: the flyte-binary chart, with its credentials kept out of Helm."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+import yaml
+
+from components.chart import CHART_DIR, check_values
+from components.hardening import LABELS
+from components.images import Image
+from components.minio import ObjectStore
+from components.postgres import Database
+from components.sizes import Amount, Resources
+
+# Every object of the chart derives its name from the release's.
+RELEASE = "flyte-binary"
+HTTP_SERVICE, HTTP_PORT = f"{RELEASE}-http", 8088
+GRPC_SERVICE, GRPC_PORT = f"{RELEASE}-grpc", 8089
+_WEBHOOK = f"{RELEASE}-webhook"
+
+# Secret in every task namespace with `task_store_environment`; task pods get its keys as environment variables.
+TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
+_TIMEOUT_SECONDS = 600
+
+# Flyte opens this many pools of connections, each as large as `database.maxOpenConnections`:
+# admin, signals, scheduler, cluster resources, data catalog.
+_POOLS = 5
+# Left over for the superuser, probes, backups and people.
+_SPARE_CONNECTIONS = 20
+
+
+@dataclass
+class FlyteBinaryArgs:
+    """How Flyte is installed."""
+
+    namespace: pulumi.Input[str]
+    # Path of the verified chart archive.
+    chart: str
+    database: Database
+    store: ObjectStore
+    # By name: flyte, copilot, and postgres, whose pg_isready waits for the database.
+    images: Mapping[str, Image]
+    # Projects to register in Flyte: name to description.
+    projects: Mapping[str, str]
+    domains: Sequence[str]
+    # In Flyte's notation, such as "{{ project }}-{{ domain }}".
+    namespace_template: str
+    resources: Resources
+    # The most that a task may ask for.
+    task_maximum: Amount
+    # 1 fatal to 5 debug.
+    log_level: int = 3
+    max_parallelism: int = 25
+    # Flyte ignores SIGTERM, so every restart takes this long.
+    termination_grace_period_seconds: int = 10
+    # Merged over all other values.
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FlyteBinary(pulumi.ComponentResource):
+    """The flyte-binary release, its credentials, and the webhook configuration that Flyte fills at run time.
+
+    ``namespace`` is that of the services, available once Flyte is ready.
+    """
+
+    namespace: pulumi.Output[str]
+
+    def __init__(self, name: str, args: FlyteBinaryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flyte-home:index:FlyteBinary", name, None, opts)
+        credentials = k8s.core.v1.Secret(
+            f"{name}-config",
+            metadata={"namespace": args.namespace, "labels": LABELS},
+            # Named by Pulumi: other credentials are another name in the pod template, which restarts Flyte. The chart
+            # hashes only what it renders itself.
+            immutable=True,
+            string_data={
+                # Flyte merges its files in the order of their names; these come after all of the chart's.
+                "202-database.yaml": pulumi.Output.secret(args.database.password).apply(_database_file),
+                "203-storage.yaml": pulumi.Output.secret(args.store.secret_key).apply(
+                    lambda key: _storage_file(args.store.access_key, key)
+                ),
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        # Flyte would make this at its start and nobody would remove it. Made empty here, it is Pulumi's to delete;
+        # what Flyte writes into it is left alone.
+        webhook = k8s.admissionregistration.v1.MutatingWebhookConfiguration(
+            f"{name}-webhook",
+            metadata={"name": _WEBHOOK, "labels": LABELS},
+            webhooks=[],
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["webhooks", "metadata"]),
+        )
+        values = pulumi.Output.all(
+            host=args.database.host, endpoint=args.store.endpoint, credentials=credentials.metadata.name
+        ).apply(lambda known: _values(args, **known))
+        release = k8s.helm.v3.Release(
+            name,
+            name=RELEASE,
+            namespace=args.namespace,
+            chart=args.chart,
+            values=values,
+            timeout=_TIMEOUT_SECONDS,
+            # A failed install or upgrade is rolled back, not left half done.
+            atomic=True,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[webhook]),
+        )
+        self.namespace = release.status.namespace.apply(str)
+        self.register_outputs({"namespace": self.namespace})
+
+
+def task_store_environment(
+    store: ObjectStore, namespaces: Iterable[str]
+) -> dict[str, dict[str, pulumi.Input[str]]]:
+    """For each namespace, the environment by which flytekit and the co-pilot in a task pod reach the object store.
+
+    https://docs-legacy.flyte.org/en/latest/api/flytekit/configuration.html (``FLYTE_AWS_*``)
+    """
+    environment = {
+        "FLYTE_AWS_ENDPOINT": store.endpoint,
+        "FLYTE_AWS_ACCESS_KEY_ID": store.access_key,
+        "FLYTE_AWS_SECRET_ACCESS_KEY": store.secret_key,
+    }
+    return {namespace: environment for namespace in namespaces}
+
+
+def _database_file(password: str) -> str:
+    return yaml.safe_dump({"database": {"postgres": {"password": password}}})
+
+
+def _storage_file(access_key: str, secret_key: str) -> str:
+    config = {"auth_type": "accesskey", "access_key_id": access_key, "secret_key": secret_key}
+    return yaml.safe_dump({"storage": {"stow": {"config": config}}})
+
+
+def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str) -> dict[str, Any]:
+    """The chart's values: the static file, what depends on the stack, and the stack's own additions, in this order."""
+    static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
+    connections = (args.database.max_connections - _SPARE_CONNECTIONS) // _POOLS
+    dynamic = {
+        "flyte-core-components": {
+            "admin": {
+                # Both, otherwise the chart's own example project comes back.
+                "seedProjects": list(args.projects),
+                "seedProjectsWithDetails": [
+                    {"name": name, "description": _literal(text)} for name, text in args.projects.items()
+                ],
+            }
+        },
+        "configuration": {
+            "database": {
+                "host": host,
+                "port": args.database.port,
+                "dbname": args.database.name,
+                "username": args.database.username,
+            },
+            "storage": {
+                "metadataContainer": args.store.bucket,
+                "userDataContainer": args.store.bucket,
+                "providerConfig": {"s3": {"endpoint": endpoint}},
+            },
+            "logging": {"level": args.log_level},
+            "co-pilot": {"image": args.images["copilot"].helm},
+            "inlineSecretRef": credentials,
+            "inline": {
+                "database": {"maxOpenConnections": connections, "maxIdleConnections": min(connections, 5)},
+                "domains": [{"id": domain, "name": domain} for domain in args.domains],
+                "flyteadmin": {"maxParallelism": args.max_parallelism},
+                "namespace_mapping": {"template": _literal(args.namespace_template)},
+                "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
+                "storage": {"signedURL": {"stowConfigOverride": {"endpoint": args.store.client_endpoint}}},
+                "task_resources": {"limits": args.task_maximum.by_name},
+            },
+        },
+        "deployment": {
+            "image": args.images["flyte"].helm,
+            "waitForDB": {"image": args.images["postgres"].helm},
+            "resources": args.resources.model_dump(),
+            "extraPodSpec": {
+                "terminationGracePeriodSeconds": args.termination_grace_period_seconds,
+                "enableServiceLinks": False,
+            },
+        },
+    }
+    values = _merge(_merge(static, dynamic), args.values)
+    check_values(values)
+    return values
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """As Helm merges values: maps by key, everything else replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _literal(text: str) -> str:
+    """``text`` such that Helm's ``tpl``, through which the chart sends these values, gives it back unchanged."""
+    return text.replace("{{", "{{`{{`}}")

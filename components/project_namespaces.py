@@ -1,0 +1,108 @@
+"""The namespaces in which the tasks of Flyte's projects run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.hardening import LABELS, namespace_labels, resources
+from components.sizes import Resources
+
+# The name that `plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml asks for.
+POD_TEMPLATE = "flyte-task"
+
+# The API server wants a pod template to be a valid pod; Flyte replaces the image by that of the task.
+_PLACEHOLDER_IMAGE = "placeholder"
+
+
+@dataclass
+class ProjectNamespace:
+    """One project in one domain."""
+
+    # Name of the namespace.
+    name: str
+    # Flyte's identifiers.
+    project: str
+    domain: str
+    # Hard limits of the ResourceQuota, by the names Kubernetes gives them (``requests.cpu``, ``pods``, ...).
+    quota: Mapping[str, str]
+
+
+@dataclass
+class ProjectNamespacesArgs:
+    """The namespaces, and what a task pod in them gets when its task asks for nothing."""
+
+    namespaces: Sequence[ProjectNamespace]
+    resources: Resources
+
+
+class ProjectNamespaces(pulumi.ComponentResource):
+    """A namespace for each project and domain, with its quota, its limit range and its default pod.
+
+    ``names`` are the namespaces; whoever uses one waits until the pod defaults in it are there as well.
+    """
+
+    names: dict[str, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flyte-home:index:ProjectNamespaces", name, None, opts)
+        self.names = {}
+        for wanted in args.namespaces:
+            namespace = k8s.core.v1.Namespace(
+                wanted.name,
+                metadata={
+                    "name": wanted.name,
+                    "labels": namespace_labels(
+                        "baseline", **{"flyte.org/project": wanted.project, "flyte.org/domain": wanted.domain}
+                    ),
+                },
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            self.names[wanted.name] = namespace.metadata.name
+            self._defaults(wanted, args, pulumi.ResourceOptions(parent=namespace, deleted_with=namespace))
+        self.register_outputs({"names": self.names})
+
+    def _defaults(self, wanted: ProjectNamespace, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions) -> None:
+        metadata = {"name": POD_TEMPLATE, "namespace": self.names[wanted.name], "labels": LABELS}
+        k8s.core.v1.ResourceQuota(wanted.name, metadata=metadata, spec={"hard": dict(wanted.quota)}, opts=opts)
+        # For containers the pod template does not reach, such as the co-pilot's or a pod task's side car: the quota
+        # would refuse a pod without requests and limits.
+        k8s.core.v1.LimitRange(
+            wanted.name,
+            metadata=metadata,
+            spec={
+                "limits": [
+                    {"type": "Container", "default_request": args.resources.requests.by_name, "default": args.resources.limits.by_name},
+                ]
+            },
+            opts=opts,
+        )
+        k8s.core.v1.PodTemplate(
+            wanted.name,
+            metadata=metadata,
+            template=k8s.core.v1.PodTemplateSpecArgs(
+                spec=k8s.core.v1.PodSpecArgs(
+                    # Tasks call no Kubernetes API.
+                    automount_service_account_token=False,
+                    enable_service_links=False,
+                    termination_grace_period_seconds=30,
+                    security_context={"seccomp_profile": {"type": "RuntimeDefault"}},
+                    containers=[
+                        k8s.core.v1.ContainerArgs(
+                            # Flyte starts every task container from the one of this name.
+                            name="default",
+                            image=_PLACEHOLDER_IMAGE,
+                            # Otherwise the API server derives Always from the placeholder, and every task pulls.
+                            image_pull_policy="IfNotPresent",
+                            resources=resources(args.resources),
+                            security_context={
+                                "allow_privilege_escalation": False,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                        )
+                    ],
+                )
+            ),
+            opts=opts,
+        )

@@ -1,0 +1,47 @@
+"""A secret group that tasks ask Flyte for."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.hardening import LABELS
+
+
+@dataclass
+class TaskSecretArgs:
+    """The values of one group, which may differ from namespace to namespace."""
+
+    # Name of the group, and so of the Kubernetes Secret in every namespace.
+    group: str
+    # Namespace, then key, then value.
+    values: Mapping[str, Mapping[str, pulumi.Input[str]]]
+
+
+class TaskSecret(pulumi.ComponentResource):
+    """The Kubernetes Secret ``group`` in each of the given namespaces.
+
+    A task that requests ``Secret(group=..., key=...)`` as a file finds it at ``/etc/flyte/secrets/<group>/<key>``:
+    Flyte's webhook mounts the Secret of that name from the pod's own namespace
+    (https://docs-legacy.flyte.org/en/latest/user_guide/productionizing/secrets.html).
+    A new value changes the Secrets in place; the next task pod has it.
+    """
+
+    def __init__(self, name: str, args: TaskSecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flyte-home:index:TaskSecret", name, None, opts)
+        for namespace, values in args.values.items():
+            k8s.core.v1.Secret(
+                f"{name}-{namespace}",
+                metadata={"name": args.group, "namespace": namespace, "labels": LABELS},
+                type="Opaque",
+                # `data` rather than `stringData`: with server-side apply a key removed from stringData would stay.
+                data={key: pulumi.Output.secret(value).apply(_base64) for key, value in values.items()},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({})
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

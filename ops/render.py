@@ -1,0 +1,129 @@
+"""``make render``: what a stack deploys, as files, on a machine that has nothing but Python.
+
+Usage: python -m ops.render STACK OUT [--show-secrets]
+"""
+
+import argparse
+import base64
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.chart import ROOT
+from components.errors import SettingsError
+from ops.recorder import PROJECT, Recording, Resource, _map_secrets, record
+from settings import SAMPLE_CREDENTIALS
+
+_HEADER = "# Rendered by flyte-home; not for editing. "
+REDACTED = "redacted"
+# A value that every check of a secret setting accepts.
+_PLACEHOLDER = '{"placeholder":"the-stack-file-has-it-encrypted"}'
+_NO_UID = "not-pinned"
+
+
+def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[str]]:
+    """The configuration of a stack as Pulumi would hand it to the program, and which of its keys are secret.
+
+    Encrypted values stay encrypted; a placeholder stands for each.
+
+    Raises:
+        SettingsError: there is no such stack file, or it is not one.
+    """
+    path = folder / f"Pulumi.{stack}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+        stored = dict(content.get("config") or {})
+    except FileNotFoundError:
+        there = ", ".join(sorted(file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml"))) or "none"
+        raise SettingsError(f"STACK: there is no {path.name}; the stacks here are: {there}") from None
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        where = f" in line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) else ""
+        raise SettingsError(f"{path.name}: is not a stack file{where}; it has the key config and below it the settings") from None
+    project = yaml.safe_load((folder / "Pulumi.yaml").read_text())["config"]
+    config, secrets = {}, set()
+    for key, declared in project.items():
+        full = key if ":" in key else f"{PROJECT}:{key}"
+        config[full] = _text(declared.get("value", declared.get("default")))
+    for key, value in stored.items():
+        full = key if ":" in key else f"{PROJECT}:{key}"
+        if isinstance(value, Mapping) and set(value) == {"secure"}:
+            secrets.add(full)
+            config[full] = _PLACEHOLDER
+        else:
+            config[full] = _text(value)
+    return config, secrets
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def render(recording: Recording, show_secrets: bool) -> dict[str, str]:
+    """File name to content: a manifest for each Kubernetes object, and the values of each Helm release."""
+    files = {}
+    for resource in recording.resources:
+        if resource.kind == "Release":
+            files[f"{resource.inputs['name']}.values.yaml"] = _yaml(resource.inputs["values"], resource, show_secrets)
+        elif resource.is_manifest:
+            manifest = resource.manifest
+            metadata = manifest["metadata"]
+            where = [metadata["namespace"]] if "namespace" in metadata else []
+            name = ".".join([manifest["kind"].lower(), *where, metadata["name"]])
+            files[f"{name}.yaml"] = _yaml(manifest, resource, show_secrets)
+    return files
+
+
+def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
+    def stand_in(value: Any, key: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {name: stand_in(item, name) for name, item in value.items()}
+        return value if show_secrets else REDACTED
+
+    shown = dict(content)
+    if not show_secrets and "data" in shown and resource.kind == "Secret":
+        redacted = base64.b64encode(REDACTED.encode()).decode()
+        shown["data"] = {key: redacted for key in _map_secrets(shown["data"], lambda value: value)}
+    return f"{_HEADER}{resource.urn}\n" + yaml.safe_dump(_map_secrets(shown, stand_in), sort_keys=False, width=120)
+
+
+def write(files: Mapping[str, str], out: Path) -> None:
+    """Make ``out`` hold exactly ``files`` of all those that an earlier rendering wrote; leave everything else alone."""
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("*.yaml"):
+        if old.read_text().startswith(_HEADER):
+            old.unlink()
+    for name, content in files.items():
+        (out / name).write_text(content)
+
+
+def main() -> int:
+    """The command line; 0 if everything was written, 1 with a message otherwise."""
+    parser = argparse.ArgumentParser(prog="render", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("stack")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--show-secrets", action="store_true")
+    args = parser.parse_args()
+    try:
+        config, secrets = stack_config(args.stack)
+        if not config.get(f"{PROJECT}:clusterUid"):
+            print(f"render: {PROJECT}:clusterUid is not set yet; pulumi preview says which cluster answers", file=sys.stderr)
+            config[f"{PROJECT}:clusterUid"] = _NO_UID
+        recording = record(config, secrets, args.stack)
+        files = render(recording, args.show_secrets)
+        write(files, args.out)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"OUT: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"{len(files)} files in {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

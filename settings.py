@@ -1,0 +1,551 @@
+"""The settings of a stack: typed, checked, and read from Pulumi's configuration here and nowhere else.
+
+Every key of ``Pulumi.yaml`` is a field of :class:`Settings`. A stack file that breaks a rule ends in one
+:class:`SettingsError` that lists every problem at once, before Pulumi has registered any resource.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+import pulumi.runtime.config as pulumi_config
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+from components.chart import PINNED_CHART, ChartPin, check_values
+from components.errors import SettingsError
+from components.flyte_binary import TASK_STORE_SECRET
+from components.images import images
+from components.project_namespaces import ProjectNamespace
+from components.sizes import Amount, Model, Resources, Volume, check_order
+
+PROJECT = "flyte-home"
+
+# What `make up` and the stack files of this repository give a project that has no credentials yet.
+SAMPLE_CREDENTIALS = (
+    '{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds \\"$(cat creds.json)\\""}'
+)
+
+_RESERVED_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease"}
+_PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
+
+
+# --- kinds of values ----------------------------------------------------------------------------------------------
+
+def _label(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        raise ValueError("is not a name Kubernetes accepts; write 1 to 63 lower-case letters, digits and inner hyphens")
+    return value
+
+
+def _secret_name(value: str) -> str:
+    if len(value) > 253 or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", value):
+        raise ValueError("is not a name for a Kubernetes Secret; write lower-case letters, digits, '-' and '.'")
+    return value
+
+
+def _secret_key(value: str) -> str:
+    # Flyte lower-cases the file name, so an upper-case key could be asked for but never be found.
+    if len(value) > 253 or not re.fullmatch(r"[a-z0-9_-][a-z0-9._-]*", value):
+        raise ValueError("is not a key a task can ask for; write lower-case letters, digits, '-', '_' and '.'")
+    return value
+
+
+def _setting_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][A-Za-z0-9]*", value):
+        raise ValueError("is not a name for a setting; write it in camel case, such as spotifyCreds")
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+        raise ValueError("is not the address of a server; write it like http://127.0.0.1:9000")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user or a password")
+    return value.rstrip("/")
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("is not a SHA-256; write the 64 hexadecimal digits that sha256sum prints")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_label)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+# --- groups of settings -------------------------------------------------------------------------------------------
+
+
+def _resources(cpu: str, memory: str, max_cpu: str, max_memory: str) -> Any:
+    return Field(
+        default=Resources(requests=Amount(cpu=cpu, memory=memory), limits=Amount(cpu=max_cpu, memory=max_memory)),
+        description="Requests and limits of the container.",
+    )
+
+
+class Quota(Model):
+    """The most that all pods of one task namespace may ask for together."""
+
+    pods: int = Field(default=50, gt=0, description="Pods at one time.")
+    requests: Amount = Amount(cpu="4", memory="8Gi")
+    limits: Amount = Amount(cpu="32", memory="16Gi")
+
+    def model_post_init(self, _context: Any) -> None:
+        check_order(requests=self.requests, limits=self.limits)
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """The hard limits by the names a ResourceQuota has for them."""
+        return {
+            "pods": str(self.pods),
+            **{f"requests.{name}": amount for name, amount in self.requests.by_name.items()},
+            **{f"limits.{name}": amount for name, amount in self.limits.by_name.items()},
+        }
+
+
+class PostgresSettings(Model):
+    """Flyte's database."""
+
+    volume: Volume = Volume(size="10Gi")
+    max_connections: int = Field(
+        default=100, ge=30, le=1000, description="Connections the server accepts; Flyte's five pools share them."
+    )
+    resources: Resources = _resources("100m", "128Mi", "2", "512Mi")
+
+
+class MinioSettings(Model):
+    """The object store."""
+
+    volume: Volume = Volume(size="20Gi")
+    bucket: str = Field(
+        default="flyte",
+        pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
+        description="Bucket for Flyte's metadata and the data of tasks.",
+    )
+    resources: Resources = _resources("100m", "256Mi", "2", "1Gi")
+
+
+class FlyteSettings(Model):
+    """The Flyte process."""
+
+    log_level: int = Field(default=3, ge=1, le=5, description="1 fatal, 2 error, 3 warning, 4 info, 5 debug.")
+    max_parallelism: int = Field(default=25, ge=1, description="Nodes of one workflow that run at the same time.")
+    termination_grace_period_seconds: int = Field(
+        default=10, ge=1, le=600, description="Seconds Flyte is given to stop. It ignores SIGTERM and uses all of them."
+    )
+    resources: Resources = _resources("100m", "256Mi", "2", "1Gi")
+
+
+class TaskSettings(Model):
+    """What task pods get when they ask for nothing, what they may ask for, and what a namespace may use."""
+
+    requests: Amount = Amount(cpu="100m", memory="256Mi")
+    limits: Amount = Amount(cpu="2", memory="1Gi")
+    maximum: Amount = Amount(cpu="4", memory="8Gi")
+    quota: Quota = Quota()
+
+    def model_post_init(self, _context: Any) -> None:
+        check_order(requests=self.requests, limits=self.limits, maximum=self.maximum)
+
+    @property
+    def resources(self) -> Resources:
+        """What a task container gets when its task asks for nothing."""
+        return Resources(requests=self.requests, limits=self.limits)
+
+
+class ClientEndpoints(Model):
+    """Where a laptop reaches the stack. The defaults fit the port-forwards in the stack's outputs."""
+
+    http: Url = "http://127.0.0.1:8088"
+    grpc: str = Field(default="dns:///127.0.0.1:8089", pattern=r"^dns:///[^\s/:]+:\d+$")
+    object_store: Url = "http://127.0.0.1:9000"
+    insecure: bool = Field(default=True, description="Whether gRPC goes without TLS, as through a port-forward.")
+
+
+class ChartSettings(Model):
+    """Where the pinned flyte-binary chart comes from. What counts is the digest, not the source."""
+
+    repository: str = PINNED_CHART.repository
+    version: str = PINNED_CHART.version
+    sha256: Annotated[str, AfterValidator(_sha256)] = PINNED_CHART.sha256
+    archive: str = Field(default="", description="A local file to take instead of the repository.")
+
+    @property
+    def pin(self) -> ChartPin:
+        """What the archive has to be."""
+        return ChartPin(PINNED_CHART.name, self.repository, self.version, self.sha256)
+
+
+class Project(Model):
+    """A Flyte project: a namespace in each domain, registered in Flyte."""
+
+    name: Label
+    description: str = ""
+    task_secrets: list[str] = Field(default=[], description="Groups of flyte-home:taskSecrets that its tasks ask for.")
+    quota: Quota | None = Field(default=None, description="Instead of flyte-home:tasks.quota.")
+
+
+class TaskSecretKey(Model):
+    """One key of a secret group."""
+
+    key: Annotated[str, AfterValidator(_secret_key)]
+    setting: Annotated[str, AfterValidator(_setting_name)] = Field(description="The secret setting with the value.")
+    format: Literal["text", "json"] = Field(default="text", description="json: the value must be a JSON object.")
+
+
+class TaskSecretGroup(Model):
+    """A secret group as a task asks for it: the Kubernetes Secret ``group`` in its namespace."""
+
+    group: Annotated[str, AfterValidator(_secret_name)]
+    keys: list[TaskSecretKey] = Field(min_length=1)
+
+
+# --- the whole ----------------------------------------------------------------------------------------------------
+
+
+class Settings(Model):
+    """All settings of a stack. Field names are the keys of ``Pulumi.<stack>.yaml`` in camel case."""
+
+    context: str = Field(exclude=True, description="kubernetes:context: the kubeconfig context to deploy to.")
+    kubeconfig: str = Field(default="", exclude=True, description="kubernetes:kubeconfig: path of the kubeconfig.")
+    cluster_uid: str = Field(
+        default="", description="UID of the cluster's kube-system namespace; another cluster is refused."
+    )
+    namespace: Label = Field(default="flyte", description="Namespace of Flyte, Postgres and the object store.")
+    domains: list[Label] = Field(
+        default=["development", "staging", "production"],
+        min_length=1,
+        description="Flyte domains; every project has a namespace in each.",
+    )
+    namespace_template: str = Field(
+        default="{project}-{domain}",
+        description="Name of the namespace of a project and domain, such as 103020-{project}-{domain}.",
+    )
+    projects: list[Project] = Field(default=[], description="Flyte projects and the secrets their tasks ask for.")
+    task_secrets: list[TaskSecretGroup] = Field(
+        default=[
+            TaskSecretGroup(
+                group="tidal-creds", keys=[TaskSecretKey(key="json", setting="tidalCreds", format="json")]
+            )
+        ],
+        description="Secret groups that tasks can ask for, and the secret setting with the value of each key.",
+    )
+    tidal_creds: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret: Tidal credentials, a JSON object. tidalCreds-<domain> replaces it in one domain.",
+    )
+    postgres_password: SecretStr = Field(
+        default=SecretStr(""), description="Secret: password of the role flyte; empty: one is generated."
+    )
+    postgres: PostgresSettings = Field(default=PostgresSettings(), description="Flyte's database.")
+    minio: MinioSettings = Field(default=MinioSettings(), description="The object store.")
+    flyte: FlyteSettings = Field(default=FlyteSettings(), description="The Flyte process.")
+    tasks: TaskSettings = Field(
+        default=TaskSettings(), description="Defaults, maximum and quota per namespace of task pods."
+    )
+    client_endpoints: ClientEndpoints = Field(
+        default=ClientEndpoints(), description="Where a laptop reaches Flyte and the object store."
+    )
+    images: dict[str, str] = Field(default={}, description="Image references that replace those of the table.")
+    chart: ChartSettings = Field(default=ChartSettings(), description="Source of the pinned flyte-binary chart.")
+    flyte_values: dict[str, Any] = Field(
+        default={}, description="Values of the flyte-binary chart, merged over the stack's own."
+    )
+    protect: bool = Field(
+        default=False, description="Whether Pulumi refuses to delete volumes, databases and their passwords."
+    )
+    keep_volumes: bool = Field(
+        default=False, description="Whether destroy leaves the volumes and their namespace in the cluster."
+    )
+    secret_values: dict[str, SecretStr] = Field(
+        default={}, exclude=True, description="Every secret setting that is given, by its name."
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of the running stack.
+
+        Raises:
+            SettingsError: listing everything that is wrong, and for each what to write instead.
+        """
+        config = pulumi_config.get_config_env() | pulumi_config.CONFIG.get()
+        # pulumi.Config has no way to list keys, and an unknown key must be an error rather than be ignored.
+        secrets = {*pulumi_config.get_config_secret_keys_env(), *filter(pulumi_config.is_config_secret, config)}
+        return cls.from_config(config, secrets)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, str], secret_keys: Collection[str]) -> Self:
+        """The settings in ``config`` (full key to value, as Pulumi hands them over).
+
+        Args:
+            config: values by full key; structures are JSON.
+            secret_keys: the full keys whose values were encrypted in the stack file.
+
+        Raises:
+            SettingsError: see :meth:`load`.
+        """
+        problems = list(_provider_problems(config))
+        own = {key.removeprefix(f"{PROJECT}:"): text for key, text in config.items() if key.startswith(f"{PROJECT}:")}
+        fields = {to_camel(name): field for name, field in cls.model_fields.items() if name not in _NOT_KEYS}
+        secret_fields = {key for key, field in fields.items() if field.annotation is SecretStr}
+
+        values: dict[str, Any] = {
+            "context": config.get("kubernetes:context", ""),
+            "kubeconfig": config.get("kubernetes:kubeconfig", ""),
+        }
+        for key in sorted(fields.keys() & own.keys() - secret_fields):
+            if f"{PROJECT}:{key}" in secret_keys:
+                problems.append(
+                    f"{PROJECT}:{key}: is encrypted, but ends in plain text in the cluster; secrets have settings of "
+                    f"their own. Write this one without --secret"
+                )
+            elif fields[key].annotation is str:
+                values[key] = own[key]
+            else:
+                try:
+                    values[key] = json.loads(own[key])
+                except json.JSONDecodeError:
+                    kind = "true or false" if fields[key].annotation is bool else "a list or map; write it in YAML"
+                    problems.append(f"{PROJECT}:{key}: {own[key]!r} is not {kind}; see Pulumi.yaml")
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(*problems, *_explain(error)) from None
+
+        names = {key.setting for group in settings.task_secrets for key in group.keys}
+        secrets = secret_fields | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
+        for key in sorted(own.keys() - fields.keys() - secrets):
+            near = difflib.get_close_matches(key, [*fields, *secrets], 1)
+            hint = f"did you mean {PROJECT}:{near[0]}?" if near else "see the config block of Pulumi.yaml"
+            problems.append(f"{PROJECT}:{key}: there is no such setting; {hint}")
+        for name in sorted(names & fields.keys() - {"tidalCreds"}):
+            problems.append(f"{PROJECT}:taskSecrets: {name!r} is a setting of the stack itself; choose another name")
+        for key in sorted(secrets & own.keys()):
+            if own[key].strip() and f"{PROJECT}:{key}" not in secret_keys and own[key] != SAMPLE_CREDENTIALS:
+                problems.append(
+                    f"{PROJECT}:{key}: is stored in plain text; change the value where it is in use, then write "
+                    f"pulumi config set --secret {PROJECT}:{key}"
+                )
+        given = {key: SecretStr(own[key]) for key in secrets & own.keys() if own[key].strip()}
+        settings = settings.model_copy(
+            update={
+                "secret_values": given,
+                "tidal_creds": given.get("tidalCreds", SecretStr("")),
+                "postgres_password": given.get("postgresPassword", SecretStr("")),
+            }
+        )
+        problems += _name_problems(settings)
+        problems += _secret_problems(settings)
+        for check in (lambda: images(settings.images), lambda: check_values(settings.flyte_values)):
+            try:
+                check()
+            except SettingsError as error:
+                problems += error.problems
+        if problems:
+            raise SettingsError(*problems)
+        return settings
+
+    @property
+    def namespaces(self) -> list[ProjectNamespace]:
+        """The namespace of every project in every domain."""
+        return [
+            ProjectNamespace(
+                self._namespace(project.name, domain),
+                project.name,
+                domain,
+                (project.quota or self.tasks.quota).by_name,
+            )
+            for project in self.projects
+            for domain in self.domains
+        ]
+
+    def _namespace(self, project: str, domain: str) -> str:
+        return self.namespace_template.replace("{project}", project).replace("{domain}", domain)
+
+    @property
+    def flyte_namespace_template(self) -> str:
+        """The same mapping in Flyte's notation."""
+        return self._namespace("{{ project }}", "{{ domain }}")
+
+    @property
+    def task_secret_values(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Group, then namespace, then key: the values of every secret that some project asks for."""
+        groups = {group.group: group for group in self.task_secrets}
+        projects = {project.name: project for project in self.projects}
+        values: dict[str, dict[str, dict[str, str]]] = {}
+        for namespace in self.namespaces:
+            for name in projects[namespace.project].task_secrets:
+                values.setdefault(name, {})[namespace.name] = {
+                    key.key: self.secret_for(key.setting, namespace.domain) for key in groups[name].keys
+                }
+        return values
+
+    @property
+    def samples(self) -> list[str]:
+        """The secret settings that still hold the sample."""
+        return [key for key, value in self.secret_values.items() if value.get_secret_value() == SAMPLE_CREDENTIALS]
+
+    def secret_for(self, setting: str, domain: str) -> str:
+        """The value of a secret setting in a domain, the domain's own before the general one; empty if not given."""
+        value = self.secret_values.get(f"{setting}-{domain}") or self.secret_values.get(setting)
+        return value.get_secret_value() if value else ""
+
+
+_NOT_KEYS = {"context", "kubeconfig", "secret_values"}
+
+
+# --- rules between settings ---------------------------------------------------------------------------------------
+
+
+def _provider_problems(config: Mapping[str, str]) -> Iterator[str]:
+    if not config.get("kubernetes:context"):
+        yield (
+            "kubernetes:context: is not set, so it is not said which cluster to deploy to; "
+            "write pulumi config set kubernetes:context NAME (kubectl config get-contexts lists the names)"
+        )
+    for key in sorted(config):
+        if key.startswith("kubernetes:") and key not in _PROVIDER_KEYS:
+            yield f"{key}: has no effect here, the program makes its own provider; pulumi config rm {key}"
+        elif key.split(":")[0] in {"flytehome", "flyte_home", "flyte"}:
+            yield f"{key}: has no effect here; the settings of this project begin with {PROJECT}:"
+
+
+def _name_problems(settings: Settings) -> Iterator[str]:
+    if not settings.projects:
+        yield f"{PROJECT}:projects: names no project; write at least one, such as [{{name: remedy}}]"
+    yield from _repeated("projects", "name", [project.name for project in settings.projects])
+    yield from _repeated("domains", "id", settings.domains)
+    yield from _repeated("taskSecrets", "group", [group.group for group in settings.task_secrets])
+    for group in settings.task_secrets:
+        yield from _repeated(f"taskSecrets[{group.group}].keys", "key", [key.key for key in group.keys])
+        if group.group == TASK_STORE_SECRET:
+            yield f"{PROJECT}:taskSecrets: the stack itself uses the name {TASK_STORE_SECRET!r}; choose another group"
+
+    unknown = set(re.findall(r"{+\s*(\w*)\s*}+", settings.namespace_template)) - {"project", "domain"}
+    rest = settings.namespace_template.replace("{project}", "").replace("{domain}", "")
+    if unknown or "{" in rest or "}" in rest:
+        yield (
+            f"{PROJECT}:namespaceTemplate: {settings.namespace_template!r} has a placeholder that is neither "
+            "{project} nor {domain}; write it like 103020-{project}-{domain}"
+        )
+        return
+    owners = {name: "a namespace of Kubernetes itself" for name in _RESERVED_NAMESPACES}
+    owners[settings.namespace] = f"{PROJECT}:namespace"
+    remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
+    if settings.namespace in _RESERVED_NAMESPACES or settings.namespace.startswith("kube-"):
+        yield f"{PROJECT}:namespace: {settings.namespace!r} belongs to Kubernetes itself; write another, such as flyte"
+    seen = set()
+    for namespace in settings.namespaces:
+        if (namespace.project, namespace.domain) in seen:
+            continue  # the project or domain named twice is reported already
+        seen.add((namespace.project, namespace.domain))
+        who = f"project {namespace.project!r} in domain {namespace.domain!r}"
+        if namespace.name in owners:
+            yield f"{PROJECT}:namespaceTemplate: {who} and {owners[namespace.name]} both get {namespace.name!r}; {remedy}"
+        elif len(namespace.name) > 63:
+            yield (
+                f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which has {len(namespace.name)} "
+                f"characters; Kubernetes allows 63: {remedy}"
+            )
+        else:
+            try:
+                _label(namespace.name)
+            except ValueError as error:
+                yield f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which {error}"
+        owners.setdefault(namespace.name, who)
+
+
+def _repeated(setting: str, what: str, names: Sequence[str]) -> Iterator[str]:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{PROJECT}:{setting}: {what} {name!r} is there {names.count(name)} times; keep one"
+
+
+def _secret_problems(settings: Settings) -> Iterator[str]:
+    password = settings.postgres_password.get_secret_value()
+    if password and not re.fullmatch(r"[!#-&(-\[\]-~]+", password):
+        yield (
+            f"{PROJECT}:postgresPassword: has a space, a quote, a backslash or a character that is not ASCII, which "
+            "Flyte's connection string cannot carry; use letters, digits and the other signs"
+        )
+    if password and len(password) < 8:
+        yield f"{PROJECT}:postgresPassword: is shorter than 8 characters; make it longer, or leave it empty"
+
+    groups = {group.group: group for group in settings.task_secrets}
+    wanted: dict[str, list[str]] = {}
+    for project in settings.projects:
+        for name in project.task_secrets:
+            if name in groups:
+                wanted.setdefault(name, []).append(project.name)
+            else:
+                near = difflib.get_close_matches(name, groups, 1) or sorted(groups)
+                yield (
+                    f"{PROJECT}:projects[{project.name}].taskSecrets: there is no group {name!r} in "
+                    f"{PROJECT}:taskSecrets; did you mean {' or '.join(near)}?"
+                )
+    for name, projects in wanted.items():
+        for key in groups[name].keys:
+            yield from _value_problems(settings, key, f"project {', '.join(projects)} asks for the group {name!r}")
+
+
+def _value_problems(settings: Settings, key: TaskSecretKey, why: str) -> Iterator[str]:
+    example = '"$(cat creds.json)"' if key.format == "json" else ""
+    remedy = f"write pulumi config set --secret {PROJECT}:{key.setting} {example}".rstrip()
+    missing = [domain for domain in settings.domains if not settings.secret_for(key.setting, domain)]
+    if missing:
+        where = "" if missing == settings.domains else f" for the domain {', '.join(missing)}"
+        yield f"{PROJECT}:{key.setting}: is missing or empty{where}, but {why}; {remedy}"
+    if key.format != "json":
+        return
+    for name in (key.setting, *(f"{key.setting}-{domain}" for domain in settings.domains)):
+        value = settings.secret_values.get(name)
+        if not value:
+            continue
+        try:
+            content = json.loads(value.get_secret_value())
+        except ValueError:  # the error's own text may quote the value
+            content = None
+        if not isinstance(content, dict) or not content:
+            problem = "is not JSON" if content is None else "is JSON, but not an object with something in it"
+            yield f"{PROJECT}:{name}: {problem}; {remedy.replace(f':{key.setting} ', f':{name} ')}"
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+        value = problem["input"]
+        shown = f" {value!r}" if isinstance(value, str | int | float | bool) else ""
+        match problem["type"]:
+            case "extra_forbidden":  # its value is not shown: a secret may have been put there by mistake
+                known = _known_keys(problem["loc"][:-1])
+                near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1) or known
+                yield f"{PROJECT}:{where}: there is no such setting; write {' or '.join(near)}"
+            case "value_error":
+                yield f"{PROJECT}:{where}:{shown} {problem['ctx']['error']}"
+            case "missing":
+                yield f"{PROJECT}:{where}: is missing; write it, see Pulumi.yaml"
+            case "greater_than" | "greater_than_equal" | "less_than_equal":
+                yield f"{PROJECT}:{where}:{shown} is out of range; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+            case "string_type" if isinstance(value, int | float):
+                yield f"{PROJECT}:{where}:{shown} is a bare number; write it as text with a unit, such as '10Gi' or '2'"
+            case _:
+                yield f"{PROJECT}:{where}:{shown} {problem['msg'][0].lower()}{problem['msg'][1:]}; see Pulumi.yaml"
+
+
+def _known_keys(path: Sequence[str | int]) -> list[str]:
+    """The keys that the model at ``path`` has."""
+    model: Any = Settings
+    for part in path:
+        if isinstance(part, str):
+            model = {to_camel(name): field.annotation for name, field in model.model_fields.items()}.get(part, model)
+        candidates = [kind for kind in (model, *get_args(model)) if isinstance(kind, type) and issubclass(kind, Model)]
+        model = candidates[0] if candidates else model
+    return [to_camel(name) for name in model.model_fields]
