@@ -1,5 +1,7 @@
 """Flyte on a home cluster: the table of contents."""
 
+from collections.abc import Mapping
+
 import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random as random
@@ -24,7 +26,9 @@ for name in settings.samples:
     pulumi.log.warn(f"flyte-home:{name} holds the sample, which opens nothing; set your own with --secret")
 
 kubeconfig = find_kubeconfig(settings.context, settings.kubeconfig)
-cluster = ClusterFenceArgs(settings.context, kubeconfig, settings.cluster_uid, pulumi.get_stack(), settings.keep_volumes)
+cluster = ClusterFenceArgs(
+    settings.context, kubeconfig, settings.cluster_uid, pulumi.get_stack(), settings.keep_volumes
+)
 fence = ClusterFence("cluster", cluster)
 fenced = ResourceOptions(providers=[fence.provider, random.Provider("random")])
 safekeeping = Safekeeping(settings.protect, settings.keep_volumes, fence.keeper)
@@ -39,17 +43,26 @@ projects = ProjectNamespaces("projects", ProjectNamespacesArgs(settings.namespac
 
 pg = settings.postgres
 password = settings.postgres_password.get_secret_value() or None
-database = PostgresArgs(namespace, image["postgres"], pg.volume, pg.resources, safekeeping, password, pg.max_connections)
+database = PostgresArgs(
+    namespace, image["postgres"], pg.volume, pg.resources, safekeeping, password, pg.max_connections
+)
 postgres = Postgres("postgres", database, fenced)
 
 s3 = settings.minio
 client = settings.client_endpoints
-store = MinioArgs(namespace, image["minio"], image["mc"], s3.bucket, s3.volume, s3.resources, safekeeping, client.object_store)
+store = MinioArgs(
+    namespace, image["minio"], image["mc"], s3.bucket, s3.volume, s3.resources, safekeeping, client.object_store
+)
 minio = Minio("minio", store, fenced)
 
-secrets = {**settings.task_secret_values, TASK_STORE_SECRET: task_store_environment(minio.store, projects.names)}
+secrets: Mapping[str, Mapping[str, Mapping[str, pulumi.Input[str]]]] = {
+    **settings.task_secret_values,
+    TASK_STORE_SECRET: task_store_environment(minio.store, projects.names),
+}
 fenced_after_projects = ResourceOptions.merge(fenced, ResourceOptions(depends_on=[projects]))
-task_secrets = [TaskSecret(name, TaskSecretArgs(name, values), fenced_after_projects) for name, values in secrets.items()]
+task_secrets = [
+    TaskSecret(name, TaskSecretArgs(name, values), fenced_after_projects) for name, values in secrets.items()
+]
 
 flyte = FlyteBinary(
     "flyte",
@@ -72,5 +85,7 @@ flyte = FlyteBinary(
     ResourceOptions.merge(fenced, ResourceOptions(depends_on=[projects, postgres, minio, *task_secrets])),
 )
 
-for name, value in access(settings.context, flyte.namespace, client.http, client.grpc, client.object_store, client.insecure).items():
+for name, value in access(
+    settings.context, flyte.namespace, client.http, client.grpc, client.object_store, client.insecure
+).items():
     pulumi.export(name, value)

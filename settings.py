@@ -35,6 +35,7 @@ _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:str
 
 # --- kinds of values ----------------------------------------------------------------------------------------------
 
+
 def _label(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
         raise ValueError("is not a name Kubernetes accepts; write 1 to 63 lower-case letters, digits and inner hyphens")
@@ -230,9 +231,7 @@ class Settings(Model):
     projects: list[Project] = Field(default=[], description="Flyte projects and the secrets their tasks ask for.")
     task_secrets: list[TaskSecretGroup] = Field(
         default=[
-            TaskSecretGroup(
-                group="tidal-creds", keys=[TaskSecretKey(key="json", setting="tidalCreds", format="json")]
-            )
+            TaskSecretGroup(group="tidal-creds", keys=[TaskSecretKey(key="json", setting="tidalCreds", format="json")])
         ],
         description="Secret groups that tasks can ask for, and the secret setting with the value of each key.",
     )
@@ -258,7 +257,7 @@ class Settings(Model):
         default={}, description="Values of the flyte-binary chart, merged over the stack's own."
     )
     protect: bool = Field(
-        default=False, description="Whether Pulumi refuses to delete volumes, databases and their passwords."
+        default=False, description="Whether Pulumi refuses to delete volumes, their namespace, and the servers on them."
     )
     keep_volumes: bool = Field(
         default=False, description="Whether destroy leaves the volumes and their namespace in the cluster."
@@ -435,7 +434,7 @@ def _name_problems(settings: Settings) -> Iterator[str]:
             "{project} nor {domain}; write it like 103020-{project}-{domain}"
         )
         return
-    owners = {name: "a namespace of Kubernetes itself" for name in _RESERVED_NAMESPACES}
+    owners = dict.fromkeys(_RESERVED_NAMESPACES, "a namespace of Kubernetes itself")
     owners[settings.namespace] = f"{PROJECT}:namespace"
     remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
     if settings.namespace in _RESERVED_NAMESPACES or settings.namespace.startswith("kube-"):
@@ -447,7 +446,8 @@ def _name_problems(settings: Settings) -> Iterator[str]:
         seen.add((namespace.project, namespace.domain))
         who = f"project {namespace.project!r} in domain {namespace.domain!r}"
         if namespace.name in owners:
-            yield f"{PROJECT}:namespaceTemplate: {who} and {owners[namespace.name]} both get {namespace.name!r}; {remedy}"
+            both = f"{who} and {owners[namespace.name]}"
+            yield f"{PROJECT}:namespaceTemplate: {both} both get {namespace.name!r}; {remedy}"
         elif len(namespace.name) > 63:
             yield (
                 f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which has {len(namespace.name)} "

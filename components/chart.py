@@ -73,7 +73,7 @@ def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts"
     cache.mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
         file.write(content)
-    os.replace(file.name, cached)  # so that an interrupted run leaves no half archive
+    Path(file.name).replace(cached)  # so that an interrupted run leaves no half archive
     return cached
 
 

@@ -25,6 +25,21 @@ _WEBHOOK = f"{RELEASE}-webhook"
 TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
 _TIMEOUT_SECONDS = 600
 
+# As the chart's templates/crds/flyteworkflow.yaml has it.
+_WORKFLOWS: k8s.apiextensions.v1.CustomResourceDefinitionSpecArgsDict = {
+    "group": "flyte.lyft.com",
+    "scope": "Namespaced",
+    "names": {"kind": "FlyteWorkflow", "plural": "flyteworkflows", "singular": "flyteworkflow", "short_names": ["fly"]},
+    "versions": [
+        {
+            "name": "v1alpha1",
+            "served": True,
+            "storage": True,
+            "schema": {"open_apiv3_schema": {"type": "object", "x_kubernetes_preserve_unknown_fields": True}},
+        }
+    ],
+}
+
 # Flyte opens this many pools of connections, each as large as `database.maxOpenConnections`:
 # admin, signals, scheduler, cluster resources, data catalog.
 _POOLS = 5
@@ -107,13 +122,22 @@ class FlyteBinary(pulumi.ComponentResource):
             atomic=True,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[webhook]),
         )
-        self.namespace = release.status.namespace.apply(str)
+        # After Flyte, so that destroy takes it away before Flyte: the API server then deletes every workflow, Flyte
+        # aborts those that run, and only then is Flyte itself removed. The other way round nobody would be left to
+        # release the workflows, and their namespaces would never go. Flyte waits for it at its start.
+        workflows = k8s.apiextensions.v1.CustomResourceDefinition(
+            f"{name}-workflows",
+            metadata={"name": "flyteworkflows.flyte.lyft.com", "labels": LABELS},
+            spec=_WORKFLOWS,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
+        )
+        self.namespace = pulumi.Output.all(release.status.namespace, workflows.metadata.name).apply(
+            lambda known: str(known[0])
+        )
         self.register_outputs({"namespace": self.namespace})
 
 
-def task_store_environment(
-    store: ObjectStore, namespaces: Iterable[str]
-) -> dict[str, dict[str, pulumi.Input[str]]]:
+def task_store_environment(store: ObjectStore, namespaces: Iterable[str]) -> dict[str, dict[str, pulumi.Input[str]]]:
     """For each namespace, the environment by which flytekit and the co-pilot in a task pod reach the object store.
 
     https://docs-legacy.flyte.org/en/latest/api/flytekit/configuration.html (``FLYTE_AWS_*``)
@@ -123,7 +147,7 @@ def task_store_environment(
         "FLYTE_AWS_ACCESS_KEY_ID": store.access_key,
         "FLYTE_AWS_SECRET_ACCESS_KEY": store.secret_key,
     }
-    return {namespace: environment for namespace in namespaces}
+    return dict.fromkeys(namespaces, environment)
 
 
 def _database_file(password: str) -> str:

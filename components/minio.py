@@ -62,8 +62,12 @@ class Minio(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         guarded = pulumi.ResourceOptions(parent=self, protect=args.safekeeping.protect)
 
-        root_password = random.RandomPassword(f"{name}-root-password", length=40, special=False, opts=child).result
-        secret_key = random.RandomPassword(f"{name}-secret-key", length=40, special=False, opts=child).result
+        root_password: pulumi.Output[str] = random.RandomPassword(
+            f"{name}-root-password", length=40, special=False, opts=child
+        ).result
+        secret_key: pulumi.Output[str] = random.RandomPassword(
+            f"{name}-secret-key", length=40, special=False, opts=child
+        ).result
         root = k8s.core.v1.Secret(
             f"{name}-root",
             metadata={"namespace": args.namespace, "labels": LABELS},
@@ -94,15 +98,15 @@ class Minio(pulumi.ComponentResource):
         server = k8s.apps.v1.StatefulSet(
             name,
             metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
-            spec=k8s.apps.v1.StatefulSetSpecArgs(
-                service_name=service.metadata.name,
-                replicas=1,
-                selector={"match_labels": labels(name)},
-                template={
+            spec={
+                "service_name": service.metadata.name,
+                "replicas": 1,
+                "selector": {"match_labels": labels(name)},
+                "template": {
                     "metadata": {"labels": labels(name)},
                     "spec": _server_pod(args, root.metadata.name, claim.metadata.name),
                 },
-            ),
+            },
             opts=guarded,
         )
         endpoint = pulumi.Output.concat("http://", service.metadata.name, ".", args.namespace, f".svc:{PORT}")
@@ -158,22 +162,22 @@ def _policy(bucket: str) -> str:
     )
 
 
-def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgs:
-    def from_root(variable: str, key: str) -> dict[str, object]:
+def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
+    def from_root(variable: str, key: str) -> k8s.core.v1.EnvVarArgsDict:
         return {"name": variable, "value_from": {"secret_key_ref": {"name": root, "key": key}}}
 
-    return k8s.core.v1.PodSpecArgs(
-        automount_service_account_token=False,
-        enable_service_links=False,
-        termination_grace_period_seconds=60,
-        security_context=pod_security(_UID),
-        containers=[
-            k8s.core.v1.ContainerArgs(
-                name="minio",
-                image=args.image.reference,
-                image_pull_policy="IfNotPresent",
-                args=["server", "/data", "--address", f":{PORT}"],
-                env=[
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "termination_grace_period_seconds": 60,
+        "security_context": pod_security(_UID),
+        "containers": [
+            {
+                "name": "minio",
+                "image": args.image.reference,
+                "image_pull_policy": "IfNotPresent",
+                "args": ["server", "/data", "--address", f":{PORT}"],
+                "env": [
                     # By reference: a missing MINIO_ROOT_PASSWORD_FILE would silently mean the well-known default.
                     from_root("MINIO_ROOT_USER", "root-user"),
                     from_root("MINIO_ROOT_PASSWORD", "root-password"),
@@ -182,37 +186,37 @@ def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[st
                     {"name": "MINIO_UPDATE", "value": "off"},
                     {"name": "HOME", "value": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
-                ports=[{"name": "s3", "container_port": PORT}],
-                resources=resources(args.resources),
-                security_context=container_security(),
-                startup_probe={
+                "ports": [{"name": "s3", "container_port": PORT}],
+                "resources": resources(args.resources),
+                "security_context": container_security(),
+                "startup_probe": {
                     "http_get": {"path": "/minio/health/ready", "port": "s3"},
                     "period_seconds": 1,
                     "timeout_seconds": 5,
                     "failure_threshold": 300,
                 },
-                readiness_probe={
+                "readiness_probe": {
                     "http_get": {"path": "/minio/health/ready", "port": "s3"},
                     "period_seconds": 15,
                     "timeout_seconds": 5,
                 },
-                liveness_probe={
+                "liveness_probe": {
                     "http_get": {"path": "/minio/health/live", "port": "s3"},
                     "period_seconds": 30,
                     "timeout_seconds": 10,
                     "failure_threshold": 6,
                 },
-                volume_mounts=[
+                "volume_mounts": [
                     {"name": "data", "mount_path": "/data"},
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
-            )
+            }
         ],
-        volumes=[
+        "volumes": [
             {"name": "data", "persistent_volume_claim": {"claim_name": claim}},
             empty_dir("tmp", "1Gi"),
         ],
-    )
+    }
 
 
 def _provision_pod(
@@ -221,19 +225,19 @@ def _provision_pod(
     root: pulumi.Input[str],
     user: pulumi.Input[str],
     scripts: pulumi.Input[str],
-) -> k8s.core.v1.PodSpecArgs:
-    return k8s.core.v1.PodSpecArgs(
-        automount_service_account_token=False,
-        enable_service_links=False,
-        restart_policy="Never",
-        security_context=pod_security(_UID),
-        containers=[
-            k8s.core.v1.ContainerArgs(
-                name="provision",
-                image=args.client_image.reference,
-                image_pull_policy="IfNotPresent",
-                command=["/bin/sh", "/scripts/provision.sh"],
-                env=[
+) -> k8s.core.v1.PodSpecArgsDict:
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "restart_policy": "Never",
+        "security_context": pod_security(_UID),
+        "containers": [
+            {
+                "name": "provision",
+                "image": args.client_image.reference,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["/bin/sh", "/scripts/provision.sh"],
+                "env": [
                     {"name": "STORE_URL", "value": endpoint},
                     {"name": "BUCKET", "value": args.bucket},
                     {"name": "ACCESS_KEY", "value": _ACCESS_KEY},
@@ -241,16 +245,16 @@ def _provision_pod(
                     {"name": "CREDENTIALS", "value": _CREDENTIALS},
                     {"name": "HOME", "value": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
-                resources=resources(_JOB_RESOURCES),
-                security_context=container_security(),
-                volume_mounts=[
+                "resources": resources(_JOB_RESOURCES),
+                "security_context": container_security(),
+                "volume_mounts": [
                     {"name": "credentials", "mount_path": _CREDENTIALS, "read_only": True},
                     {"name": "scripts", "mount_path": "/scripts", "read_only": True},
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
-            )
+            }
         ],
-        volumes=[
+        "volumes": [
             {
                 "name": "credentials",
                 "projected": {
@@ -261,4 +265,4 @@ def _provision_pod(
             {"name": "scripts", "config_map": {"name": scripts}},
             empty_dir("tmp", "100Mi"),
         ],
-    )
+    }

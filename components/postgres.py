@@ -60,11 +60,11 @@ class Postgres(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         guarded = pulumi.ResourceOptions(parent=self, protect=args.safekeeping.protect)
 
-        superuser_password = _generated_password(f"{name}-superuser-password", guarded)
+        superuser_password = _generated_password(f"{name}-superuser-password", child)
         password = (
             pulumi.Output.secret(args.password)
             if args.password is not None
-            else _generated_password(f"{name}-password", guarded)
+            else _generated_password(f"{name}-password", child)
         )
         credentials = k8s.core.v1.Secret(
             f"{name}-credentials",
@@ -93,15 +93,15 @@ class Postgres(pulumi.ComponentResource):
         server = k8s.apps.v1.StatefulSet(
             name,
             metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
-            spec=k8s.apps.v1.StatefulSetSpecArgs(
-                service_name=service.metadata.name,
-                replicas=1,
-                selector={"match_labels": labels(name)},
-                template={
+            spec={
+                "service_name": service.metadata.name,
+                "replicas": 1,
+                "selector": {"match_labels": labels(name)},
+                "template": {
                     "metadata": {"labels": labels(name)},
                     "spec": _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name),
                 },
-            ),
+            },
             opts=guarded,
         )
         host = pulumi.Output.concat(service.metadata.name, ".", args.namespace, ".svc")
@@ -116,20 +116,20 @@ def _generated_password(name: str, opts: pulumi.ResourceOptions) -> pulumi.Outpu
 
 def _pod(
     args: PostgresArgs, credentials: pulumi.Input[str], scripts: pulumi.Input[str], claim: pulumi.Input[str]
-) -> k8s.core.v1.PodSpecArgs:
-    return k8s.core.v1.PodSpecArgs(
-        automount_service_account_token=False,
-        enable_service_links=False,
+) -> k8s.core.v1.PodSpecArgsDict:
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
         # A fast shutdown writes a checkpoint, which a slow disk makes long.
-        termination_grace_period_seconds=120,
-        security_context=pod_security(_UID),
-        containers=[
-            k8s.core.v1.ContainerArgs(
-                name="postgres",
-                image=args.image.reference,
-                image_pull_policy="IfNotPresent",
-                args=["postgres", "-c", f"max_connections={args.max_connections}"],
-                env=[
+        "termination_grace_period_seconds": 120,
+        "security_context": pod_security(_UID),
+        "containers": [
+            {
+                "name": "postgres",
+                "image": args.image.reference,
+                "image_pull_policy": "IfNotPresent",
+                "args": ["postgres", "-c", f"max_connections={args.max_connections}"],
+                "env": [
                     {"name": "PGDATA", "value": f"{_DATA}/pgdata"},
                     {"name": "POSTGRES_PASSWORD_FILE", "value": f"{_CREDENTIALS}/superuser-password"},
                     {
@@ -139,45 +139,45 @@ def _pod(
                     },
                     {"name": "CREDENTIALS", "value": _CREDENTIALS},
                 ],
-                ports=[{"name": "postgresql", "container_port": PORT}],
-                resources=resources(args.resources),
-                security_context=container_security(),
-                lifecycle={
+                "ports": [{"name": "postgresql", "container_port": PORT}],
+                "resources": resources(args.resources),
+                "security_context": container_security(),
+                "lifecycle": {
                     "post_start": {"exec_": {"command": ["/bin/sh", "/scripts/ensure-roles.sh"]}},
                     "pre_stop": {"exec_": {"command": ["/bin/sh", "/scripts/stop.sh"]}},
                 },
                 # Only the start is proven by a login; after it the probes ask the postmaster, not the database.
-                startup_probe={
+                "startup_probe": {
                     "exec_": {"command": ["/bin/sh", "/scripts/login.sh"]},
                     "period_seconds": 1,
                     "timeout_seconds": 5,
                     "failure_threshold": 600,
                 },
-                readiness_probe={
+                "readiness_probe": {
                     "exec_": {"command": ["pg_isready", "-q", "-h", "127.0.0.1"]},
                     "period_seconds": 15,
                     "timeout_seconds": 5,
                 },
-                liveness_probe={
+                "liveness_probe": {
                     "exec_": {"command": ["pg_isready", "-q", "-h", "127.0.0.1"]},
                     "period_seconds": 30,
                     "timeout_seconds": 10,
                     "failure_threshold": 6,
                 },
-                volume_mounts=[
+                "volume_mounts": [
                     {"name": "data", "mount_path": _DATA},
                     {"name": "credentials", "mount_path": _CREDENTIALS, "read_only": True},
                     {"name": "scripts", "mount_path": "/scripts", "read_only": True},
                     {"name": "run", "mount_path": "/var/run/postgresql"},
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
-            )
+            }
         ],
-        volumes=[
+        "volumes": [
             {"name": "data", "persistent_volume_claim": {"claim_name": claim}},
             {"name": "credentials", "secret": {"secret_name": credentials, "default_mode": 0o440}},
             {"name": "scripts", "config_map": {"name": scripts}},
             empty_dir("run", "10Mi"),
             empty_dir("tmp", "100Mi"),
         ],
-    )
+    }

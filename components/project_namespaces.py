@@ -64,7 +64,11 @@ class ProjectNamespaces(pulumi.ComponentResource):
         self.register_outputs({"names": self.names})
 
     def _defaults(self, wanted: ProjectNamespace, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions) -> None:
-        metadata = {"name": POD_TEMPLATE, "namespace": self.names[wanted.name], "labels": LABELS}
+        metadata: k8s.meta.v1.ObjectMetaArgsDict = {
+            "name": POD_TEMPLATE,
+            "namespace": self.names[wanted.name],
+            "labels": LABELS,
+        }
         k8s.core.v1.ResourceQuota(wanted.name, metadata=metadata, spec={"hard": dict(wanted.quota)}, opts=opts)
         # For containers the pod template does not reach, such as the co-pilot's or a pod task's side car: the quota
         # would refuse a pod without requests and limits.
@@ -73,7 +77,11 @@ class ProjectNamespaces(pulumi.ComponentResource):
             metadata=metadata,
             spec={
                 "limits": [
-                    {"type": "Container", "default_request": args.resources.requests.by_name, "default": args.resources.limits.by_name},
+                    {
+                        "type": "Container",
+                        "default_request": args.resources.requests.by_name,
+                        "default": args.resources.limits.by_name,
+                    },
                 ]
             },
             opts=opts,
@@ -81,28 +89,28 @@ class ProjectNamespaces(pulumi.ComponentResource):
         k8s.core.v1.PodTemplate(
             wanted.name,
             metadata=metadata,
-            template=k8s.core.v1.PodTemplateSpecArgs(
-                spec=k8s.core.v1.PodSpecArgs(
+            template={
+                "spec": {
                     # Tasks call no Kubernetes API.
-                    automount_service_account_token=False,
-                    enable_service_links=False,
-                    termination_grace_period_seconds=30,
-                    security_context={"seccomp_profile": {"type": "RuntimeDefault"}},
-                    containers=[
-                        k8s.core.v1.ContainerArgs(
+                    "automount_service_account_token": False,
+                    "enable_service_links": False,
+                    "termination_grace_period_seconds": 30,
+                    "security_context": {"seccomp_profile": {"type": "RuntimeDefault"}},
+                    "containers": [
+                        {
                             # Flyte starts every task container from the one of this name.
-                            name="default",
-                            image=_PLACEHOLDER_IMAGE,
+                            "name": "default",
+                            "image": _PLACEHOLDER_IMAGE,
                             # Otherwise the API server derives Always from the placeholder, and every task pulls.
-                            image_pull_policy="IfNotPresent",
-                            resources=resources(args.resources),
-                            security_context={
+                            "image_pull_policy": "IfNotPresent",
+                            "resources": resources(args.resources),
+                            "security_context": {
                                 "allow_privilege_escalation": False,
                                 "capabilities": {"drop": ["ALL"]},
                             },
-                        )
+                        }
                     ],
-                )
-            ),
+                }
+            },
             opts=opts,
         )

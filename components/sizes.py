@@ -30,8 +30,8 @@ def quantity(value: str, example: str = "500m or 2Gi") -> Decimal:
     if not match or match[2] not in _BINARY | _DECIMAL:
         raise ValueError(f"is not a Kubernetes quantity; write it like {example}")
     if match[2] in _BINARY:
-        return Decimal(match[1]) * 1024 ** _BINARY[match[2]]
-    return Decimal(match[1]) * Decimal(1000) ** _DECIMAL[match[2]]
+        return Decimal(match[1]) * Decimal(1024 ** _BINARY[match[2]])
+    return Decimal(match[1]) * Decimal(1000).scaleb(3 * (_DECIMAL[match[2]] - 1))
 
 
 def _cpu(value: str) -> str:

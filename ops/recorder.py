@@ -79,7 +79,7 @@ class Resource:
         """The Kubernetes object, with the name it would get and secrets still marked."""
         found = dict(self.inputs)
         found["metadata"] = {"name": _auto_name(self.name, self.inputs), **found.get("metadata", {})}
-        return {key: found[key] for key in ("apiVersion", "kind", "metadata") if key in found} | found
+        return dict(_extensions(found))
 
 
 @dataclass
@@ -130,7 +130,7 @@ def record_program(
     program: Any, config: Mapping[str, str], secret_keys: Collection[str] = (), stack: str = "dev", uid: str = "uid"
 ) -> Recording:
     """As :func:`record`, for any function that makes resources."""
-    monitor = _Monitor(uid)
+    monitor = _Monitor(stack, uid)
 
     def run() -> None:
         pulumi.runtime.set_mocks(monitor.mocks, project=PROJECT, stack=stack, preview=False, monitor=monitor)
@@ -173,17 +173,24 @@ def _surroundings(context: str) -> Iterator[None]:
             yield
 
 
-def _unfetched(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts") -> Path:
-    return cache / pin.file_name
+def _unfetched(pin: ChartPin, *_local: str) -> Path:
+    return ROOT / ".charts" / pin.file_name
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, uid: str) -> None:
+    def __init__(self, stack: str, uid: str) -> None:
         super().__init__(_Provider(uid))
+        self.stack = stack
         self.recording = Recording()
 
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """As the engine makes it: with the real stack, and the types of all ancestors."""
+        ancestors = parent.split("::")[2] if parent else ""
+        qualified = type_ if ancestors in {"", "pulumi:pulumi:Stack"} else f"{ancestors}${type_}"
+        return f"urn:pulumi:{self.stack}::{PROJECT}::{qualified}::{name}"
+
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the name in Pulumi's protocol)
-        answer = super().RegisterResource(request)
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
             self.recording.resources.append(
                 Resource(
@@ -242,6 +249,16 @@ def _auto_name(name: str, inputs: Mapping[str, Any]) -> str:
     """As Pulumi names what has no name, but with the suffix taken from the content: other content, other name."""
     content = json.dumps(_map_secrets(inputs, lambda value: value), sort_keys=True)
     return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _extensions(value: Any) -> Any:
+    """``value`` with the provider's own spelling of OpenAPI's ``x-kubernetes-`` keys replaced by the real one."""
+    if isinstance(value, Mapping):
+        return {
+            key.replace("_", "-") if key.startswith("x_kubernetes_") else key: _extensions(item)
+            for key, item in value.items()
+        }
+    return [_extensions(item) for item in value] if isinstance(value, list) else value
 
 
 def _map_secrets(value: Any, change: Any) -> Any:

@@ -16,7 +16,6 @@ import yaml
 from components.chart import ROOT
 from components.errors import SettingsError
 from ops.recorder import PROJECT, Recording, Resource, _map_secrets, record
-from settings import SAMPLE_CREDENTIALS
 
 _HEADER = "# Rendered by flyte-home; not for editing. "
 REDACTED = "redacted"
@@ -41,8 +40,11 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
         there = ", ".join(sorted(file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml"))) or "none"
         raise SettingsError(f"STACK: there is no {path.name}; the stacks here are: {there}") from None
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        where = f" in line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) else ""
-        raise SettingsError(f"{path.name}: is not a stack file{where}; it has the key config and below it the settings") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise SettingsError(
+            f"{path.name}: is not a stack file{where}; it has the key config and below it the settings"
+        ) from None
     project = yaml.safe_load((folder / "Pulumi.yaml").read_text())["config"]
     config, secrets = {}, set()
     for key, declared in project.items():
@@ -78,16 +80,16 @@ def render(recording: Recording, show_secrets: bool) -> dict[str, str]:
 
 
 def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
-    def stand_in(value: Any, key: str = "") -> Any:
+    def stand_in(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {name: stand_in(item, name) for name, item in value.items()}
+            return {name: stand_in(item) for name, item in value.items()}
         return value if show_secrets else REDACTED
 
     shown = dict(content)
     if not show_secrets and "data" in shown and resource.kind == "Secret":
         redacted = base64.b64encode(REDACTED.encode()).decode()
-        shown["data"] = {key: redacted for key in _map_secrets(shown["data"], lambda value: value)}
-    return f"{_HEADER}{resource.urn}\n" + yaml.safe_dump(_map_secrets(shown, stand_in), sort_keys=False, width=120)
+        shown["data"] = dict.fromkeys(_map_secrets(shown["data"], lambda value: value), redacted)
+    return f"{_HEADER}{resource.urn}\n" + yaml.safe_dump(_map_secrets(shown, stand_in), width=120)
 
 
 def write(files: Mapping[str, str], out: Path) -> None:
@@ -110,7 +112,10 @@ def main() -> int:
     try:
         config, secrets = stack_config(args.stack)
         if not config.get(f"{PROJECT}:clusterUid"):
-            print(f"render: {PROJECT}:clusterUid is not set yet; pulumi preview says which cluster answers", file=sys.stderr)
+            print(
+                f"render: {PROJECT}:clusterUid is not set yet; pulumi preview says which cluster answers",
+                file=sys.stderr,
+            )
             config[f"{PROJECT}:clusterUid"] = _NO_UID
         recording = record(config, secrets, args.stack)
         files = render(recording, args.show_secrets)
