@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
-import pulumi_random as random
 
 from components.hardening import LABELS, container_security, empty_dir, labels, pod_security, resources
 from components.images import Image
+from components.password import generated_password
 from components.scripts import script_config_map
 from components.sizes import Amount, Resources, Volume
 from components.volume import Safekeeping, volume_claim
@@ -62,24 +62,20 @@ class Minio(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         guarded = pulumi.ResourceOptions(parent=self, protect=args.safekeeping.protect)
 
-        root_password: pulumi.Output[str] = random.RandomPassword(
-            f"{name}-root-password", length=40, special=False, opts=child
-        ).result
-        secret_key: pulumi.Output[str] = random.RandomPassword(
-            f"{name}-secret-key", length=40, special=False, opts=child
-        ).result
+        root_password = generated_password(f"{name}-root-password", 40, child)
+        secret_key = generated_password(f"{name}-secret-key", 40, child)
         root = k8s.core.v1.Secret(
             f"{name}-root",
             metadata={"namespace": args.namespace, "labels": LABELS},
             immutable=True,
-            string_data={"root-user": _ROOT_USER, "root-password": pulumi.Output.secret(root_password)},
+            string_data={"root-user": _ROOT_USER, "root-password": root_password},
             opts=child,
         )
         user = k8s.core.v1.Secret(
             f"{name}-user",
             metadata={"namespace": args.namespace, "labels": LABELS},
             immutable=True,
-            string_data={"secret-key": pulumi.Output.secret(secret_key)},
+            string_data={"secret-key": secret_key},
             opts=child,
         )
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
@@ -128,9 +124,7 @@ class Minio(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
         )
-        self.store = ObjectStore(
-            endpoint, args.bucket, _ACCESS_KEY, pulumi.Output.secret(secret_key), args.client_endpoint
-        )
+        self.store = ObjectStore(endpoint, args.bucket, _ACCESS_KEY, secret_key, args.client_endpoint)
         self.register_outputs({"endpoint": endpoint, "bucket": args.bucket, "provisioned": job.metadata.name})
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
-import pulumi_random as random
 
 from components.hardening import LABELS, container_security, empty_dir, labels, pod_security, resources
 from components.images import Image
+from components.password import generated_password
 from components.scripts import script_config_map
 from components.sizes import Resources, Volume
 from components.volume import Safekeeping, volume_claim
@@ -60,11 +60,11 @@ class Postgres(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         guarded = pulumi.ResourceOptions(parent=self, protect=args.safekeeping.protect)
 
-        superuser_password = _generated_password(f"{name}-superuser-password", child)
+        superuser_password = generated_password(f"{name}-superuser-password", 32, child)
         password = (
             pulumi.Output.secret(args.password)
             if args.password is not None
-            else _generated_password(f"{name}-password", child)
+            else generated_password(f"{name}-password", 32, child)
         )
         credentials = k8s.core.v1.Secret(
             f"{name}-credentials",
@@ -107,11 +107,6 @@ class Postgres(pulumi.ComponentResource):
         host = pulumi.Output.concat(service.metadata.name, ".", args.namespace, ".svc")
         self.database = Database(host, PORT, "flyte", "flyte", password, args.max_connections)
         self.register_outputs({"host": host, "server": server.metadata.name})
-
-
-def _generated_password(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    # Letters and digits only: Flyte's connection string does not quote the password.
-    return pulumi.Output.secret(random.RandomPassword(name, length=32, special=False, opts=opts).result)
 
 
 def _pod(

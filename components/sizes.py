@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 _BINARY = {"": 0, "Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-_DECIMAL = {"m": -1, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+_DECIMAL = {"m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)", re.ASCII)
 
 
@@ -31,7 +31,7 @@ def quantity(value: str, example: str = "500m or 2Gi") -> Decimal:
         raise ValueError(f"is not a Kubernetes quantity; write it like {example}")
     if match[2] in _BINARY:
         return Decimal(match[1]) * Decimal(1024 ** _BINARY[match[2]])
-    return Decimal(match[1]) * Decimal(1000).scaleb(3 * (_DECIMAL[match[2]] - 1))
+    return Decimal(match[1]).scaleb(_DECIMAL[match[2]])
 
 
 def _cpu(value: str) -> str:
