@@ -80,6 +80,7 @@ flyte = FlyteBinary(
         log_level=settings.flyte.log_level,
         max_parallelism=settings.flyte.max_parallelism,
         termination_grace_period_seconds=settings.flyte.termination_grace_period_seconds,
+        protect=settings.protect,
         values=settings.flyte_values,
     ),
     ResourceOptions.merge(fenced, ResourceOptions(depends_on=[projects, postgres, minio, *task_secrets])),

@@ -257,7 +257,8 @@ class Settings(Model):
         default={}, description="Values of the flyte-binary chart, merged over the stack's own."
     )
     protect: bool = Field(
-        default=False, description="Whether Pulumi refuses to delete volumes, their namespace, and the servers on them."
+        default=False,
+        description="Whether Pulumi refuses to delete Flyte, the servers, their volumes and their namespace.",
     )
     keep_volumes: bool = Field(
         default=False, description="Whether destroy leaves the volumes and their namespace in the cluster."

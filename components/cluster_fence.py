@@ -1,7 +1,7 @@
 """The fence against the wrong cluster: a Kubernetes provider that exists only for the cluster that is pinned."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,27 +114,31 @@ def find_kubeconfig(context: str, configured: str = "", environ: Mapping[str, st
         SettingsError: no file has the context; the message lists those there are.
     """
     home = str(Path.home())
-    places = configured or environ.get("KUBECONFIG") or f"{home}/.kube/config"
-    known: list[str] = []
-    for place in filter(None, places.split(os.pathsep)):
-        names = list(_contexts(Path(place).expanduser()))
-        if context in names:
-            path = str(Path(place).expanduser().absolute())
-            return path.replace(home, "~", 1) if path.startswith(f"{home}/") else path
-        known += names
-    there = f"it has {', '.join(map(repr, known))}" if known else "it has none"
-    remedy = f"pulumi config set kubernetes:context {known[0] if len(known) == 1 else 'NAME'}"
+    for path in _kubeconfigs(configured, environ):
+        if context in _contexts(path):
+            return str(path).replace(home, "~", 1) if path.is_relative_to(home) else str(path)
+    known = known_contexts(configured, environ)
     raise SettingsError(
-        f"kubernetes:context: the kubeconfig ({places}) has no context {context!r}; {there}. "
-        f"Write {remedy}, or set KUBECONFIG to the file that has it"
+        f"kubernetes:context: the kubeconfig ({os.pathsep.join(map(str, _kubeconfigs(configured, environ)))}) has no "
+        f"context {context!r}; it has {', '.join(map(repr, known)) or 'none'}. Write pulumi config set "
+        f"kubernetes:context {known[0] if len(known) == 1 else 'NAME'}, or set KUBECONFIG to the file that has it"
     )
 
 
-def _contexts(path: Path) -> Iterator[str]:
+def known_contexts(configured: str = "", environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The names of all contexts, in the order of the files (see :func:`find_kubeconfig`)."""
+    return [name for path in _kubeconfigs(configured, environ) for name in _contexts(path)]
+
+
+def _kubeconfigs(configured: str, environ: Mapping[str, str]) -> list[Path]:
+    places = configured or environ.get("KUBECONFIG") or "~/.kube/config"
+    return [Path(place).expanduser().absolute() for place in places.split(os.pathsep) if place]
+
+
+def _contexts(path: Path) -> list[str]:
     try:
         content: Any = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError):
-        return
-    for entry in (content.get("contexts") if isinstance(content, dict) else None) or []:
-        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-            yield entry["name"]
+        return []
+    entries = content.get("contexts") if isinstance(content, dict) else None
+    return [str(entry["name"]) for entry in entries or [] if isinstance(entry, dict) and "name" in entry]

@@ -71,6 +71,8 @@ class FlyteBinaryArgs:
     max_parallelism: int = 25
     # Flyte ignores SIGTERM, so every restart takes this long.
     termination_grace_period_seconds: int = 10
+    # Whether Pulumi refuses to delete Flyte. It is the first that a destroy would delete, so that nothing goes at all.
+    protect: bool = False
     # Merged over all other values.
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -120,7 +122,7 @@ class FlyteBinary(pulumi.ComponentResource):
             timeout=_TIMEOUT_SECONDS,
             # A failed install or upgrade is rolled back, not left half done.
             atomic=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[webhook]),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[webhook]),
         )
         # After Flyte, so that destroy takes it away before Flyte: the API server then deletes every workflow, Flyte
         # aborts those that run, and only then is Flyte itself removed. The other way round nobody would be left to
@@ -129,7 +131,7 @@ class FlyteBinary(pulumi.ComponentResource):
             f"{name}-workflows",
             metadata={"name": "flyteworkflows.flyte.lyft.com", "labels": LABELS},
             spec=_WORKFLOWS,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[release]),
         )
         self.namespace = pulumi.Output.all(release.status.namespace, workflows.metadata.name).apply(
             lambda known: str(known[0])

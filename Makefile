@@ -1,0 +1,49 @@
+# The commands of this repository; `make help` lists them.
+#   STACK    the stack to work on (Pulumi.STACK.yaml)
+#   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
+#   OUT      where `make render` writes
+#   SECRETS  `show`: render secret values instead of redacting them
+STACK ?= dev
+CONTEXT ?=
+OUT ?= rendered/
+SECRETS ?=
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview destroy render test check lock
+
+help: ## list the commands
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+# Exactly the locked packages. pip stays in the environment: Pulumi asks it what is installed.
+$(VENV)/.installed: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
+	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT))
+
+preview: $(VENV)/.installed ## show what `up` would change
+	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) --preview
+
+destroy: $(VENV)/.installed ## remove the stack from its cluster
+	@$(PY) -m ops.up $(STACK) --destroy
+
+render: $(VENV)/.installed ## write what the stack deploys to OUT, without cluster or Pulumi
+	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
+
+test: $(VENV)/.installed check ## check the code and run all tests that need no cluster
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
+
+check: $(VENV)/.installed ## formatting, lint, types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+lock: ## compile the hashed lock files anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
+	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt

@@ -1,0 +1,157 @@
+"""``make up``, ``make preview`` and ``make destroy``: Pulumi, with what a first run needs set up before it.
+
+Usage: python -m ops.up STACK [--context NAME] [--preview | --destroy]
+"""
+
+import argparse
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.chart import ROOT
+from components.cluster_fence import find_kubeconfig, known_contexts
+from components.errors import SettingsError
+from ops.render import stack_config
+from settings import PROJECT, SAMPLE_CREDENTIALS
+
+STATE = ROOT / ".state"
+_TRIAL_STACK = "dev"
+
+
+def main() -> int:
+    """The command line. Ends by becoming Pulumi, whose exit code is then this program's."""
+    parser = argparse.ArgumentParser(prog="make", description=__doc__)
+    parser.add_argument("stack")
+    parser.add_argument("--context", default="")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--preview", action="store_true")
+    what.add_argument("--destroy", action="store_true")
+    args = parser.parse_args()
+    try:
+        config, _ = stack_config(args.stack)
+        environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+        _need("pulumi", "https://www.pulumi.com/docs/install/")
+        environment |= backend(environment, logged_in=_logged_in(environment))
+        _pulumi(environment, "stack", "select", args.stack, "--create")
+        if not args.destroy:
+            pin(args.stack, config, args.context, environment)
+            if args.stack == _TRIAL_STACK and not config.get(f"{PROJECT}:tidalCreds"):
+                print(f"{PROJECT}:tidalCreds is not set: a sample that opens nothing takes its place")
+                _set(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if args.preview:
+        command = ["pulumi", "preview", "--diff"]
+    elif args.destroy:
+        # With the program, and so with its fence: without it Pulumi would believe any cluster of the same context.
+        command = ["pulumi", "destroy", "--run-program"]
+    else:
+        command = ["pulumi", "up"]
+    unattended = [] if args.preview or sys.stdin.isatty() else ["--yes"]
+    os.chdir(ROOT)
+    os.execvpe("pulumi", [*command, "--stack", args.stack, *unattended], environment)  # noqa: S606
+
+
+def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:
+    """What to add to the environment so that Pulumi has somewhere to keep its state.
+
+    Nothing where the user already chose: a backend in the environment, or a login. Otherwise a folder of this
+    project, with a generated passphrase that only its owner can read.
+    """
+    if logged_in or environment.get("PULUMI_BACKEND_URL"):
+        return {}
+    state.mkdir(mode=0o700, exist_ok=True)
+    chosen = {"PULUMI_BACKEND_URL": f"file://{state}"}
+    if not environment.get("PULUMI_CONFIG_PASSPHRASE") and not environment.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        passphrase = state / "passphrase"
+        if not passphrase.exists():
+            descriptor = os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+        chosen["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase)
+    print(f"State and passphrase are in {state}; back them up. For plain pulumi commands:")
+    print("  export " + " ".join(f"{key}={value}" for key, value in chosen.items()))
+    return chosen
+
+
+def choose_context(stack: str, configured: str, asked: str, contexts: list[str]) -> str:
+    """The context to pin a stack to at its first run.
+
+    Raises:
+        SettingsError: it is not clear which one is meant; the message lists them.
+    """
+    for name in filter(None, (asked, configured)):
+        if name in contexts:
+            return name
+        if name == asked:
+            raise SettingsError(f"CONTEXT: the kubeconfig has no context {name!r}; it has {_listed(contexts)}")
+    if stack == _TRIAL_STACK and len(contexts) == 1:
+        return contexts[0]
+    raise SettingsError(
+        f"kubernetes:context: the kubeconfig has no context {configured!r}; it has {_listed(contexts)}. "
+        f"Write make up STACK={stack} CONTEXT=NAME with the one to deploy to"
+    )
+
+
+def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[str, str]) -> None:
+    """Write context and cluster UID into the stack file, if it names no cluster yet or another context is asked for."""
+    configured, uid = config.get("kubernetes:context", ""), config.get(f"{PROJECT}:clusterUid", "")
+    if uid and asked in {"", configured}:
+        return
+    kubeconfig = config.get("kubernetes:kubeconfig", "")
+    context = choose_context(stack, configured, asked, known_contexts(kubeconfig, environment))
+    if context != configured:
+        _set(environment, stack, "kubernetes:context", context)
+    if uid:
+        return  # the fence compares it with the cluster behind the other context
+    _need("kubectl", "https://kubernetes.io/docs/tasks/tools/")
+    found = str(Path(find_kubeconfig(context, kubeconfig, environment)).expanduser())
+    query = ["get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}", "--request-timeout=20s"]
+    command = ["kubectl", "--kubeconfig", found, "--context", context, *query]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise SettingsError(f"kubernetes:context: the cluster of {context!r} does not answer: {answer.stderr.strip()}")
+    print(f"Stack {stack} is now pinned to the cluster {answer.stdout} of context {context}")
+    _set(environment, stack, f"{PROJECT}:clusterUid", answer.stdout)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"
+
+
+def _need(tool: str, where: str) -> None:
+    if not shutil.which(tool):
+        raise SettingsError(f"{tool} is not on the PATH; install it from {where}. make render works without it")
+
+
+def _logged_in(environment: Mapping[str, str]) -> bool:
+    command = ["pulumi", "whoami", "--non-interactive"]
+    return subprocess.run(command, env=environment, capture_output=True, cwd=ROOT, check=False).returncode == 0
+
+
+def _pulumi(environment: Mapping[str, str], *arguments: str, text: str | None = None) -> None:
+    result = subprocess.run(
+        ["pulumi", *arguments, "--non-interactive"],
+        env=environment,
+        cwd=ROOT,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise SettingsError(f"pulumi {' '.join(arguments[:2])}: {result.stderr.strip() or result.stdout.strip()}")
+
+
+def _set(environment: Mapping[str, str], stack: str, key: str, value: str, secret: bool = False) -> None:
+    # Through standard input: arguments can be read by every user of the machine.
+    _pulumi(environment, "config", "set", "--stack", stack, key, *(["--secret"] if secret else []), text=value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
