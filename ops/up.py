@@ -23,7 +23,7 @@ _TRIAL_STACK = "dev"
 
 
 def main() -> int:
-    """The command line. Ends by becoming Pulumi, whose exit code is then this program's."""
+    """The command line; Pulumi's exit code, or 1 with a message where it could not even start."""
     parser = argparse.ArgumentParser(prog="make", description=__doc__)
     parser.add_argument("stack")
     parser.add_argument("--context", default="")
@@ -46,15 +46,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if args.preview:
-        command = ["pulumi", "preview", "--diff"]
-    elif args.destroy:
+        return _run(environment, args.stack, "preview", "--diff")
+    unattended = [] if sys.stdin.isatty() else ["--yes"]
+    if args.destroy:
         # With the program, and so with its fence: without it Pulumi would believe any cluster of the same context.
-        command = ["pulumi", "destroy", "--run-program"]
-    else:
-        command = ["pulumi", "up"]
-    unattended = [] if args.preview or sys.stdin.isatty() else ["--yes"]
-    os.chdir(ROOT)
-    os.execvpe("pulumi", [*command, "--stack", args.stack, *unattended], environment)  # noqa: S606
+        return _run(environment, args.stack, "destroy", "--run-program", *unattended)
+    return _run(environment, args.stack, "up", *unattended)
 
 
 def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:
@@ -118,6 +115,16 @@ def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[
         raise SettingsError(f"kubernetes:context: the cluster of {context!r} does not answer: {answer.stderr.strip()}")
     print(f"Stack {stack} is now pinned to the cluster {answer.stdout} of context {context}")
     _set(environment, stack, f"{PROJECT}:clusterUid", answer.stdout)
+
+
+def _run(environment: Mapping[str, str], stack: str, *command: str) -> int:
+    # Ctrl-C reaches Pulumi by itself, which then stops in an orderly way; this program only waits for that.
+    with subprocess.Popen(["pulumi", *command, "--stack", stack], env=environment, cwd=ROOT) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
 
 
 def _listed(names: list[str]) -> str:
