@@ -59,15 +59,15 @@ secrets: Mapping[str, Mapping[str, Mapping[str, pulumi.Input[str]]]] = {
     **settings.task_secret_values,
     TASK_STORE_SECRET: task_store_environment(minio.store, projects.names),
 }
-fenced_after_projects = ResourceOptions.merge(fenced, ResourceOptions(depends_on=[projects]))
 task_secrets = [
-    TaskSecret(name, TaskSecretArgs(name, values), fenced_after_projects) for name, values in secrets.items()
+    TaskSecret(name, TaskSecretArgs(name, projects.names, values), fenced) for name, values in secrets.items()
 ]
 
 flyte = FlyteBinary(
     "flyte",
     FlyteBinaryArgs(
         namespace=namespace,
+        requires=[projects, postgres, minio, *task_secrets],
         chart=project_path(archive),
         images=image,
         database=postgres.database,
@@ -83,7 +83,7 @@ flyte = FlyteBinary(
         protect=settings.protect,
         values=settings.flyte_values,
     ),
-    ResourceOptions.merge(fenced, ResourceOptions(depends_on=[projects, postgres, minio, *task_secrets])),
+    fenced,
 )
 
 for name, value in access(

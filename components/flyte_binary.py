@@ -52,6 +52,8 @@ class FlyteBinaryArgs:
     """How Flyte is installed."""
 
     namespace: pulumi.Input[str]
+    # What has to be there before Flyte and may only be deleted after it.
+    requires: Sequence[pulumi.Resource]
     # Path of the verified chart archive.
     chart: str
     database: Database
@@ -122,7 +124,7 @@ class FlyteBinary(pulumi.ComponentResource):
             timeout=_TIMEOUT_SECONDS,
             # A failed install or upgrade is rolled back, not left half done.
             atomic=True,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[webhook]),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[webhook, *args.requires]),
         )
         # After Flyte, so that destroy takes it away before Flyte: the API server then deletes every workflow, Flyte
         # aborts those that run, and only then is Flyte itself removed. The other way round nobody would be left to

@@ -60,7 +60,8 @@ class ProjectNamespaces(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             self.names[wanted.name] = namespace.metadata.name
-            self._defaults(wanted, args, pulumi.ResourceOptions(parent=namespace, deleted_with=namespace))
+            # Children of the component rather than of the namespace: whoever depends on the component waits for these too.
+            self._defaults(wanted, args, pulumi.ResourceOptions(parent=self, deleted_with=namespace))
         self.register_outputs({"names": self.names})
 
     def _defaults(self, wanted: ProjectNamespace, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions) -> None:

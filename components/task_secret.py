@@ -16,6 +16,8 @@ class TaskSecretArgs:
 
     # Name of the group, and so of the Kubernetes Secret in every namespace.
     group: str
+    # The namespaces there are; a Secret waits for its own.
+    namespaces: Mapping[str, pulumi.Input[str]]
     # Namespace, then key, then value.
     values: Mapping[str, Mapping[str, pulumi.Input[str]]]
 
@@ -34,7 +36,7 @@ class TaskSecret(pulumi.ComponentResource):
         for namespace, values in args.values.items():
             k8s.core.v1.Secret(
                 f"{name}-{namespace}",
-                metadata={"name": args.group, "namespace": namespace, "labels": LABELS},
+                metadata={"name": args.group, "namespace": args.namespaces[namespace], "labels": LABELS},
                 type="Opaque",
                 # `data` rather than `stringData`: with server-side apply a key removed from stringData would stay.
                 data={key: pulumi.Output.secret(value).apply(_base64) for key, value in values.items()},

@@ -23,6 +23,7 @@ import pulumi
 import pulumi.runtime
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_in_stack
 
 import components.chart
@@ -133,6 +134,9 @@ def record_program(
     monitor = _Monitor(stack, uid)
 
     def run() -> None:
+        # What a recording that failed was still waiting for.
+        SETTINGS.rpc_manager.clear()
+        SETTINGS.outputs.clear()
         pulumi.runtime.set_mocks(monitor.mocks, project=PROJECT, stack=stack, preview=False, monitor=monitor)
         pulumi.runtime.settings.set_root_resource(None)  # type: ignore[arg-type]  # of an earlier recording
         pulumi.runtime.set_all_config(dict(config), list(secret_keys))

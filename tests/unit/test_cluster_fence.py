@@ -1,0 +1,103 @@
+"""The fence against the wrong cluster."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from components.cluster_fence import find_kubeconfig, known_contexts
+from components.errors import SettingsError
+from ops.recorder import record
+from tests.conftest import UID, stack
+
+
+def kubeconfig(path: Path, *contexts: str) -> str:
+    path.write_text(json.dumps({"contexts": [{"name": name, "context": {}} for name in contexts]}))
+    return str(path)
+
+
+def test_another_cluster_under_the_same_context_is_refused_with_both_identities_and_the_command():
+    config, secrets = stack()
+
+    with pytest.raises(SettingsError) as caught:
+        record(config, secrets, "dev", cluster_uid="other-cluster")
+
+    message = str(caught.value)
+    assert UID in message
+    assert "other-cluster" in message
+    assert "pulumi config set flyte-home:clusterUid other-cluster --stack dev" in message
+
+
+def test_a_stack_without_a_pin_is_refused_with_the_command_that_pins_the_present_cluster():
+    config, secrets = stack(clusterUid=None)
+
+    with pytest.raises(SettingsError, match="pulumi config set flyte-home:clusterUid here --stack prod"):
+        record(config, secrets, "prod", cluster_uid="here")
+
+
+def test_the_pinned_cluster_is_let_through():
+    config, secrets = stack()
+
+    recording = record(config, secrets, "dev", cluster_uid=UID)
+
+    assert recording.one("Release")
+    assert recording.one("kubernetes", "cluster").inputs["clusterIdentifier"] == UID
+
+
+def test_the_identity_is_read_by_a_provider_of_the_same_context():
+    config, secrets = stack(context="k3s-home")
+
+    recording = record(config, secrets)
+
+    assert recording.one("kubernetes", "cluster-identity").inputs["context"] == "k3s-home"
+
+
+def test_secrets_change_in_place_so_that_a_task_secret_is_never_away():
+    config, secrets = stack()
+
+    assert record(config, secrets).one("kubernetes", "cluster").inputs["enableSecretMutable"] == "true"
+
+
+def test_the_first_file_that_has_the_context_is_taken(tmp_path: Path):
+    first, second = kubeconfig(tmp_path / "a", "work"), kubeconfig(tmp_path / "b", "home", "work")
+    environ = {"KUBECONFIG": os.pathsep.join([str(tmp_path / "missing"), first, second])}
+
+    assert find_kubeconfig("work", environ=environ) == first
+    assert find_kubeconfig("home", environ=environ) == second
+    assert known_contexts(environ=environ) == ["work", "home", "work"]
+
+
+def test_the_configured_file_comes_before_the_environment(tmp_path: Path):
+    configured, other = kubeconfig(tmp_path / "a", "home"), kubeconfig(tmp_path / "b", "home")
+
+    assert find_kubeconfig("home", configured, {"KUBECONFIG": other}) == configured
+
+
+def test_a_file_below_the_home_directory_is_written_alike_on_every_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    kubeconfig(tmp_path / ".kube" / "config", "home")
+
+    assert find_kubeconfig("home", environ={}) == "~/.kube/config"
+
+
+@pytest.mark.parametrize(
+    ("content", "listed"),
+    [
+        ('{"contexts": [{"name": "work"}]}', "'work'. Write pulumi config set kubernetes:context work"),
+        ('{"contexts": [{"name": "a"}, {"name": "b"}]}', "'a', 'b'. Write pulumi config set kubernetes:context NAME"),
+        ("[not, a, kubeconfig]", "none"),
+        ("}{", "none"),
+        ('{"contexts": null}', "none"),
+    ],
+)
+def test_a_missing_context_is_refused_with_those_there_are(tmp_path: Path, content: str, listed: str):
+    (tmp_path / "config").write_text(content)
+
+    with pytest.raises(SettingsError, match="no context 'home'") as caught:
+        find_kubeconfig("home", environ={"KUBECONFIG": str(tmp_path / "config")})
+
+    assert listed in str(caught.value)

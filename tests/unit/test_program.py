@@ -1,0 +1,238 @@
+"""The whole program: what holds for every resource of a stack, whatever component makes it."""
+
+import json
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from components.images import IMAGES
+from ops.recorder import Recording, Resource, Secret
+from ops.render import stack_config
+from tests.conftest import containers, run
+
+PLANTED = {
+    "tidalCreds": '{"token": "planted-tidal"}',
+    "tidalCreds__production": '{"token": "planted-production"}',
+    "postgresPassword": "planted-postgres",
+}
+
+
+@pytest.fixture(scope="module", params=["dev", "prod"])
+def stack(request: pytest.FixtureRequest) -> Recording:
+    """The program under each stack file of this repository, with planted secrets."""
+    config, _ = stack_config(request.param)
+    own = {key.split(":")[1]: value for key, value in config.items() if key.startswith("flyte-home:")}
+    return run(request.param, **{**own, **PLANTED, "clusterUid": "pinned"})
+
+
+def kubernetes(recording: Recording) -> list[Resource]:
+    return [found for found in recording.resources if found.custom and found.type.startswith("kubernetes:")]
+
+
+def test_every_kubernetes_resource_uses_the_fenced_provider(stack: Recording):
+    fenced = {found.urn for found in stack.of("kubernetes") if found.name in {"cluster", "cluster-keeper"}}
+
+    assert kubernetes(stack)
+    assert {found.provider for found in kubernetes(stack)} <= fenced
+
+
+def test_no_resource_is_left_to_a_default_provider(stack: Recording):
+    providers = {found.urn for found in stack.resources if found.type.startswith("pulumi:providers:")}
+    others = [found for found in stack.resources if found.custom and found.urn not in providers]
+
+    assert all(found.provider in providers for found in others)
+
+
+def test_every_resource_of_a_component_is_its_child(stack: Recording):
+    roots = {found.name for found in stack.resources if found.parent.endswith("::flyte-home-dev")}
+    roots |= {found.name for found in stack.resources if found.parent.endswith("::flyte-home-prod")}
+    components = {found.name for found in stack.resources if found.type.startswith("flyte-home:index:")}
+
+    assert roots == components | {"flyte", "random"}  # "flyte" is the namespace as well as the component
+    assert all(found.type.split(":")[:2] == ["flyte-home", "index"] for found in stack.resources if not found.custom)
+
+
+def test_urns_are_unique(stack: Recording):
+    assert not [urn for urn, times in Counter(found.urn for found in stack.resources).items() if times > 1]
+
+
+def test_no_two_objects_of_the_cluster_have_the_same_name(stack: Recording):
+    names = Counter(
+        (found.kind, found.manifest["metadata"].get("namespace"), found.manifest["metadata"]["name"])
+        for found in stack.resources
+        if found.is_manifest
+    )
+
+    assert not [name for name, times in names.items() if times > 1]
+
+
+def test_given_secrets_are_nowhere_but_in_encrypted_values_of_secrets(stack: Recording):
+    def visible(value: Any) -> Any:
+        if isinstance(value, Secret):
+            return "encrypted"
+        if isinstance(value, dict):
+            return {key: visible(item) for key, item in value.items()}
+        return [visible(item) for item in value] if isinstance(value, list) else value
+
+    for found in stack.resources:
+        text = json.dumps(visible(found.inputs))
+        assert "planted" not in text, found.urn
+        assert "cGxhbnRl" not in text, found.urn  # the same in base64
+    assert "planted" not in json.dumps(visible(stack.outputs))
+
+
+def test_generated_passwords_are_encrypted_wherever_they_are_used(stack: Recording):
+    def paths(value: Any, secret: bool, path: str) -> list[str]:
+        if isinstance(value, Secret):
+            return paths(value.value, True, path)
+        if isinstance(value, dict):
+            return [hit for key, item in value.items() for hit in paths(item, secret, f"{path}.{key}")]
+        if isinstance(value, list):
+            return [hit for item in value for hit in paths(item, secret, path)]
+        return [path] if not secret and value == "generated" else []
+
+    assert [hit for found in stack.resources for hit in paths(found.inputs, False, found.urn)] == []
+    assert len(stack.of("RandomPassword")) == 3  # the fourth, Flyte's in the database, is given here
+
+
+def test_every_secret_object_has_only_encrypted_values(stack: Recording):
+    for found in stack.of("Secret"):
+        for field in ("data", "stringData"):
+            values = found.inputs.get(field, {})
+            assert isinstance(values, Secret) or all(isinstance(value, Secret) for value in values.values()), found.urn
+
+
+def test_every_container_runs_an_image_of_the_table_or_is_flytes_placeholder(stack: Recording):
+    allowed = {image.reference for image in IMAGES.values()}
+    workloads = [found for kind in ("StatefulSet", "Job") for found in stack.of(kind)]
+
+    assert len(workloads) == 3
+    assert {container["image"] for found in workloads for container in containers(found.plain)} <= allowed
+
+
+def test_images_can_all_be_replaced():
+    mirror = {name: f"registry.home:5000/{name}:1" for name in IMAGES}
+    recording = run(images=mirror)
+    text = json.dumps([found.plain for found in recording.resources])
+
+    assert all(reference in text for name, reference in mirror.items() if name not in {"flyte", "copilot"})
+    assert not re.search(r"docker\.io|cr\.flyte\.org", text)
+    values = recording.one("Release").plain["values"]
+    assert values["deployment"]["image"] == {"repository": "registry.home:5000/flyte", "tag": "1"}
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Job"])
+def test_pods_of_the_platform_run_hardened(stack: Recording, kind: str):
+    for found in stack.of(kind):
+        pod = found.plain["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(found.plain):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            for amounts in ("requests", "limits"):
+                assert set(container["resources"][amounts]) == {"cpu", "memory"}
+            assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_labels_select_the_pods_they_are_meant_for(stack: Recording):
+    for found in stack.of("StatefulSet"):
+        spec = found.plain["spec"]
+        (service,) = [other.plain for other in stack.of("Service") if other.name == found.name]
+        assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+        assert service["spec"]["selector"].items() <= spec["template"]["metadata"]["labels"].items()
+        assert spec["serviceName"] == service["metadata"]["name"]
+
+
+def test_flyte_waits_for_namespaces_database_bucket_and_secrets(dev: Recording):
+    waits = {dev.by_urn(urn).kind + ":" + dev.by_urn(urn).name for urn in dev.one("Release").dependencies}
+
+    assert {
+        "Namespace:remedy-development",
+        "ResourceQuota:remedy-development",
+        "PodTemplate:remedy-production",
+        "StatefulSet:postgres",
+        "Job:minio-provision",
+        "Secret:tidal-creds-remedy-staging",
+        "Secret:flyte-object-store-remedy-staging",
+        "Secret:flyte-config",
+        "MutatingWebhookConfiguration:flyte-webhook",
+    } <= waits
+
+
+def test_task_secrets_wait_for_their_namespaces(dev: Recording):
+    waits = {dev.by_urn(urn).name for urn in dev.one("Secret", "tidal-creds-remedy-staging").dependencies}
+
+    assert "remedy-staging" in waits
+
+
+def test_the_fence_is_passed_before_anything_that_is_made(dev: Recording):
+    (provider,) = [found for found in dev.of("kubernetes") if found.name == "cluster"]
+
+    assert provider.inputs["context"] == "home"
+    assert any("cluster-kube-system" in urn for urn in provider.dependencies)
+
+
+def test_nothing_is_protected_or_kept_unless_the_stack_says_so(dev: Recording):
+    assert not [found.urn for found in dev.resources if found.protect or found.retain_on_delete]
+
+
+def test_prod_protects_what_holds_data_and_what_a_destroy_would_take_first(prod: Recording):
+    protected = {f"{found.kind}:{found.name}" for found in prod.resources if found.protect}
+
+    assert protected == {
+        "Namespace:flyte",
+        "PersistentVolumeClaim:postgres-data",
+        "PersistentVolumeClaim:minio-data",
+        "StatefulSet:postgres",
+        "StatefulSet:minio",
+        "Release:flyte",
+        "CustomResourceDefinition:flyte-workflows",
+    }
+
+
+def test_kept_volumes_stay_in_the_cluster_with_their_namespace_and_can_be_taken_over_again(prod: Recording):
+    kept = {f"{found.kind}:{found.name}": found for found in prod.resources if found.retain_on_delete}
+    keeper = prod.one("kubernetes", "cluster-keeper")
+
+    assert set(kept) == {"Namespace:flyte", "PersistentVolumeClaim:postgres-data", "PersistentVolumeClaim:minio-data"}
+    assert {found.provider for found in kept.values()} == {keeper.urn}
+    assert keeper.inputs["upsertExistingObjects"] == "true"
+
+
+def test_what_is_not_kept_is_never_taken_over(dev: Recording):
+    (provider,) = [found for found in dev.of("kubernetes") if found.name == "cluster"]
+
+    assert not dev.of("kubernetes", "cluster-keeper")
+    assert provider.inputs.get("upsertExistingObjects") in (None, "false")
+
+
+def test_the_outputs_say_what_is_where_and_how_to_reach_it():
+    outputs = run(
+        clientEndpoints={"http": "http://127.0.0.1:18088", "objectStore": "https://s3.home:9443"}, context="k3s"
+    ).outputs
+
+    assert outputs["namespace"] == "flyte"
+    assert outputs["services"] == {"http": "flyte-binary-http", "grpc": "flyte-binary-grpc", "objectStore": "minio"}
+    assert outputs["consoleUrl"] == "http://127.0.0.1:18088/console"
+    assert outputs["clientConfig"] == "admin:\n  endpoint: dns:///127.0.0.1:8089\n  insecure: true\n"
+    assert outputs["portForwards"] == [
+        "kubectl --context k3s --namespace flyte port-forward service/flyte-binary-http 18088:8088",
+        "kubectl --context k3s --namespace flyte port-forward service/flyte-binary-grpc 8089:8089",
+        "kubectl --context k3s --namespace flyte port-forward service/minio 9443:9000",
+    ]
+
+
+def test_a_wrong_setting_stops_the_program_before_any_resource():
+    from components.errors import SettingsError
+
+    with pytest.raises(SettingsError, match="10GB"):
+        run(postgres={"volume": {"size": "10GB"}})

@@ -1,0 +1,345 @@
+"""What a stack file may say, and what is said about one that is wrong."""
+
+import itertools
+import json
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import SecretStr
+from pydantic.alias_generators import to_camel
+
+from components.errors import SettingsError
+from settings import _NOT_KEYS, SAMPLE_CREDENTIALS, Settings
+from tests.conftest import TIDAL, stack
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def load(**settings: Any) -> Settings:
+    return Settings.from_config(*stack(**settings))
+
+
+def complaint(**settings: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(**settings)
+    return str(caught.value)
+
+
+def test_the_smallest_stack_gets_every_default():
+    settings = load()
+
+    assert settings.namespace == "flyte"
+    assert [namespace.name for namespace in settings.namespaces] == [
+        "remedy-development",
+        "remedy-staging",
+        "remedy-production",
+    ]
+    assert settings.postgres.volume.size == "10Gi"
+    assert not settings.protect
+    assert not settings.keep_volumes
+
+
+def test_custom_domains_and_a_template_name_the_namespaces_and_flyte_gets_the_same_mapping():
+    settings = load(
+        projects=[{"name": "flytepoc-x"}], domains=["d-dev", "t-dev"], namespaceTemplate="103020-{project}-{domain}"
+    )
+
+    assert [namespace.name for namespace in settings.namespaces] == [
+        "103020-flytepoc-x-d-dev",
+        "103020-flytepoc-x-t-dev",
+    ]
+    assert settings.flyte_namespace_template == "103020-{{ project }}-{{ domain }}"
+
+
+def test_a_domain_of_its_own_value_gets_it_and_the_others_the_general_one():
+    values = load(tidalCreds__production='{"token": "of production"}').task_secret_values["tidal-creds"]
+
+    assert values["remedy-production"] == {"json": '{"token": "of production"}'}
+    assert values["remedy-development"] == values["remedy-staging"] == {"json": TIDAL}
+
+
+def test_values_for_every_domain_make_the_general_one_unnecessary():
+    settings = load(tidalCreds=None, domains=["a", "b"], tidalCreds__a='{"t": 1}', tidalCreds__b='{"t": 2}')
+
+    assert settings.secret_for("tidalCreds", "b") == '{"t": 2}'
+
+
+def test_only_projects_that_ask_get_a_secret():
+    settings = load(projects=[{"name": "asks", "taskSecrets": ["tidal-creds"]}, {"name": "asks-not"}])
+
+    assert set(settings.task_secret_values["tidal-creds"]) == {"asks-development", "asks-staging", "asks-production"}
+
+
+def test_no_credentials_are_needed_when_no_project_asks():
+    assert load(projects=[{"name": "remedy"}], tidalCreds=None).task_secret_values == {}
+
+
+def test_further_groups_and_keys_are_settings():
+    groups = [
+        {
+            "group": "spotify",
+            "keys": [{"key": "id", "setting": "spotifyId"}, {"key": "secret", "setting": "spotifyCreds"}],
+        }
+    ]
+    config, secrets = stack(taskSecrets=groups, projects=[{"name": "p", "taskSecrets": ["spotify"]}], tidalCreds=None)
+    config |= {"flyte-home:spotifyId": "an id", "flyte-home:spotifyCreds": "not json"}
+    secrets |= {"flyte-home:spotifyId", "flyte-home:spotifyCreds"}
+
+    values = Settings.from_config(config, secrets).task_secret_values
+
+    assert values["spotify"]["p-staging"] == {"id": "an id", "secret": "not json"}
+
+
+def test_a_project_may_have_a_quota_of_its_own():
+    quota = {"pods": 3, "requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
+    first, *_ = load(projects=[{"name": "small", "quota": quota}], tidalCreds=None).namespaces
+
+    assert first.quota == {
+        "pods": "3",
+        "requests.cpu": "1",
+        "requests.memory": "1Gi",
+        "limits.cpu": "2",
+        "limits.memory": "2Gi",
+    }
+
+
+@pytest.mark.parametrize("size", ["100Mi", "1Gi", "1.5Gi", "2T", "10G", "5000000000"])
+def test_a_kubernetes_quantity_is_a_size(size: str):
+    assert load(postgres={"volume": {"size": size}}).postgres.volume.size == size
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "said"),
+    [
+        pytest.param({"context": None}, "kubernetes:context", "pulumi config set kubernetes:context", id="no context"),
+        pytest.param({"context": ""}, "kubernetes:context", "is not set", id="empty context"),
+        pytest.param(
+            {"tidalcreds": "x"}, "flyte-home:tidalcreds", "did you mean flyte-home:tidalCreds", id="unknown key"
+        ),
+        pytest.param({"nothingLikeIt": "x"}, "flyte-home:nothingLikeIt", "there is no such setting", id="far-off key"),
+        pytest.param(
+            {"tidalCreds__prodution": TIDAL}, "tidalCreds-prodution", "tidalCreds-production", id="misspelt domain"
+        ),
+        pytest.param({"projects": [{"name": "a"}, {"name": "a"}]}, "flyte-home:projects", "'a'", id="project twice"),
+        pytest.param({"domains": ["a", "a"]}, "flyte-home:domains", "'a'", id="domain twice"),
+        pytest.param({"projects": []}, "flyte-home:projects", "names no project", id="no project"),
+        pytest.param({"projects": "remedy"}, "flyte-home:projects", "list or map", id="text for a list"),
+        pytest.param({"projects": [{"nam": "a"}]}, "flyte-home:projects[0].nam", "name", id="unknown key in a list"),
+        pytest.param({"projects": [{"name": "Upper"}]}, "projects[0].name", "'Upper'", id="project in upper case"),
+        pytest.param(
+            {"projects": [{"name": "a", "taskSecrets": ["tidal-cred"]}]},
+            "projects[a]",
+            "tidal-creds",
+            id="unknown group",
+        ),
+        pytest.param(
+            {"tidalCreds": None}, "flyte-home:tidalCreds", "--secret flyte-home:tidalCreds", id="no credentials"
+        ),
+        pytest.param({"tidalCreds": "  "}, "flyte-home:tidalCreds", "missing or empty", id="empty credentials"),
+        pytest.param(
+            {"tidalCreds": "{planted"}, "flyte-home:tidalCreds", "is not JSON", id="credentials that are no JSON"
+        ),
+        pytest.param({"tidalCreds": "{}"}, "flyte-home:tidalCreds", "not an object with something", id="empty object"),
+        pytest.param({"tidalCreds": '"planted"'}, "flyte-home:tidalCreds", "not an object", id="JSON but no object"),
+        pytest.param(
+            {"tidalCreds": None, "tidalCreds__staging": TIDAL},
+            "tidalCreds",
+            "development, production",
+            id="one of three",
+        ),
+        pytest.param({"postgres": {"volume": {"size": "10GB"}}}, "postgres.volume.size", "'10GB'", id="bad quantity"),
+        pytest.param(
+            {"postgres": {"volume": {"size": "-1Gi"}}}, "postgres.volume.size", "like 10Gi", id="negative size"
+        ),
+        pytest.param({"minio": {"volume": {"size": "0"}}}, "minio.volume.size", "like 10Gi", id="zero size"),
+        pytest.param({"minio": {"volume": {"size": 20}}}, "minio.volume.size", "bare number", id="number for a size"),
+        pytest.param(
+            {"postgres": {"volume": {"size": "١Gi"}}}, "postgres.volume.size", "quantity", id="foreign digits"
+        ),
+        pytest.param({"postgres": {"maxConnections": -5}}, "postgres.maxConnections", "-5", id="negative number"),
+        pytest.param({"flyte": {"logLevel": 9}}, "flyte.logLevel", "9", id="number out of range"),
+        pytest.param({"flyte": {"logLevl": 3}}, "flyte.logLevl", "logLevel", id="unknown key in a structure"),
+        pytest.param(
+            {"tasks": {"requests": {"cpu": "3", "memory": "1Gi"}}},
+            "flyte-home:tasks",
+            "requests.cpu 3",
+            id="over the limit",
+        ),
+        pytest.param({"protect": "yes"}, "flyte-home:protect", "true or false", id="no boolean"),
+        pytest.param({"postgresPassword": "a planted'quote"}, "postgresPassword", "quote", id="password with quote"),
+        pytest.param({"postgresPassword": "planted back\\slash"}, "postgresPassword", "backslash", id="backslash"),
+        pytest.param({"postgresPassword": "plantéd-password"}, "postgresPassword", "ASCII", id="password beyond ASCII"),
+        pytest.param({"postgresPassword": "planted"}, "postgresPassword", "shorter than 8", id="short password"),
+        pytest.param(
+            {"projects": [{"name": "a-b"}, {"name": "a"}], "domains": ["c", "b-c"], "tidalCreds": None},
+            "flyte-home:namespaceTemplate",
+            "both get 'a-b-c'",
+            id="colliding namespaces",
+        ),
+        pytest.param({"namespaceTemplate": "{project}"}, "namespaceTemplate", "both get 'remedy'", id="no domain"),
+        pytest.param(
+            {"namespaceTemplate": "{proj}-{domain}"}, "namespaceTemplate", "{project}", id="wrong placeholder"
+        ),
+        pytest.param(
+            {"namespaceTemplate": "{{ project }}-{{ domain }}"},
+            "namespaceTemplate",
+            "103020-{project}",
+            id="Flyte's notation",
+        ),
+        pytest.param(
+            {"namespaceTemplate": "-{project}-{domain}"}, "namespaceTemplate", "lower-case", id="leading hyphen"
+        ),
+        pytest.param({"domains": ["d" * 60]}, "namespaceTemplate", "67 characters", id="name too long"),
+        pytest.param(
+            {"namespace": "remedy-staging"}, "namespaceTemplate", "flyte-home:namespace", id="platform's own name"
+        ),
+        pytest.param(
+            {"namespace": "kube-system"}, "flyte-home:namespace", "Kubernetes itself", id="reserved namespace"
+        ),
+        pytest.param(
+            {"images": {"postgres": "postgres"}}, "images.postgres", "tag or a digest", id="image without tag"
+        ),
+        pytest.param({"images": {"mysql": "mysql:8"}}, "images.mysql", "postgres", id="unknown image"),
+        pytest.param(
+            {"flyteValues": {"deployment": {"replica": 2}}}, "deployment.replica", "ignore", id="unknown value"
+        ),
+        pytest.param(
+            {"flyteValues": {"configuration": {"database": {"password": "planted-password"}}}},
+            "configuration.database.password",
+            "credential",
+            id="credential in values",
+        ),
+        pytest.param({"chart": {"sha256": "abc"}}, "chart.sha256", "sha256sum", id="no digest"),
+        pytest.param({"clientEndpoints": {"http": "127.0.0.1"}}, "clientEndpoints.http", "http://", id="no address"),
+        pytest.param(
+            {"taskSecrets": [{"group": "flyte-object-store", "keys": [{"key": "k", "setting": "s"}]}]},
+            "taskSecrets",
+            "choose another group",
+            id="the stack's own Secret",
+        ),
+        pytest.param(
+            {"taskSecrets": [{"group": "g", "keys": [{"key": "K", "setting": "s"}]}]},
+            "keys[0].key",
+            "'K'",
+            id="upper-case key",
+        ),
+        pytest.param(
+            {
+                "taskSecrets": [{"group": "g", "keys": [{"key": "k", "setting": "projects"}]}],
+                "projects": [{"name": "a"}],
+            },
+            "taskSecrets",
+            "'projects' is a setting",
+            id="setting of the stack as a secret",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_wrong_and_what_to_write(settings: dict[str, Any], key: str, said: str):
+    message = complaint(**settings)
+
+    assert key in message
+    assert said in message
+    assert "planted" not in message
+
+
+def test_every_problem_is_in_the_one_message():
+    message = complaint(namespaceTemplate="{x}", tidalCreds=None, unknownKey="1", images={"a": "b"})
+
+    assert all(part in message for part in ("namespaceTemplate", "tidalCreds", "unknownKey", "images.a"))
+
+
+@pytest.mark.parametrize("key", ["tidalCreds", "tidalCreds-production", "postgresPassword"])
+def test_a_secret_in_plain_text_is_refused_without_showing_it(key: str):
+    config, secrets = stack()
+    config[f"flyte-home:{key}"] = '{"token":"planted"}'
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_config(config, secrets - {f"flyte-home:{key}"})
+
+    assert f"flyte-home:{key}: is stored in plain text" in str(caught.value)
+    assert "planted" not in str(caught.value)
+
+
+def test_the_marked_sample_is_no_secret_and_is_known_as_a_sample():
+    config, _ = stack(tidalCreds=SAMPLE_CREDENTIALS)
+
+    assert Settings.from_config(config, []).samples == ["tidalCreds"]
+    assert load().samples == []
+
+
+def test_a_structure_that_is_encrypted_is_refused_because_it_would_be_readable_in_the_cluster():
+    config, secrets = stack(flyteValues={"deployment": {"labels": {"a": "planted"}}})
+
+    with pytest.raises(SettingsError, match="flyte-home:flyteValues: is encrypted") as caught:
+        Settings.from_config(config, secrets | {"flyte-home:flyteValues"})
+
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["kubernetes:namespace", "flyte_home:projects", "flyte:projects"])
+def test_a_key_that_would_be_ignored_in_silence_is_refused(key: str):
+    config, secrets = stack()
+
+    with pytest.raises(SettingsError, match=f"{key}: has no effect"):
+        Settings.from_config(config | {key: "x"}, secrets)
+
+
+def test_secrets_are_masked_in_every_representation_of_the_settings():
+    settings = load(postgresPassword="planted-password")
+
+    assert "planted" not in repr(settings)
+    assert "planted" not in str(settings.model_dump())
+
+
+def test_pulumi_yaml_declares_every_setting_with_its_type_description_and_default():
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    own = {key: value for key, value in declared.items() if ":" not in key}
+    fields = {to_camel(name): field for name, field in Settings.model_fields.items() if name not in _NOT_KEYS}
+
+    assert own.keys() == fields.keys()
+    for key, field in fields.items():
+        assert own[key]["description"] == field.description, key
+        assert own[key]["type"] == _pulumi_type(field.annotation), key
+        assert own[key]["default"] == _plain(field.default), key
+
+
+def _pulumi_type(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated or hasattr(annotation, "__metadata__"):
+        return _pulumi_type(typing.get_args(annotation)[0])
+    return {SecretStr: "string", str: "string", bool: "boolean"}.get(
+        annotation, "array" if origin is list else "object"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return json.loads(value.model_dump_json(by_alias=True)) if hasattr(value, "model_dump_json") else value
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_the_stack_files_of_this_repository_are_valid(name: str):
+    from ops.render import stack_config
+
+    settings = Settings.from_config(*stack_config(name))
+
+    assert [project.name for project in settings.projects] == ["remedy"]
+    assert settings.protect == settings.keep_volumes == (name == "prod")
+
+
+def test_names_are_valid_and_unique_for_any_template_that_is_accepted():
+    for first, second in itertools.product(
+        ["{project}", "x-{domain}", "{domain}.{project}", "{project}{domain}"], ["", "-y"]
+    ):
+        try:
+            names = [namespace.name for namespace in load(namespaceTemplate=first + second).namespaces]
+        except SettingsError:
+            continue
+        assert len(set(names)) == len(names) == 3
+        assert all(name.replace("-", "").isalnum() and len(name) <= 63 for name in names)
