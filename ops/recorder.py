@@ -59,6 +59,8 @@ class Resource:
     ignore_changes: list[str]
     deleted_with: str
     aliases: list[Any]
+    # Name of the Kubernetes object; as the program saw it, so that references fit. Empty for anything else.
+    object_name: str
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -79,7 +81,7 @@ class Resource:
     def manifest(self) -> dict[str, Any]:
         """The Kubernetes object, with the name it would get and secrets still marked."""
         found = dict(self.inputs)
-        found["metadata"] = {"name": _auto_name(self.name, self.inputs), **found.get("metadata", {})}
+        found["metadata"] = {**found.get("metadata", {}), "name": self.object_name}
         return dict(_extensions(found))
 
 
@@ -211,6 +213,7 @@ class _Monitor(mocks.MockMonitor):
                     ignore_changes=list(request.ignoreChanges),
                     deleted_with=request.deletedWith,
                     aliases=list(request.aliases) + list(request.aliasURNs),
+                    object_name=(self.resources[answer.urn].state.get("metadata") or {}).get("name", ""),
                 )
             )
         return answer

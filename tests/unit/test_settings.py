@@ -157,7 +157,7 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
         pytest.param({"minio": {"volume": {"size": "0"}}}, "minio.volume.size", "like 10Gi", id="zero size"),
         pytest.param({"minio": {"volume": {"size": 20}}}, "minio.volume.size", "bare number", id="number for a size"),
         pytest.param(
-            {"postgres": {"volume": {"size": "١Gi"}}}, "postgres.volume.size", "quantity", id="foreign digits"
+            {"postgres": {"volume": {"size": "\u0661Gi"}}}, "postgres.volume.size", "quantity", id="foreign digits"
         ),
         pytest.param({"postgres": {"maxConnections": -5}}, "postgres.maxConnections", "-5", id="negative number"),
         pytest.param({"flyte": {"logLevel": 9}}, "flyte.logLevel", "9", id="number out of range"),

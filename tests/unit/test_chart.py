@@ -1,0 +1,135 @@
+"""The pinned chart and the check of its values."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.chart import CHART_DIR, PINNED_CHART, ROOT, ChartPin, chart_archive, check_values, project_path
+from components.errors import SettingsError
+
+CONTENT = b"an archive"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def _no_archive_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLYTE_CHART", raising=False)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[str]:
+    """A Helm repository on loopback that counts its requests."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "chart-v1.tgz").write_bytes(CONTENT)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path / "served"))
+
+        def log_message(self, *_args):
+            (tmp_path / "requests").open("a").write("x")
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def pin(repository: str = "http://127.0.0.1:1", sha256: str = SHA256) -> ChartPin:
+    return ChartPin("chart", repository, "v1", sha256)
+
+
+def test_the_pin_is_flyte_1_with_its_digest():
+    assert PINNED_CHART.version == "v1.16.8"
+    assert len(PINNED_CHART.sha256) == 64
+
+
+def test_the_archive_is_fetched_once_and_then_taken_from_the_cache(repository: str, tmp_path: Path):
+    first = chart_archive(pin(repository), cache=tmp_path / "cache")
+    second = chart_archive(pin(repository), cache=tmp_path / "cache")
+
+    assert first == second
+    assert first.read_bytes() == CONTENT
+    assert (tmp_path / "requests").read_text() == "x"
+
+
+def test_an_archive_with_another_digest_is_refused_and_not_kept(repository: str, tmp_path: Path):
+    with pytest.raises(SettingsError, match=f"has the SHA-256 {SHA256}, but {'0' * 64} is pinned"):
+        chart_archive(pin(repository, "0" * 64), cache=tmp_path / "cache")
+
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_damaged_cache_is_replaced(repository: str, tmp_path: Path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "chart-v1.tgz").write_bytes(b"half an arch")
+
+    assert chart_archive(pin(repository), cache=tmp_path / "cache").read_bytes() == CONTENT
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == ["chart-v1.tgz"]
+
+
+def test_a_local_file_needs_no_network_and_must_have_the_same_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    local = tmp_path / "local.tgz"
+    local.write_bytes(CONTENT)
+    monkeypatch.setenv("FLYTE_CHART", str(local))
+
+    assert chart_archive(pin(), cache=tmp_path / "a").read_bytes() == CONTENT
+    assert chart_archive(pin(), str(local), tmp_path / "b").name == "chart-v1.tgz"
+    local.write_bytes(b"something else")
+    with pytest.raises(SettingsError, match=r"pulumi config set --path flyte-home:chart\.sha256"):
+        chart_archive(pin(), cache=tmp_path / "c")
+
+
+def test_without_network_or_file_the_message_says_how_to_give_one(tmp_path: Path):
+    with pytest.raises(SettingsError, match="FLYTE_CHART=FILE"):
+        chart_archive(pin(), cache=tmp_path)
+    with pytest.raises(SettingsError, match="No such file"):
+        chart_archive(pin(), str(tmp_path / "missing.tgz"), tmp_path)
+
+
+def test_only_http_is_fetched(tmp_path: Path):
+    with pytest.raises(SettingsError, match="not an http address"):
+        chart_archive(pin("file:///etc"), cache=tmp_path)
+
+
+def test_a_path_in_the_project_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    archive = ROOT / ".charts" / "chart.tgz"
+
+    monkeypatch.setattr("pulumi.runtime.get_root_directory", lambda: str(ROOT))
+    assert project_path(archive) == "./.charts/chart.tgz"
+    monkeypatch.setattr("pulumi.runtime.get_root_directory", lambda: str(tmp_path))
+    assert project_path(archive) == str(archive)
+
+
+def test_the_static_values_pass_their_own_check():
+    check_values(yaml.safe_load((CHART_DIR / "values.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"deploymnet": {}}, "deploymnet"),
+        ({"configuration": {"inlin": {}}}, "configuration.inlin"),
+        ({"configuration": {"inline": {"task_resource": {}}}}, "inline.task_resource"),
+        ({"configuration": {"inline": {"plugins": {"k8s": {"default-cpu": "1"}}}}}, "k8s.default-cpu"),
+        ({"configuration": {"inline": {"plugins": {"k8s": {"default-env-vars": []}}}}}, "k8s.default-env-vars"),
+        ({"configuration": {"storage": {"providerConfig": {"s3": {"secretKey": "planted"}}}}}, "s3.secretKey"),
+        ({"configuration": {"auth": {"oidc": {"clientSecret": "planted"}}}}, "oidc.clientSecret"),
+        ({"fullnameOverride": "other"}, "fullnameOverride"),
+        ({"service": {"type": "planted"}}, "service.type"),
+    ],
+)
+def test_values_that_would_be_ignored_or_leak_are_refused_by_name(values: dict, named: str):
+    with pytest.raises(SettingsError) as caught:
+        check_values(values)
+
+    assert f"flyte-home:flyteValues.{named}" in str(caught.value) or named in str(caught.value)
+    assert "planted" not in str(caught.value)

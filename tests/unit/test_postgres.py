@@ -1,0 +1,94 @@
+"""The database."""
+
+from ops.recorder import Recording
+from tests.conftest import containers, run
+
+
+def server(recording: Recording) -> dict:
+    (container,) = containers(recording.one("StatefulSet", "postgres").plain)
+    return container
+
+
+def test_the_password_is_generated_unless_one_is_given(dev: Recording):
+    given = run(postgresPassword="given-password")
+
+    assert dev.one("Secret", "postgres-credentials").plain["stringData"]["flyte-password"] == "generated"
+    assert dev.one("RandomPassword", "postgres-password").plain["special"] is False
+    assert given.one("Secret", "postgres-credentials").plain["stringData"]["flyte-password"] == "given-password"
+    assert not given.of("RandomPassword", "postgres-password")
+
+
+def test_another_password_is_another_secret_name_which_rolls_the_pod():
+    def mounted(recording: Recording) -> str:
+        pod = recording.one("StatefulSet", "postgres").plain["spec"]["template"]["spec"]
+        (name,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        return name
+
+    first, second = run(postgresPassword="first-password"), run(postgresPassword="second-password")
+
+    assert mounted(first) == first.one("Secret", "postgres-credentials").manifest["metadata"]["name"]
+    assert mounted(first) != mounted(second)
+    assert first.one("Secret", "postgres-credentials").plain["immutable"] is True
+
+
+def test_credentials_are_mounted_as_files_and_never_in_the_environment(dev: Recording):
+    container = server(dev)
+
+    assert not [entry for entry in container["env"] if "valueFrom" in entry]
+    assert {"POSTGRES_PASSWORD_FILE", "CREDENTIALS"} <= {entry["name"] for entry in container["env"]}
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "credentials"]
+    assert mount["readOnly"] is True
+
+
+def test_the_first_start_makes_a_utf8_cluster_with_checksums_and_no_plain_passwords(dev: Recording):
+    environment = {entry["name"]: entry["value"] for entry in server(dev)["env"]}
+
+    for option in ("--encoding=UTF8", "--data-checksums", "--auth-host=scram-sha-256"):
+        assert option in environment["POSTGRES_INITDB_ARGS"].split()
+    assert environment["PGDATA"].startswith("/var/lib/postgresql/data/")
+
+
+def test_the_scripts_the_pod_runs_are_those_it_mounts(dev: Recording):
+    container = server(dev)
+    scripts = set(dev.one("ConfigMap", "postgres-scripts").plain["data"])
+    hooks = [
+        container["lifecycle"]["postStart"]["exec"],
+        container["lifecycle"]["preStop"]["exec"],
+        container["startupProbe"]["exec"],
+    ]
+
+    assert {hook["command"][-1].removeprefix("/scripts/") for hook in hooks} == scripts
+
+
+def test_probes_ask_the_postmaster_seldom_once_a_login_has_succeeded(dev: Recording):
+    container = server(dev)
+
+    assert container["startupProbe"]["exec"]["command"][-1] == "/scripts/login.sh"
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container[probe]["exec"]["command"][0] == "pg_isready"
+        assert container[probe]["periodSeconds"] >= 15
+
+
+def test_the_server_may_finish_its_checkpoint_before_it_is_killed(dev: Recording):
+    assert dev.one("StatefulSet", "postgres").plain["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
+
+
+def test_size_class_and_connections_are_settings():
+    recording = run(postgres={"volume": {"size": "33Gi", "storageClass": "fast"}, "maxConnections": 240})
+    claim = recording.one("PersistentVolumeClaim", "postgres-data").plain["spec"]
+
+    assert claim["resources"]["requests"]["storage"] == "33Gi"
+    assert claim["storageClassName"] == "fast"
+    assert server(recording)["args"] == ["postgres", "-c", "max_connections=240"]
+    database = recording.one("Release").plain["values"]["configuration"]["inline"]["database"]
+    assert 5 * database["maxOpenConnections"] <= 240 - 20
+
+
+def test_flytes_pools_together_fit_into_the_default_number_of_connections(dev: Recording):
+    database = dev.one("Release").plain["values"]["configuration"]["inline"]["database"]
+
+    assert 0 < 5 * database["maxOpenConnections"] < 100
+
+
+def test_without_a_storage_class_the_clusters_default_is_used(dev: Recording):
+    assert "storageClassName" not in dev.one("PersistentVolumeClaim", "postgres-data").plain["spec"]
