@@ -60,7 +60,7 @@ class ProjectNamespaces(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             self.names[wanted.name] = namespace.metadata.name
-            # Children of the component rather than of the namespace: whoever depends on the component waits for these too.
+            # Children of the component, not of the namespace: whoever depends on the component waits for these too.
             self._defaults(wanted, args, pulumi.ResourceOptions(parent=self, deleted_with=namespace))
         self.register_outputs({"names": self.names})
 

@@ -1,0 +1,153 @@
+"""``make render``: the stack as files, without engine, plugin or cluster."""
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.errors import SettingsError
+from ops.recorder import Recording
+from ops.render import REDACTED, render, stack_config, write
+from tests.conftest import run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as the Makefile calls it, with an empty PATH: nothing but Python is there."""
+    return subprocess.run(
+        [sys.executable, "-m", "ops.render", *arguments],
+        cwd=ROOT,
+        env={"HOME": os.environ.get("HOME", "/"), "PATH": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def project(folder: Path, stack_file: str) -> Path:
+    """A folder with this project's declarations and a stack file."""
+    (folder / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+    (folder / "Pulumi.test.yaml").write_text(stack_file)
+    return folder
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_fresh_clone_renders_with_nothing_but_python(tmp_path: Path, stack: str):
+    result = command(stack, str(tmp_path / "out"))
+
+    assert result.returncode == 0, result.stderr
+    files = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert result.stdout == f"{len(files)} files in {tmp_path / 'out'}\n"
+    assert "flyte-binary.values.yaml" in files
+    assert "secret.remedy-production.tidal-creds.yaml" in files
+    for file in (tmp_path / "out").iterdir():
+        content = yaml.safe_load(file.read_text())
+        assert file.name == "flyte-binary.values.yaml" or {"apiVersion", "kind", "metadata"} <= set(content)
+
+
+def test_rendering_twice_gives_the_same_bytes(tmp_path: Path):
+    for name in ("a", "b"):
+        assert command("dev", str(tmp_path / name)).returncode == 0
+
+    first = {file.name: file.read_text() for file in (tmp_path / "a").iterdir()}
+    assert first == {file.name: file.read_text() for file in (tmp_path / "b").iterdir()}
+
+
+def test_no_secret_is_in_the_files_unless_it_is_asked_for():
+    recording = run(tidalCreds='{"t": "planted-tidal"}', postgresPassword="planted-postgres")
+    hidden, shown = "".join(render(recording, False).values()), "".join(render(recording, True).values())
+
+    for secret in ("planted-postgres", "generated", base64.b64encode(b'{"t": "planted-tidal"}').decode()):
+        assert secret not in hidden.replace("generated-by", "")
+        assert secret in shown
+    assert "planted" not in hidden
+
+
+def test_redacted_secrets_are_still_valid_objects_with_their_keys(dev: Recording):
+    files = {name: yaml.safe_load(content) for name, content in render(dev, False).items()}
+
+    assert files["secret.remedy-staging.tidal-creds.yaml"]["data"] == {
+        "json": base64.b64encode(REDACTED.encode()).decode()
+    }
+    (config,) = [content for name, content in files.items() if name.startswith("secret.flyte.flyte-config")]
+    assert config["stringData"] == {"202-database.yaml": REDACTED, "203-storage.yaml": REDACTED}
+
+
+def test_references_between_files_fit(dev: Recording):
+    files = {name: yaml.safe_load(content) for name, content in render(dev, False).items()}
+    names = {(item["kind"], item["metadata"]["name"]) for item in files.values() if "kind" in item}
+
+    assert ("Secret", files["flyte-binary.values.yaml"]["configuration"]["inlineSecretRef"]) in names
+    for item in files.values():
+        if item.get("kind") not in {"StatefulSet", "Job"}:
+            continue
+        for volume in item["spec"]["template"]["spec"]["volumes"]:
+            if "secret" in volume:
+                assert ("Secret", volume["secret"]["secretName"]) in names
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in names
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+
+
+def test_an_encrypted_value_counts_as_given(tmp_path: Path):
+    config, secrets = stack_config(
+        "test",
+        project(
+            tmp_path,
+            "config:\n  kubernetes:context: home\n  flyte-home:projects: [{name: a, taskSecrets: [tidal-creds]}]\n"
+            "  flyte-home:tidalCreds: {secure: v1:abc}\n  flyte-home:postgresPassword: {secure: v1:def}\n",
+        ),
+    )
+
+    assert secrets == {"flyte-home:tidalCreds", "flyte-home:postgresPassword"}
+    assert "abc" not in str(config)
+
+
+@pytest.mark.parametrize(
+    ("stack_file", "said"),
+    [
+        ("config: [", "in line"),
+        ("- a list", "is not a stack file"),
+        ("config: text", "is not a stack file"),
+    ],
+)
+def test_a_broken_stack_file_is_named(tmp_path: Path, stack_file: str, said: str):
+    with pytest.raises(SettingsError, match=r"Pulumi\.test\.yaml") as caught:
+        stack_config("test", project(tmp_path, stack_file))
+
+    assert said in str(caught.value)
+
+
+def test_an_unknown_stack_is_answered_with_those_there_are(tmp_path: Path):
+    result = command("staging", str(tmp_path))
+
+    assert result.returncode == 1
+    assert "Pulumi.staging.yaml" in result.stderr
+    assert "dev, prod" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+
+    result = command("dev", str(tmp_path / "file" / "out"))
+
+    assert result.returncode == 1
+    assert "OUT: cannot write" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_files_of_an_earlier_rendering_go_and_others_stay(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text("mine: true\n")
+    write({"old.yaml": "# Rendered by flyte-home; not for editing. x\n"}, tmp_path)
+
+    write({"new.yaml": "# Rendered by flyte-home; not for editing. y\n"}, tmp_path)
+
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["new.yaml", "own.yaml"]

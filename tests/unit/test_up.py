@@ -1,0 +1,151 @@
+"""``make up``: what a first run sets up, and what it refuses to guess."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.errors import SettingsError
+from ops import up
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_state_and_passphrase_stay_in_the_project_and_are_readable_by_their_owner_only(tmp_path: Path):
+    state = tmp_path / "state"
+
+    first = up.backend({}, logged_in=False, state=state)
+    second = up.backend({}, logged_in=False, state=state)
+
+    passphrase = Path(first["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    assert first == second
+    assert first["PULUMI_BACKEND_URL"] == f"file://{state}"
+    assert len(passphrase.read_text()) >= 32
+    assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("environment", "logged_in"), [({"PULUMI_BACKEND_URL": "s3://state"}, False), ({}, True)])
+def test_a_backend_that_the_user_chose_is_left_alone(tmp_path: Path, environment: dict[str, str], logged_in: bool):
+    assert up.backend(environment, logged_in, tmp_path / "state") == {}
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_passphrase_that_the_user_chose_is_left_alone(tmp_path: Path):
+    chosen = up.backend({"PULUMI_CONFIG_PASSPHRASE": "mine"}, False, tmp_path / "state")
+
+    assert set(chosen) == {"PULUMI_BACKEND_URL"}
+
+
+def test_the_only_context_is_taken_for_the_trial_stack_alone():
+    assert up.choose_context("dev", "flyte-home-dev", "", ["k3s"]) == "k3s"
+    with pytest.raises(SettingsError, match="make up STACK=prod CONTEXT=NAME"):
+        up.choose_context("prod", "flyte-home-prod", "", ["k3s"])
+
+
+def test_among_several_contexts_none_is_guessed():
+    with pytest.raises(SettingsError, match="'work', 'home'"):
+        up.choose_context("dev", "flyte-home-dev", "", ["work", "home"])
+
+
+def test_the_context_asked_for_comes_before_the_one_in_the_stack_file():
+    assert up.choose_context("prod", "work", "home", ["work", "home"]) == "home"
+    assert up.choose_context("prod", "work", "", ["work", "home"]) == "work"
+    with pytest.raises(SettingsError, match="no context 'typo'"):
+        up.choose_context("dev", "work", "typo", ["work"])
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> dict[str, str]:
+    """An environment with a ``pulumi`` and a ``kubectl`` that write down how they were called, and with what input."""
+    log = tmp_path / "log"
+    (tmp_path / "bin").mkdir()
+    for name, answer in (("pulumi", '[ "$1" != whoami ]'), ("kubectl", "printf uid-of-the-cluster")):
+        tool = tmp_path / "bin" / name
+        tool.write_text(
+            f'#!/bin/sh\necho "{name} $*" >>{log}\n'
+            f'case "$1" in config) printf "  input: " >>{log}; cat >>{log}; echo >>{log} ;; esac\n{answer}\n'
+        )
+        tool.chmod(0o755)
+    (tmp_path / "kubeconfig").write_text('{"contexts": [{"name": "k3s"}]}')
+    return {
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "PULUMI_BACKEND_URL": "file:///nowhere",
+        "LOG": str(log),
+        "HOME": os.environ.get("HOME", "/"),
+    }
+
+
+def make(tools: dict[str, str], *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    result = subprocess.run(
+        [sys.executable, "-m", "ops.up", *arguments],
+        cwd=ROOT,
+        env=tools,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    log = Path(tools["LOG"])
+    return result, log.read_text() if log.exists() else ""
+
+
+def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
+    result, log = make(tools, "dev")
+
+    assert result.returncode == 0, result.stderr
+    calls = [line for line in log.splitlines() if not line.startswith("pulumi whoami")]
+    assert calls[0] == "pulumi stack select dev --create --non-interactive"
+    assert calls[1] == "pulumi config set --stack dev kubernetes:context --non-interactive"
+    assert calls[2] == "  input: k3s"
+    assert calls[3].startswith(f"kubectl --kubeconfig {tools['KUBECONFIG']} --context k3s get namespace kube-system")
+    assert calls[4] == "pulumi config set --stack dev flyte-home:clusterUid --non-interactive"
+    assert calls[5] == "  input: uid-of-the-cluster"
+    assert calls[6] == "pulumi up --yes --stack dev"
+    assert len(calls) == 7
+
+
+def test_destroy_runs_the_program_and_so_its_fence(tools: dict[str, str]):
+    _, log = make(tools, "dev", "--destroy")
+
+    assert log.splitlines()[-1] == "pulumi destroy --run-program --yes --stack dev"
+    assert "config set" not in log
+
+
+def test_preview_changes_nothing(tools: dict[str, str]):
+    _, log = make(tools, "dev", "--preview")
+
+    assert log.splitlines()[-1] == "pulumi preview --diff --stack dev"
+
+
+def test_without_pulumi_the_message_says_what_works_without_it(tools: dict[str, str]):
+    result, log = make(tools | {"PATH": ""}, "dev")
+
+    assert result.returncode == 1
+    assert "pulumi is not on the PATH" in result.stderr
+    assert "make render" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert log == ""
+
+
+def test_a_cluster_that_does_not_answer_is_named(tools: dict[str, str]):
+    kubectl = Path(tools["PATH"].split(":")[0], "kubectl")
+    kubectl.write_text("#!/bin/sh\necho connection refused >&2\nexit 1\n")
+
+    result, log = make(tools, "dev")
+
+    assert result.returncode == 1
+    assert "the cluster of 'k3s' does not answer: connection refused" in result.stderr
+    assert "pulumi up" not in log
+
+
+def test_pulumis_own_failure_is_the_commands_failure(tools: dict[str, str]):
+    pulumi = Path(tools["PATH"].split(":")[0], "pulumi")
+    pulumi.write_text('#!/bin/sh\ncase "$1" in up) exit 7 ;; esac\n')
+
+    assert make(tools, "dev")[0].returncode == 7
