@@ -26,20 +26,25 @@ for name in settings.samples:
     pulumi.log.warn(f"flyte-home:{name} holds the sample, which opens nothing; set your own with --secret")
 
 kubeconfig = find_kubeconfig(settings.context, settings.kubeconfig)
-cluster = ClusterFenceArgs(
-    settings.context, kubeconfig, settings.cluster_uid, pulumi.get_stack(), settings.keep_volumes
-)
+cluster = ClusterFenceArgs(settings.context, kubeconfig, settings.cluster_uid, pulumi.get_stack())
 fence = ClusterFence("cluster", cluster)
-fenced = ResourceOptions(providers=[fence.provider, random.Provider("random")])
-safekeeping = Safekeeping(settings.protect, settings.keep_volumes, fence.keeper)
+fenced = ResourceOptions(providers=[fence.contents, random.Provider("random")])
+safekeeping = Safekeeping(settings.protect, settings.keep_volumes)
 archive = chart_archive(settings.chart.pin, settings.chart.archive)
 
 namespace = k8s.core.v1.Namespace(
     settings.namespace,
     metadata={"name": settings.namespace, "labels": namespace_labels("restricted")},
-    opts=safekeeping.options(),
+    opts=ResourceOptions(
+        # A namespace that an earlier destroy kept is taken over; any other that is there already is not.
+        provider=fence.contents if settings.keep_volumes else fence.provider,
+        protect=settings.protect,
+        retain_on_delete=settings.keep_volumes,
+    ),
 ).metadata.name
-projects = ProjectNamespaces("projects", ProjectNamespacesArgs(settings.namespaces, settings.tasks.resources), fenced)
+projects = ProjectNamespaces(
+    "projects", ProjectNamespacesArgs(settings.namespaces, settings.tasks.resources, fence.provider), fenced
+)
 
 pg = settings.postgres
 password = settings.postgres_password.get_secret_value() or None
@@ -67,6 +72,7 @@ flyte = FlyteBinary(
     "flyte",
     FlyteBinaryArgs(
         namespace=namespace,
+        cluster_provider=fence.provider,
         requires=[projects, postgres, minio, *task_secrets],
         chart=project_path(archive),
         images=image,

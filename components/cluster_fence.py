@@ -25,8 +25,6 @@ class ClusterFenceArgs:
     pinned_uid: str
     # Stack name, for the commands in messages.
     stack: str
-    # Whether ``keeper`` takes over objects that are there already.
-    adopt: bool = False
 
 
 class ClusterFence(pulumi.ComponentResource):
@@ -39,12 +37,13 @@ class ClusterFence(pulumi.ComponentResource):
     ``clusterIdentifier`` keeps Pulumi from planning to replace the whole stack when only the kubeconfig's path or
     the cluster's address changes.
 
-    ``keeper`` is for what destroy leaves in the cluster: with ``adopt`` it takes over what an earlier stack left, where
-    ``provider`` refuses to touch an object it did not make.
+    ``provider`` refuses to touch an object that it did not make. ``contents`` takes it over, so that an update that was
+    killed between making an object and writing it down can be repeated; it is for what is inside a namespace of this
+    stack, where everything belongs to the stack.
     """
 
     provider: k8s.Provider
-    keeper: k8s.Provider
+    contents: k8s.Provider
 
     def __init__(self, name: str, args: ClusterFenceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:ClusterFence", name, None, opts)
@@ -60,7 +59,7 @@ class ClusterFence(pulumi.ComponentResource):
         )
         context = kube_system.metadata.uid.apply(lambda uid: _checked_context(args, uid))
 
-        def fenced(provider_name: str, adopt: bool) -> k8s.Provider:
+        def fenced(provider_name: str, take_over: bool) -> k8s.Provider:
             return k8s.Provider(
                 provider_name,
                 context=context,
@@ -69,12 +68,12 @@ class ClusterFence(pulumi.ComponentResource):
                 # A task secret has a fixed name and must change in place: replaced, it would be away for a moment.
                 # Secrets and ConfigMaps that say `immutable` are still replaced, and roll the pods that mount them.
                 enable_secret_mutable=True,
-                upsert_existing_objects=adopt,
+                upsert_existing_objects=take_over,
                 opts=child,
             )
 
         self.provider = fenced(name, False)
-        self.keeper = fenced(f"{name}-keeper", True) if args.adopt else self.provider
+        self.contents = fenced(f"{name}-contents", True)
         self.register_outputs({})
 
 

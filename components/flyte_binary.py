@@ -52,6 +52,8 @@ class FlyteBinaryArgs:
     """How Flyte is installed."""
 
     namespace: pulumi.Input[str]
+    # For what a cluster has once: one that takes over nothing that another Flyte may have made.
+    cluster_provider: pulumi.ProviderResource
     # What has to be there before Flyte and may only be deleted after it.
     requires: Sequence[pulumi.Resource]
     # Path of the verified chart archive.
@@ -110,7 +112,9 @@ class FlyteBinary(pulumi.ComponentResource):
             f"{name}-webhook",
             metadata={"name": _WEBHOOK, "labels": LABELS},
             webhooks=[],
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["webhooks", "metadata"]),
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=args.cluster_provider, ignore_changes=["webhooks", "metadata"]
+            ),
         )
         values = pulumi.Output.all(
             host=args.database.host, endpoint=args.store.endpoint, credentials=credentials.metadata.name
@@ -133,7 +137,9 @@ class FlyteBinary(pulumi.ComponentResource):
             f"{name}-workflows",
             metadata={"name": "flyteworkflows.flyte.lyft.com", "labels": LABELS},
             spec=_WORKFLOWS,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[release]),
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=args.cluster_provider, protect=args.protect, depends_on=[release]
+            ),
         )
         self.namespace = pulumi.Output.all(release.status.namespace, workflows.metadata.name).apply(
             lambda known: str(known[0])

@@ -35,6 +35,8 @@ class ProjectNamespacesArgs:
 
     namespaces: Sequence[ProjectNamespace]
     resources: Resources
+    # For the namespaces themselves: one that takes over no namespace that is there already.
+    cluster_provider: pulumi.ProviderResource
 
 
 class ProjectNamespaces(pulumi.ComponentResource):
@@ -57,7 +59,7 @@ class ProjectNamespaces(pulumi.ComponentResource):
                         "baseline", **{"flyte.org/project": wanted.project, "flyte.org/domain": wanted.domain}
                     ),
                 },
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(parent=self, provider=args.cluster_provider),
             )
             self.names[wanted.name] = namespace.metadata.name
             # Children of the component, not of the namespace: whoever depends on the component waits for these too.

@@ -17,14 +17,10 @@ class Safekeeping:
     protect: bool
     # Whether destroy leaves the volumes, and the namespace they are in, in the cluster.
     keep: bool
-    # Provider that takes over what was left, if ``keep``.
-    keeper: pulumi.ProviderResource
 
-    def options(self, parent: pulumi.Resource | None = None) -> pulumi.ResourceOptions:
-        """Options of a volume, or of the namespace with the volumes."""
-        return pulumi.ResourceOptions(
-            parent=parent, provider=self.keeper, protect=self.protect, retain_on_delete=self.keep
-        )
+    def options(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Options of a volume."""
+        return pulumi.ResourceOptions(parent=parent, protect=self.protect, retain_on_delete=self.keep)
 
 
 def volume_claim(

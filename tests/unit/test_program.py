@@ -32,7 +32,7 @@ def kubernetes(recording: Recording) -> list[Resource]:
 
 
 def test_every_kubernetes_resource_uses_the_fenced_provider(stack: Recording):
-    fenced = {found.urn for found in stack.of("kubernetes") if found.name in {"cluster", "cluster-keeper"}}
+    fenced = {found.urn for found in stack.of("kubernetes") if found.name in {"cluster", "cluster-contents"}}
 
     assert kubernetes(stack)
     assert {found.provider for found in kubernetes(stack)} <= fenced
@@ -201,18 +201,20 @@ def test_prod_protects_what_holds_data_and_what_a_destroy_would_take_first(prod:
 
 def test_kept_volumes_stay_in_the_cluster_with_their_namespace_and_can_be_taken_over_again(prod: Recording):
     kept = {f"{found.kind}:{found.name}": found for found in prod.resources if found.retain_on_delete}
-    keeper = prod.one("kubernetes", "cluster-keeper")
+    contents = prod.one("kubernetes", "cluster-contents")
 
     assert set(kept) == {"Namespace:flyte", "PersistentVolumeClaim:postgres-data", "PersistentVolumeClaim:minio-data"}
-    assert {found.provider for found in kept.values()} == {keeper.urn}
-    assert keeper.inputs["upsertExistingObjects"] == "true"
+    assert {found.provider for found in kept.values()} == {contents.urn}
+    assert contents.inputs["upsertExistingObjects"] == "true"
 
 
-def test_what_is_not_kept_is_never_taken_over(dev: Recording):
-    (provider,) = [found for found in dev.of("kubernetes") if found.name == "cluster"]
+def test_only_what_is_inside_a_namespace_of_the_stack_is_taken_over(dev: Recording):
+    careful = dev.one("kubernetes", "cluster")
+    assert careful.inputs["upsertExistingObjects"] == "false"
 
-    assert not dev.of("kubernetes", "cluster-keeper")
-    assert provider.inputs.get("upsertExistingObjects") in (None, "false")
+    for found in kubernetes(dev):
+        inside = "namespace" in found.manifest["metadata"] if found.is_manifest else True
+        assert dev.by_urn(found.provider).name == ("cluster-contents" if inside else "cluster"), found.urn
 
 
 def test_the_outputs_say_what_is_where_and_how_to_reach_it():
