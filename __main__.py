@@ -10,9 +10,10 @@ from pulumi import ResourceOptions
 from components.access import access
 from components.chart import chart_archive, project_path
 from components.cluster_fence import ClusterFence, ClusterFenceArgs, find_kubeconfig
-from components.flyte_binary import TASK_STORE_SECRET, FlyteBinary, FlyteBinaryArgs, task_store_environment
+from components.flyte_binary import RELEASE, TASK_STORE_SECRET, FlyteBinary, FlyteBinaryArgs, task_store_environment
 from components.hardening import namespace_labels
 from components.images import images
+from components.interrupted_release import forget_interrupted_release
 from components.minio import Minio, MinioArgs
 from components.postgres import Postgres, PostgresArgs
 from components.project_namespaces import ProjectNamespaces, ProjectNamespacesArgs
@@ -73,6 +74,7 @@ flyte = FlyteBinary(
     FlyteBinaryArgs(
         namespace=namespace,
         cluster_provider=fence.provider,
+        before_release=forget_interrupted_release(RELEASE, settings.namespace, settings.context, kubeconfig),
         requires=[projects, postgres, minio, *task_secrets],
         chart=project_path(archive),
         images=image,

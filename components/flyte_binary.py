@@ -54,6 +54,8 @@ class FlyteBinaryArgs:
     namespace: pulumi.Input[str]
     # For what a cluster has once: one that takes over nothing that another Flyte may have made.
     cluster_provider: pulumi.ProviderResource
+    # Runs before every installation and upgrade of the release.
+    before_release: pulumi.ResourceHook
     # What has to be there before Flyte and may only be deleted after it.
     requires: Sequence[pulumi.Resource]
     # Path of the verified chart archive.
@@ -128,7 +130,14 @@ class FlyteBinary(pulumi.ComponentResource):
             timeout=_TIMEOUT_SECONDS,
             # A failed install or upgrade is rolled back, not left half done.
             atomic=True,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[webhook, *args.requires]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                depends_on=[webhook, *args.requires],
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.before_release], before_update=[args.before_release]
+                ),
+            ),
         )
         # After Flyte, so that destroy takes it away before Flyte: the API server then deletes every workflow, Flyte
         # aborts those that run, and only then is Flyte itself removed. The other way round nobody would be left to

@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 import pulumi
+import pulumi.resource_hooks
 import pulumi.runtime
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import mocks, rpc
@@ -59,6 +60,8 @@ class Resource:
     ignore_changes: list[str]
     deleted_with: str
     aliases: list[Any]
+    # Names of the functions that the engine calls at a step, such as ``before_update``.
+    hooks: dict[str, list[str]]
     # Name of the Kubernetes object; as the program saw it, so that references fit. Empty for anything else.
     object_name: str
 
@@ -91,7 +94,6 @@ class Recording:
 
     resources: list[Resource] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
 
     def of(self, kind: str, name: str | None = None) -> list[Resource]:
         """The resources of a kind, and of a name if given."""
@@ -166,7 +168,7 @@ def record_program(
 
 @contextmanager
 def _surroundings(context: str) -> Iterator[None]:
-    """What the program finds outside of Pulumi: a kubeconfig that has ``context``, and no need for the chart."""
+    """What the program finds around it: a kubeconfig that has ``context``, and neither chart nor engine."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
         kubeconfig.write_text(json.dumps({"contexts": [{"name": context}]}))
@@ -174,6 +176,7 @@ def _surroundings(context: str) -> Iterator[None]:
         with (
             mock.patch.dict(os.environ, environment),
             mock.patch.object(components.chart, "chart_archive", _unfetched),
+            mock.patch.object(pulumi.resource_hooks, "register_resource_hook", _unregistered),
             mock.patch.object(sys, "path", [str(ROOT), *sys.path]),
         ):
             yield
@@ -181,6 +184,13 @@ def _surroundings(context: str) -> Iterator[None]:
 
 def _unfetched(pin: ChartPin, *_local: str) -> Path:
     return ROOT / ".charts" / pin.file_name
+
+
+def _unregistered(_hook: pulumi.ResourceHook) -> asyncio.Future[None]:
+    """Only an engine could call a hook, and Pulumi's mocks cannot register one."""
+    done: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+    done.set_result(None)
+    return done
 
 
 class _Monitor(mocks.MockMonitor):
@@ -213,6 +223,7 @@ class _Monitor(mocks.MockMonitor):
                     ignore_changes=list(request.ignoreChanges),
                     deleted_with=request.deletedWith,
                     aliases=list(request.aliases) + list(request.aliasURNs),
+                    hooks={step.name: list(names) for step, names in request.hooks.ListFields()},
                     object_name=(self.resources[answer.urn].state.get("metadata") or {}).get("name", ""),
                 )
             )

@@ -1,0 +1,32 @@
+"""Clearing up after an installation of a Helm release that was killed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pulumi
+
+_PENDING = "owner=helm,name={release},status in (pending-install,pending-upgrade,pending-rollback)"
+_SECONDS = 60
+
+
+def forget_interrupted_release(release: str, namespace: str, context: str, kubeconfig: str) -> pulumi.ResourceHook:
+    """A hook that removes Helm's record of an unfinished installation or upgrade of ``release``.
+
+    Helm refuses to touch a release whose record says ``pending-``, for ever, although the process that was to finish it
+    is gone (https://github.com/pulumi/pulumi-kubernetes/issues/2054). Without the record the next attempt starts from
+    the last finished revision, and takes over the objects, which carry the release's name. Pulumi's own lock on the
+    stack makes sure that nobody is still at work: the hook runs within it.
+    """
+
+    def forget(_args: pulumi.ResourceHookArgs) -> None:
+        if not shutil.which("kubectl"):
+            pulumi.log.warn("kubectl is not on the PATH; a Helm release that was interrupted cannot be cleared up")
+            return
+        command = ["kubectl", "--kubeconfig", str(Path(kubeconfig).expanduser()), "--context", context]
+        command += ["--namespace", namespace, "delete", "secret", "--selector", _PENDING.format(release=release)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode:
+            raise RuntimeError(f"cannot look for an interrupted Helm release: {done.stderr.strip()}")
+
+    return pulumi.ResourceHook("forget-interrupted-release", forget)

@@ -1,0 +1,58 @@
+"""Clearing up after a killed installation of the Helm release."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import interrupted_release
+from ops.recorder import Recording
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The hook's function, with a ``kubectl`` that writes down its arguments and ends as ``exit`` says."""
+    monkeypatch.setattr(pulumi, "ResourceHook", lambda _name, function: function)
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/arguments\necho the reason >&2\nexit $(cat {tmp_path}/exit)\n'
+    )
+    kubectl.chmod(0o755)
+    (tmp_path / "exit").write_text("0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return interrupted_release.forget_interrupted_release("flyte-binary", "flyte", "home", "/the/kubeconfig")
+
+
+def test_installing_and_upgrading_the_release_are_both_preceded_by_it(dev: Recording):
+    hooks = dev.one("Release").hooks
+
+    assert hooks == {"before_create": ["forget-interrupted-release"], "before_update": ["forget-interrupted-release"]}
+
+
+def test_only_unfinished_records_of_this_release_in_this_cluster_are_removed(hook: Any, tmp_path: Path):
+    hook(None)
+
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert arguments[:6] == ["--kubeconfig", "/the/kubeconfig", "--context", "home", "--namespace", "flyte"]
+    assert arguments[6:9] == ["delete", "secret", "--selector"]
+    assert arguments[9] == "owner=helm,name=flyte-binary,status in (pending-install,pending-upgrade,pending-rollback)"
+
+
+def test_a_cluster_that_does_not_answer_stops_the_update_with_the_reason(hook: Any, tmp_path: Path):
+    (tmp_path / "exit").write_text("1")
+
+    with pytest.raises(RuntimeError, match="the reason"):
+        hook(None)
+
+
+def test_without_kubectl_the_update_goes_on_with_a_warning(
+    hook: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    said = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    monkeypatch.setenv("PATH", "")
+
+    hook(None)
+
+    assert "kubectl is not on the PATH" in said[0]
