@@ -150,6 +150,11 @@ def _policy(bucket: str) -> str:
                     ],
                     "Resource": [f"arn:aws:s3:::{bucket}/*"],
                 },
+                {
+                    # MinIO lets every user make further keys for itself; they would survive a rotation.
+                    "Effect": "Deny",
+                    "Action": ["admin:CreateServiceAccount", "admin:UpdateServiceAccount"],
+                },
             ],
         },
         indent=2,

@@ -52,16 +52,25 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
         config[full] = _text(declared.get("value", declared.get("default")))
     for key, value in stored.items():
         full = key if ":" in key else f"{PROJECT}:{key}"
-        if isinstance(value, Mapping) and set(value) == {"secure"}:
+        decrypted = _decrypted(value)
+        config[full] = _text(decrypted)
+        if decrypted != value:
             secrets.add(full)
-            config[full] = _PLACEHOLDER
-        else:
-            config[full] = _text(value)
     return config, secrets
 
 
+def _decrypted(value: Any) -> Any:
+    """``value`` with a placeholder for each encrypted value in it, as deep as it may be."""
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
+            return _PLACEHOLDER
+        return {key: _decrypted(item) for key, item in value.items()}
+    return [_decrypted(item) for item in value] if isinstance(value, list) else value
+
+
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value of a stack file as Pulumi hands it to the program."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def render(recording: Recording, show_secrets: bool) -> dict[str, str]:

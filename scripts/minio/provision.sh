@@ -1,27 +1,26 @@
 #!/bin/sh
 # Makes the bucket, Flyte's user and its policy in the object store. Harmless to repeat: what is there stays, and the
 # user's secret key becomes the one that is mounted.
-# Only a POSIX shell, cat and mc are used: the client's image has little else.
+# Only a POSIX shell, cat, date, sleep and mc are used: the client's image has little else.
 #
 # STORE_URL    address of the server, http://HOST:PORT
 # BUCKET       bucket to make
 # ACCESS_KEY   name of Flyte's user
 # POLICY       file with the user's policy
 # CREDENTIALS  directory with the files root-user, root-password and secret-key
-# WAIT         seconds to wait for the server (default 300)
+# WAIT         seconds after which it stops waiting for the server (default 300); mc may take a few more to give up
 set -eu
 
 # In the environment of this process and mc's, never in arguments.
 MC_HOST_store="${STORE_URL%%://*}://$(cat "$CREDENTIALS/root-user"):$(cat "$CREDENTIALS/root-password")@${STORE_URL#*://}"
 export MC_HOST_store
 
-left=${WAIT:-300}
+deadline=$(($(date +%s) + ${WAIT:-300}))
 until answer=$(mc ls store 2>&1); do
-  if [ "$left" -le 0 ]; then
+  if [ "$(date +%s)" -ge "$deadline" ]; then
     echo "provision: the object store at $STORE_URL does not let root in: $answer" >&2
     exit 1
   fi
-  left=$((left - 1))
   sleep 1
 done
 

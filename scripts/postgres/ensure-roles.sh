@@ -7,6 +7,11 @@
 # Logs in over the local socket, which only processes of this container reach.
 set -eu
 
+# psql would go on with an empty password, which means none at all.
+for file in superuser-password flyte-password; do
+  [ -s "$CREDENTIALS/$file" ] || { echo "ensure-roles: $CREDENTIALS/$file is missing or empty" >&2; exit 1; }
+done
+
 # The server of the very first initdb answers on the socket only, so this waits for the real one. There is no limit:
 # recovery after a crash may take long, and a container killed in the middle of it starts over.
 until pg_isready -q -h 127.0.0.1; do sleep 0.2; done

@@ -170,7 +170,9 @@ def pristine(binaries: Path, uid: int | None, dev: Recording) -> Iterator[Path]:
         command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", f"--pwfile={password}", "--no-sync"]
         # The image adds no --auth-local: the socket is trusted by initdb's default, which this proves, too.
         command += shlex.split(arguments)
-        subprocess.run(command, env={"LC_ALL": "C"}, cwd=work.path, check=True, capture_output=True, **work.identity)
+        options = {"env": {"LC_ALL": "C"}, "cwd": work.path, "capture_output": True, "text": True, **work.identity}
+        done = subprocess.run(command, **options)
+        assert done.returncode == 0, done.stderr
         yield data
 
 
@@ -178,7 +180,6 @@ def pristine(binaries: Path, uid: int | None, dev: Recording) -> Iterator[Path]:
 def cluster(binaries: Path, uid: int | None, pristine: Path) -> Iterator[Cluster]:
     """A cluster that no script has seen yet; its server is not running."""
     with workspace(uid) as work:
-        work.path.chmod(0o700)
         data = work.path / "data"
         # The folder of `pristine` is the same user's, so that this user can copy it, and then owns the copy.
         subprocess.run(["cp", "-R", "-p", str(pristine), str(data)], check=True, **work.identity)
@@ -398,7 +399,7 @@ def test_the_startup_probe_fails_when_the_server_is_down(running: Cluster):
     assert "Connection refused" in done.stderr
 
 
-def test_a_stop_does_not_wait_for_clients(cluster: Cluster):
+def test_a_stop_waits_for_no_client_and_leaves_nothing_to_recover(cluster: Cluster):
     server = cluster.start()
     cluster.ensure_roles()
     client = cluster.psql("-h", "127.0.0.1", "-U", "flyte", "-d", "flyte")
@@ -411,7 +412,8 @@ def test_a_stop_does_not_wait_for_clients(cluster: Cluster):
 
         assert done.returncode == 0, done.stderr
         assert server.wait(timeout=10) == 0
-    assert cluster.log.read_text().rstrip().endswith("database system is shut down")
+    cluster.start()
+    assert "not properly shut down" not in cluster.log.read_text()  # an immediate stop would be fast as well
 
 
 def test_a_start_leaves_other_roles_and_databases_alone(running: Cluster):
@@ -427,3 +429,21 @@ def test_a_start_leaves_other_roles_and_databases_alone(running: Cluster):
     assert running.login("guest", "guest", "other", "SELECT note FROM notes").stdout == "kept\n"
     assert running.sql("SELECT rolcreatedb FROM pg_roles WHERE rolname = 'guest'") == "t"
     assert running.login("flyte", "changed", statement="SELECT id FROM runs").stdout == "42\n"
+
+
+@pytest.mark.parametrize("missing", ["flyte-password", "superuser-password"])
+def test_an_empty_or_missing_credential_is_an_error_and_leaves_the_password(running: Cluster, missing: str):
+    running.ensure_roles()
+    running.mount(**{missing.split("-", maxsplit=1)[0]: ""})
+
+    empty = run_script("postgres/ensure-roles.sh", running.env, running.work)
+    (running.work.path / "credentials" / missing).unlink()
+    absent = run_script("postgres/ensure-roles.sh", running.env, running.work)
+
+    for done in (empty, absent):
+        assert done.returncode != 0
+        assert f"{missing} is missing or empty" in done.stderr
+    assert (
+        running.sql("SELECT count(*) FROM pg_authid WHERE rolname IN ('flyte', 'postgres') AND rolpassword IS NULL")
+        == "0"
+    )

@@ -28,8 +28,9 @@ def test_the_policy_opens_the_bucket_and_nothing_else():
     recording = run(minio={"bucket": "flyte-data"})
     policy = json.loads(recording.one("ConfigMap", "minio-provision").plain["data"]["policy.json"])
 
-    resources = {resource for statement in policy["Statement"] for resource in statement["Resource"]}
-    actions = {action for statement in policy["Statement"] for action in statement["Action"]}
+    allowed = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
+    resources = {resource for statement in allowed for resource in statement["Resource"]}
+    actions = {action for statement in allowed for action in statement["Action"]}
     assert resources == {"arn:aws:s3:::flyte-data", "arn:aws:s3:::flyte-data/*"}
     assert not [action for action in actions if "*" in action or action.startswith("admin:") or "Policy" in action]
 

@@ -110,6 +110,21 @@ def test_an_encrypted_value_counts_as_given(tmp_path: Path):
     assert "abc" not in str(config)
 
 
+def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(tmp_path: Path):
+    config, secrets = stack_config(
+        "test",
+        project(
+            tmp_path,
+            "config:\n  flyte-home:flyteValues: {deployment: {labels: {token: {secure: v1:abc}}}}\n"
+            "  flyte-home:namespace:\n",
+        ),
+    )
+
+    assert secrets == {"flyte-home:flyteValues"}
+    assert "v1:abc" not in str(config)
+    assert config["flyte-home:namespace"] == ""
+
+
 @pytest.mark.parametrize(
     ("stack_file", "said"),
     [
