@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pulumi.runtime.config as pulumi_config
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -31,6 +31,10 @@ SAMPLE_CREDENTIALS = (
 
 _RESERVED_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease"}
 _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
+# Parts of the fence that a stack cannot switch off.
+_FIXED = {"kubernetes:strictMode": "true", "pulumi:disable-default-providers": '["*"]'}
+# Settings whose value is not shown in a message: a credential is easily put there by mistake.
+_UNSHOWN = {"setting", "http", "grpc", "objectStore", "repository", "archive"}
 
 
 # --- kinds of values ----------------------------------------------------------------------------------------------
@@ -62,12 +66,30 @@ def _setting_name(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
-        raise ValueError("is not the address of a server; write it like http://127.0.0.1:9000")
-    if parts.username or parts.password:
-        raise ValueError("must not carry a user or a password")
+    # No user or password either: these addresses are printed.
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+/?", value) or not _port(urlsplit(value)):
+        raise ValueError("is not the address of a server; write it like http://127.0.0.1:9000, without user or path")
     return value.rstrip("/")
+
+
+def _grpc(value: str) -> str:
+    if not re.fullmatch(r"dns:///[A-Za-z0-9.-]+:\d+", value) or not _port(urlsplit(value.replace("dns:///", "dns://"))):
+        raise ValueError("is not the address of a gRPC server; write it like dns:///127.0.0.1:8089")
+    return value
+
+
+def _port(address: SplitResult) -> bool:
+    """Whether the port, if there is one, is one."""
+    try:
+        return address.port != 0 and bool(address.hostname)
+    except ValueError:
+        return False
+
+
+def _repository(value: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:_/-]+", value):
+        raise ValueError("is not the address of a Helm repository; write it like https://flyteorg.github.io/flyte")
+    return value
 
 
 def _sha256(value: str) -> str:
@@ -78,6 +100,7 @@ def _sha256(value: str) -> str:
 
 Label = Annotated[str, AfterValidator(_label)]
 Url = Annotated[str, AfterValidator(_url)]
+GrpcAddress = Annotated[str, AfterValidator(_grpc)]
 
 
 # --- groups of settings -------------------------------------------------------------------------------------------
@@ -93,7 +116,7 @@ def _resources(cpu: str, memory: str, max_cpu: str, max_memory: str) -> Any:
 class Quota(Model):
     """The most that all pods of one task namespace may ask for together."""
 
-    pods: int = Field(default=50, gt=0, description="Pods at one time.")
+    pods: int = Field(default=50, ge=1, le=10000, description="Pods at one time.")
     requests: Amount = Amount(cpu="4", memory="8Gi")
     limits: Amount = Amount(cpu="32", memory="16Gi")
 
@@ -136,7 +159,9 @@ class FlyteSettings(Model):
     """The Flyte process."""
 
     log_level: int = Field(default=3, ge=1, le=5, description="1 fatal, 2 error, 3 warning, 4 info, 5 debug.")
-    max_parallelism: int = Field(default=25, ge=1, description="Nodes of one workflow that run at the same time.")
+    max_parallelism: int = Field(
+        default=25, ge=1, le=10000, description="Nodes of one workflow that run at the same time."
+    )
     termination_grace_period_seconds: int = Field(
         default=10, ge=1, le=600, description="Seconds Flyte is given to stop. It ignores SIGTERM and uses all of them."
     )
@@ -164,7 +189,7 @@ class ClientEndpoints(Model):
     """Where a laptop reaches the stack. The defaults fit the port-forwards in the stack's outputs."""
 
     http: Url = "http://127.0.0.1:8088"
-    grpc: str = Field(default="dns:///127.0.0.1:8089", pattern=r"^dns:///[^\s/:]+:\d+$")
+    grpc: GrpcAddress = "dns:///127.0.0.1:8089"
     object_store: Url = "http://127.0.0.1:9000"
     insecure: bool = Field(default=True, description="Whether gRPC goes without TLS, as through a port-forward.")
 
@@ -172,8 +197,8 @@ class ClientEndpoints(Model):
 class ChartSettings(Model):
     """Where the pinned flyte-binary chart comes from. What counts is the digest, not the source."""
 
-    repository: str = PINNED_CHART.repository
-    version: str = PINNED_CHART.version
+    repository: Annotated[str, AfterValidator(_repository)] = PINNED_CHART.repository
+    version: str = Field(default=PINNED_CHART.version, pattern=r"^v?[0-9][0-9A-Za-z.+-]*$")
     sha256: Annotated[str, AfterValidator(_sha256)] = PINNED_CHART.sha256
     archive: str = Field(default="", description="A local file to take instead of the repository.")
 
@@ -216,7 +241,9 @@ class Settings(Model):
     context: str = Field(exclude=True, description="kubernetes:context: the kubeconfig context to deploy to.")
     kubeconfig: str = Field(default="", exclude=True, description="kubernetes:kubeconfig: path of the kubeconfig.")
     cluster_uid: str = Field(
-        default="", description="UID of the cluster's kube-system namespace; another cluster is refused."
+        default="",
+        pattern=r"^[0-9A-Za-z-]*$",
+        description="UID of the cluster's kube-system namespace; another cluster is refused.",
     )
     namespace: Label = Field(default="flyte", description="Namespace of Flyte, Postgres and the object store.")
     domains: list[Label] = Field(
@@ -290,7 +317,7 @@ class Settings(Model):
         Raises:
             SettingsError: see :meth:`load`.
         """
-        problems = list(_provider_problems(config))
+        problems = list(_provider_problems(config, secret_keys))
         own = {key.removeprefix(f"{PROJECT}:"): text for key, text in config.items() if key.startswith(f"{PROJECT}:")}
         fields = {to_camel(name): field for name, field in cls.model_fields.items() if name not in _NOT_KEYS}
         secret_fields = {key for key, field in fields.items() if field.annotation is SecretStr}
@@ -309,14 +336,16 @@ class Settings(Model):
                 values[key] = own[key]
             else:
                 try:
-                    values[key] = json.loads(own[key])
-                except json.JSONDecodeError:
+                    values[key] = _merged(fields[key].default, _json(own[key]))
+                except (ValueError, RecursionError):
                     kind = "true or false" if fields[key].annotation is bool else "a list or map; write it in YAML"
-                    problems.append(f"{PROJECT}:{key}: {own[key]!r} is not {kind}; see Pulumi.yaml")
+                    problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
             raise SettingsError(*problems, *_explain(error)) from None
+        except RecursionError:
+            raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; see Pulumi.yaml") from None
 
         names = {key.setting for group in settings.task_secrets for key in group.keys}
         secrets = secret_fields | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
@@ -341,6 +370,7 @@ class Settings(Model):
             }
         )
         problems += _name_problems(settings)
+        problems += _quota_problems(settings)
         problems += _secret_problems(settings)
         for check in (lambda: images(settings.images), lambda: check_values(settings.flyte_values)):
             try:
@@ -403,8 +433,8 @@ _NOT_KEYS = {"context", "kubeconfig", "secret_values"}
 # --- rules between settings ---------------------------------------------------------------------------------------
 
 
-def _provider_problems(config: Mapping[str, str]) -> Iterator[str]:
-    if not config.get("kubernetes:context"):
+def _provider_problems(config: Mapping[str, str], secret_keys: Collection[str]) -> Iterator[str]:
+    if not config.get("kubernetes:context", "").strip():
         yield (
             "kubernetes:context: is not set, so it is not said which cluster to deploy to; "
             "write pulumi config set kubernetes:context NAME (kubectl config get-contexts lists the names)"
@@ -412,8 +442,15 @@ def _provider_problems(config: Mapping[str, str]) -> Iterator[str]:
     for key in sorted(config):
         if key.startswith("kubernetes:") and key not in _PROVIDER_KEYS:
             yield f"{key}: has no effect here, the program makes its own provider; pulumi config rm {key}"
-        elif key.split(":")[0] in {"flytehome", "flyte_home", "flyte"}:
+        elif key.split(":")[0] not in {PROJECT, "kubernetes", "pulumi"}:
             yield f"{key}: has no effect here; the settings of this project begin with {PROJECT}:"
+        elif key in _FIXED and config[key].replace(" ", "") != _FIXED[key]:
+            yield f"{key}: must stay {_FIXED[key]}, or the wrong cluster could be touched; pulumi config rm {key}"
+        elif key.startswith("kubernetes:") and key in secret_keys:
+            yield f"{key}: is encrypted, but no secret belongs there; write the name or the path without --secret"
+    kubeconfig = config.get("kubernetes:kubeconfig", "")
+    if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
+        yield "kubernetes:kubeconfig: is the content of a kubeconfig; write the path of the file"
 
 
 def _name_problems(settings: Settings) -> Iterator[str]:
@@ -449,6 +486,8 @@ def _name_problems(settings: Settings) -> Iterator[str]:
         if namespace.name in owners:
             both = f"{who} and {owners[namespace.name]}"
             yield f"{PROJECT}:namespaceTemplate: {both} both get {namespace.name!r}; {remedy}"
+        elif namespace.name.startswith("kube-"):
+            yield f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, a name of Kubernetes itself; {remedy}"
         elif len(namespace.name) > 63:
             yield (
                 f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which has {len(namespace.name)} "
@@ -460,6 +499,20 @@ def _name_problems(settings: Settings) -> Iterator[str]:
             except ValueError as error:
                 yield f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which {error}"
         owners.setdefault(namespace.name, who)
+
+
+def _quota_problems(settings: Settings) -> Iterator[str]:
+    """A quota in which not even one task with the default resources fits would block every task."""
+    places = {f"{PROJECT}:tasks.quota": settings.tasks.quota}
+    places |= {
+        f"{PROJECT}:projects[{project.name}].quota": project.quota for project in settings.projects if project.quota
+    }
+    for place, quota in places.items():
+        try:
+            check_order(**{"tasks.requests": settings.tasks.requests, "quota.requests": quota.requests})
+            check_order(**{"tasks.limits": settings.tasks.limits, "quota.limits": quota.limits})
+        except ValueError as error:
+            yield f"{place}: {error}; no task would ever start"
 
 
 def _repeated(setting: str, what: str, names: Sequence[str]) -> Iterator[str]:
@@ -487,7 +540,7 @@ def _secret_problems(settings: Settings) -> Iterator[str]:
                 near = difflib.get_close_matches(name, groups, 1) or sorted(groups)
                 yield (
                     f"{PROJECT}:projects[{project.name}].taskSecrets: there is no group {name!r} in "
-                    f"{PROJECT}:taskSecrets; did you mean {' or '.join(near)}?"
+                    f"{PROJECT}:taskSecrets; write {' or '.join(near) or 'one there first'}"
                 )
     for name, projects in wanted.items():
         for key in groups[name].keys:
@@ -508,12 +561,30 @@ def _value_problems(settings: Settings, key: TaskSecretKey, why: str) -> Iterato
         if not value:
             continue
         try:
-            content = json.loads(value.get_secret_value())
-        except ValueError:  # the error's own text may quote the value
+            content = _json(value.get_secret_value())
+        except (ValueError, RecursionError):  # the error's own text may quote the value
             content = None
         if not isinstance(content, dict) or not content:
             problem = "is not JSON" if content is None else "is JSON, but not an object with something in it"
             yield f"{PROJECT}:{name}: {problem}; {remedy.replace(f':{key.setting} ', f':{name} ')}"
+
+
+def _json(text: str) -> Any:
+    """Strict JSON: without ``NaN``, ``Infinity`` and numbers that are longer than any reader takes."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _merged(default: Any, given: Any) -> Any:
+    """``given`` put over the ``default`` of its setting, so that a stack file names only what differs."""
+    if isinstance(default, Model):
+        default = default.model_dump(by_alias=True)
+    if not isinstance(default, dict) or not isinstance(given, dict):
+        return given
+    return default | {key: _merged(default.get(key), value) for key, value in given.items()}
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
@@ -522,8 +593,8 @@ def _value_problems(settings: Settings, key: TaskSecretKey, why: str) -> Iterato
 def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False):
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
-        value = problem["input"]
-        shown = f" {value!r}" if isinstance(value, str | int | float | bool) else ""
+        value, last = problem["input"], str(problem["loc"][-1]) if problem["loc"] else ""
+        shown = f" {value!r}" if isinstance(value, str | int | float | bool) and last not in _UNSHOWN else ""
         match problem["type"]:
             case "extra_forbidden":  # its value is not shown: a secret may have been put there by mistake
                 known = _known_keys(problem["loc"][:-1])
@@ -535,8 +606,18 @@ def _explain(error: ValidationError) -> Iterator[str]:
                 yield f"{PROJECT}:{where}: is missing; write it, see Pulumi.yaml"
             case "greater_than" | "greater_than_equal" | "less_than_equal":
                 yield f"{PROJECT}:{where}:{shown} is out of range; {problem['msg'][0].lower()}{problem['msg'][1:]}"
-            case "string_type" if isinstance(value, int | float):
-                yield f"{PROJECT}:{where}:{shown} is a bare number; write it as text with a unit, such as '10Gi' or '2'"
+            case "string_type" if last in {"size", "memory", "cpu"}:
+                yield f"{PROJECT}:{where}:{shown} has no unit; write it as text with one, such as '10Gi'"
+            case "string_type":
+                yield f"{PROJECT}:{where}:{shown} is not text; put it in quotes"
+            case "too_short":
+                yield f"{PROJECT}:{where}: is empty; write at least one"
+            case "string_pattern_mismatch":
+                yield f"{PROJECT}:{where}:{shown} is not in the form this setting has; see Pulumi.yaml"
+            case "list_type":
+                yield f"{PROJECT}:{where}: is not a list; see Pulumi.yaml"
+            case "dict_type" | "model_type" | "model_attributes_type":
+                yield f"{PROJECT}:{where}: is not a map; see Pulumi.yaml"
             case _:
                 yield f"{PROJECT}:{where}:{shown} {problem['msg'][0].lower()}{problem['msg'][1:]}; see Pulumi.yaml"
 

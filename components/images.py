@@ -91,7 +91,7 @@ def images(overrides: Mapping[str, str]) -> dict[str, Image]:
             problems.append(f"flyte-home:images.{name}: there is no such image; write one of {', '.join(IMAGES)}")
         elif not match or not (match["tag"] or match["digest"]):
             problems.append(
-                f"flyte-home:images.{name}: {reference!r} is not a full image reference; "
+                f"flyte-home:images.{name}: is not a full image reference; "
                 f"write it with a tag or a digest, such as {IMAGES[name].reference}"
             )
         else:

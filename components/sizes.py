@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 _BINARY = {"": 0, "Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
@@ -15,7 +15,7 @@ _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)", re.ASCII)
 class Model(BaseModel):
     """Immutable, in Pulumi's camel case outside, and closed: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 def quantity(value: str, example: str = "500m or 2Gi") -> Decimal:
@@ -47,12 +47,17 @@ def _memory(value: str) -> str:
 
 
 def _storage(value: str) -> str:
-    if quantity(value, "10Gi") < 100 * 1024**2:
-        raise ValueError("is less than 100Mi, too small for a volume of this stack; write it like 10Gi")
+    if not 100 * 1024**2 <= quantity(value, "10Gi") <= 1024**5:
+        raise ValueError("is not between 100Mi and 1Pi, which a volume of this stack may have; write it like 10Gi")
     return value
 
 
-Cpu = Annotated[str, AfterValidator(_cpu)]
+def _cores(value: Any) -> Any:
+    """YAML's ``cpu: 2`` is a number, and Kubernetes takes it as well."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Cpu = Annotated[str, BeforeValidator(_cores), AfterValidator(_cpu)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Storage = Annotated[str, AfterValidator(_storage)]
 
@@ -83,7 +88,11 @@ class Volume(Model):
     """A volume that one node mounts."""
 
     size: Storage = Field(description="Size. A larger one grows the volume where its storage class allows that.")
-    storage_class: str = Field(default="", description="Storage class; empty: the cluster's default.")
+    storage_class: str = Field(
+        default="",
+        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$",
+        description="Storage class; empty: the cluster's default.",
+    )
 
 
 def check_order(**amounts: Amount) -> None:

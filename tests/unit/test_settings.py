@@ -155,7 +155,7 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
             {"postgres": {"volume": {"size": "-1Gi"}}}, "postgres.volume.size", "like 10Gi", id="negative size"
         ),
         pytest.param({"minio": {"volume": {"size": "0"}}}, "minio.volume.size", "like 10Gi", id="zero size"),
-        pytest.param({"minio": {"volume": {"size": 20}}}, "minio.volume.size", "bare number", id="number for a size"),
+        pytest.param({"minio": {"volume": {"size": 20}}}, "minio.volume.size", "has no unit", id="number for a size"),
         pytest.param(
             {"postgres": {"volume": {"size": "\u0661Gi"}}}, "postgres.volume.size", "quantity", id="foreign digits"
         ),
