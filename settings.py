@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import SplitResult, urlsplit
 
+import pulumi
 import pulumi.runtime.config as pulumi_config
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from components.chart import PINNED_CHART, ChartPin, check_values
+from components.chart import PINNED_CHART, ChartPin, check_own_values
 from components.errors import SettingsError
 from components.flyte_binary import TASK_STORE_SECRET
 from components.images import images
@@ -372,13 +373,15 @@ class Settings(Model):
         problems += _name_problems(settings)
         problems += _quota_problems(settings)
         problems += _secret_problems(settings)
-        for check in (lambda: images(settings.images), lambda: check_values(settings.flyte_values)):
+        for check in (lambda: images(settings.images), lambda: check_own_values(settings.flyte_values)):
             try:
                 check()
             except SettingsError as error:
                 problems += error.problems
         if problems:
             raise SettingsError(*problems)
+        for name in settings.samples:
+            pulumi.log.warn(f"{PROJECT}:{name} holds the sample, which opens nothing; set your own with --secret")
         return settings
 
     @property

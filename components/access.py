@@ -1,5 +1,6 @@
 """How a person reaches the stack: what the stack's outputs say."""
 
+import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,12 +11,13 @@ from components import flyte_binary, minio
 
 
 def access(
-    context: str, namespace: pulumi.Input[str], http: str, grpc: str, object_store: str, insecure: bool
+    context: str, kubeconfig: str, namespace: pulumi.Input[str], http: str, grpc: str, object_store: str, insecure: bool
 ) -> dict[str, Any]:
     """The stack outputs: names, addresses, Flyte's client configuration, and the commands that open the way.
 
     Args:
         context: kubeconfig context, for the commands.
+        kubeconfig: its file, where kubectl would not find it by itself; otherwise empty.
         namespace: that of the services, known once they answer.
         http: address of console and REST API, as a client outside the cluster reaches it.
         grpc: address of the gRPC API, likewise.
@@ -27,6 +29,7 @@ def access(
         (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, grpc),
         (minio.SERVICE, minio.PORT, object_store),
     ]
+    where = f" --kubeconfig {shlex.quote(kubeconfig)}" if kubeconfig else ""
     return {
         "namespace": namespace,
         "services": {"http": forwards[0][0], "grpc": forwards[1][0], "objectStore": forwards[2][0]},
@@ -36,7 +39,7 @@ def access(
         # Needed where the addresses are this machine's own, which is the default.
         "portForwards": [
             pulumi.Output.concat(
-                f"kubectl --context {context} --namespace ",
+                f"kubectl{where} --context {shlex.quote(context)} --namespace ",
                 namespace,
                 f" port-forward service/{service} {_port(address, port)}:{port}",
             )

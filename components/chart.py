@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import re
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -110,7 +111,73 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(yaml.safe_load((CHART_DIR / "values.schema.json").read_text()))
 
 
-def check_values(values: Mapping[str, Any], setting: str = "flyte-home:flyteValues") -> None:
+# What the program itself decides, and where a stack says it instead. Another value in the chart would leave Flyte
+# without its password, its namespaces or its webhook, or something behind after destroy.
+_OWNED = {
+    "clusterResourceTemplates": "",
+    "configuration.auth": "",
+    "configuration.co-pilot": "images",
+    "configuration.database": "postgres",
+    "configuration.inline.database": "postgres.maxConnections",
+    "configuration.inline.domains": "domains",
+    "configuration.inline.namespace_mapping": "namespaceTemplate",
+    "configuration.inline.plugins.k8s.default-env-from-secrets": "",
+    "configuration.inline.plugins.k8s.default-pod-template-name": "tasks",
+    "configuration.inline.propeller.create-flyteworkflow-crd": "",
+    "configuration.inline.storage.signedURL": "clientEndpoints.objectStore",
+    "configuration.inline.task_resources": "tasks",
+    "configuration.inlineSecretRef": "",
+    "configuration.propeller.createCRDs": "",
+    "configuration.storage": "minio",
+    "deployment.image": "images",
+    "deployment.resources": "flyte.resources",
+    "deployment.waitForDB.image": "images",
+    "flyte-core-components": "projects",
+    "serviceAccount.create": "",
+}
+_CREDENTIAL = re.compile(r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?)$", re.I)
+# These name a Kubernetes Secret, they hold none.
+_REFERENCES = {"extraEnvVarsSecret", "imagePullSecret"}
+
+
+def check_own_values(values: Mapping[str, Any]) -> None:
+    """Refuse what a stack must not put into ``flyte-home:flyteValues``.
+
+    Raises:
+        SettingsError: naming values the chart would ignore, credentials, and values that the stack itself decides.
+    """
+    setting = "flyte-home:flyteValues"
+    problems = [*_problems(values, setting), *_credentials(values, setting)]
+    for path, instead in _OWNED.items():
+        found: Any = values
+        for key in path.split("."):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if found is not None:
+            remedy = f"write flyte-home:{instead} instead" if instead else "leave it out"
+            problems.append(f"{setting}.{path}: is decided by the stack itself; {remedy}")
+    if problems:
+        raise SettingsError(*problems)
+
+
+def _credentials(value: Any, where: str) -> Iterator[str]:
+    """Values that look like a credential: Helm keeps them readable in the cluster, and Pulumi in the state."""
+    if isinstance(value, Mapping):
+        name = value.get("name")
+        if isinstance(name, str) and _CREDENTIAL.search(name) and isinstance(value.get("value"), str):
+            yield f"{where}[{name}]: looks like a credential; take it from a Secret with valueFrom"
+        for key, item in value.items():
+            if isinstance(item, str) and item and _CREDENTIAL.search(str(key)) and key not in _REFERENCES:
+                yield f"{where}.{key}: looks like a credential, which must not be in Helm values; refer to a Secret"
+            else:
+                yield from _credentials(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _credentials(item, f"{where}[{index}]")
+    elif isinstance(value, str) and re.search(r"pass(word|wd)\s*=|://[^/\s]*:[^/\s]*@", value, re.I):
+        yield f"{where}: looks like it holds a credential, which must not be in Helm values; refer to a Secret"
+
+
+def check_values(values: Mapping[str, Any], setting: str = "the chart's values") -> None:
     """Refuse chart values that the chart, or Flyte, would silently ignore.
 
     Raises:
@@ -124,7 +191,9 @@ def check_values(values: Mapping[str, Any], setting: str = "flyte-home:flyteValu
 def _problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
     for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
         where = ".".join([setting, *map(str, error.absolute_path)])
-        if error.validator == "additionalProperties":
+        if "propertyNames" in error.schema_path:
+            yield f"{where}: has a key that is not in lower case, which Flyte may take for another; write it in lower case"
+        elif error.validator == "additionalProperties":
             for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
                 yield (
                     f"{where}.{key}: the chart knows no such value and would ignore it, or it is a credential, which "

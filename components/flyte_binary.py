@@ -228,6 +228,8 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str) -
         },
     }
     values = _merge(_merge(static, dynamic), args.values)
+    for name in ("extraVolumes", "extraVolumeMounts"):  # in addition: Flyte needs its own
+        values["deployment"][name] = static["deployment"][name] + args.values.get("deployment", {}).get(name, [])
     check_values(values)
     return values
 

@@ -25,7 +25,10 @@ def forget_interrupted_release(release: str, namespace: str, context: str, kubec
             return
         command = ["kubectl", "--kubeconfig", str(Path(kubeconfig).expanduser()), "--context", context]
         command += ["--namespace", namespace, "delete", "secret", "--selector", _PENDING.format(release=release)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"kubectl found no answer within {_SECONDS} seconds") from None
         if done.returncode:
             raise RuntimeError(f"cannot look for an interrupted Helm release: {done.stderr.strip()}")
 

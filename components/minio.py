@@ -39,13 +39,13 @@ class MinioArgs:
     namespace: pulumi.Input[str]
     image: Image
     client_image: Image
+    safekeeping: Safekeeping
+    # Address that clients outside the cluster reach; uploads are signed for it.
+    client_endpoint: str
     # Bucket to make.
     bucket: str
     volume: Volume
     resources: Resources
-    safekeeping: Safekeeping
-    # Address that clients outside the cluster reach; uploads are signed for it.
-    client_endpoint: str
 
 
 class Minio(pulumi.ComponentResource):
@@ -114,7 +114,8 @@ class Minio(pulumi.ComponentResource):
             metadata={"namespace": args.namespace, "labels": LABELS},
             spec={
                 "backoff_limit": 4,
-                "active_deadline_seconds": 900,
+                # Before Pulumi's own ten minutes are over.
+                "active_deadline_seconds": 540,
                 "template": {
                     "metadata": {"labels": labels(f"{name}-provision")},
                     "spec": _provision_pod(

@@ -38,9 +38,9 @@ class PostgresArgs:
     namespace: pulumi.Input[str]
     # An official postgres image, version 17.
     image: Image
+    safekeeping: Safekeeping
     volume: Volume
     resources: Resources
-    safekeeping: Safekeeping
     # Password of the role flyte; None: one is generated.
     password: pulumi.Input[str] | None = None
     max_connections: int = 100

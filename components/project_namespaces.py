@@ -16,6 +16,11 @@ POD_TEMPLATE = "flyte-task"
 _PLACEHOLDER_IMAGE = "placeholder"
 
 
+def platform_namespace(name: str, opts: pulumi.ResourceOptions) -> k8s.core.v1.Namespace:
+    """The namespace of Flyte and its stores, in which no pod may have more rights than *restricted* allows."""
+    return k8s.core.v1.Namespace(name, metadata={"name": name, "labels": namespace_labels("restricted")}, opts=opts)
+
+
 @dataclass
 class ProjectNamespace:
     """One project in one domain."""

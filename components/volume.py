@@ -18,9 +18,13 @@ class Safekeeping:
     # Whether destroy leaves the volumes, and the namespace they are in, in the cluster.
     keep: bool
 
-    def options(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Options of a volume."""
-        return pulumi.ResourceOptions(parent=parent, protect=self.protect, retain_on_delete=self.keep)
+    def options(
+        self, parent: pulumi.Resource | None, provider: pulumi.ProviderResource | None = None
+    ) -> pulumi.ResourceOptions:
+        """Options of a volume, or of the namespace with the volumes."""
+        return pulumi.ResourceOptions(
+            parent=parent, provider=provider, protect=self.protect, retain_on_delete=self.keep
+        )
 
 
 def volume_claim(

@@ -29,8 +29,8 @@ from pulumi.runtime.stack import run_in_stack
 
 import components.chart
 from components.chart import ROOT, ChartPin
+from settings import PROJECT
 
-PROJECT = "flyte-home"
 GENERATED = "generated"  # what a RandomPassword is in a recording
 
 
@@ -68,7 +68,7 @@ class Resource:
     @property
     def plain(self) -> dict[str, Any]:
         """The inputs without the marks."""
-        return dict(_map_secrets(self.inputs, lambda value: value))
+        return dict(map_secrets(self.inputs, lambda value: value))
 
     @property
     def kind(self) -> str:
@@ -265,7 +265,7 @@ class _Provider(mocks.Mocks):
 
 def _auto_name(name: str, inputs: Mapping[str, Any]) -> str:
     """As Pulumi names what has no name, but with the suffix taken from the content: other content, other name."""
-    content = json.dumps(_map_secrets(inputs, lambda value: value), sort_keys=True)
+    content = json.dumps(map_secrets(inputs, lambda value: value), sort_keys=True)
     return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
@@ -279,14 +279,14 @@ def _extensions(value: Any) -> Any:
     return [_extensions(item) for item in value] if isinstance(value, list) else value
 
 
-def _map_secrets(value: Any, change: Any) -> Any:
+def map_secrets(value: Any, change: Any) -> Any:
     """``value`` with each `Secret` in it replaced by what ``change`` makes of its content."""
     if isinstance(value, Secret):
         return change(value.value)
     if isinstance(value, Mapping):
-        return {key: _map_secrets(item, change) for key, item in value.items()}
+        return {key: map_secrets(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [_map_secrets(item, change) for item in value]
+        return [map_secrets(item, change) for item in value]
     return value
 
 

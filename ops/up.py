@@ -36,8 +36,8 @@ def main() -> int:
         environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
         _need("pulumi", "https://www.pulumi.com/docs/install/")
         environment |= backend(environment, logged_in=_logged_in(environment))
-        _pulumi(environment, "stack", "select", args.stack, "--create")
-        if not args.destroy:
+        _pulumi(environment, "stack", "select", args.stack, *([] if args.destroy else ["--create"]))
+        if not args.destroy and not args.preview:
             pin(args.stack, config, args.context, environment)
             if args.stack == _TRIAL_STACK and not config.get(f"{PROJECT}:tidalCreds"):
                 print(f"{PROJECT}:tidalCreds is not set: a sample that opens nothing takes its place")
@@ -102,10 +102,6 @@ def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[
         return
     kubeconfig = config.get("kubernetes:kubeconfig", "")
     context = choose_context(stack, configured, asked, known_contexts(kubeconfig, environment))
-    if context != configured:
-        _set(environment, stack, "kubernetes:context", context)
-    if uid:
-        return  # the fence compares it with the cluster behind the other context
     _need("kubectl", "https://kubernetes.io/docs/tasks/tools/")
     found = str(Path(find_kubeconfig(context, kubeconfig, environment)).expanduser())
     query = ["get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}", "--request-timeout=20s"]
@@ -113,8 +109,16 @@ def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         raise SettingsError(f"kubernetes:context: the cluster of {context!r} does not answer: {answer.stderr.strip()}")
-    print(f"Stack {stack} is now pinned to the cluster {answer.stdout} of context {context}")
-    _set(environment, stack, f"{PROJECT}:clusterUid", answer.stdout)
+    if uid and uid != answer.stdout:
+        raise SettingsError(
+            f"CONTEXT: stack {stack!r} belongs to the cluster {uid}, but {context!r} leads to {answer.stdout}; nothing "
+            f"was changed. If the stack shall move there, first pulumi config rm {PROJECT}:clusterUid --stack {stack}"
+        )
+    if context != configured:
+        _set(environment, stack, "kubernetes:context", context)
+    if not uid:
+        print(f"Stack {stack} is now pinned to the cluster {answer.stdout} of context {context}")
+        _set(environment, stack, f"{PROJECT}:clusterUid", answer.stdout)
 
 
 def _run(environment: Mapping[str, str], stack: str, *command: str) -> int:

@@ -157,3 +157,11 @@ def test_image_references_of_every_form_reach_the_chart_whole():
     for reference in ("r.home/flyte:1", f"r.home/flyte:1@{digest}", f"r.home:5000/flyte@{digest}"):
         image = values(run(images={"flyte": reference}))["deployment"]["image"]
         assert f"{image['repository']}:{image['tag']}" == reference
+
+
+def test_volumes_of_the_stack_file_are_added_to_those_flyte_needs():
+    extra = {"extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}], "extraVolumeMounts": [{"name": "ca"}]}
+    deployment = values(run(flyteValues={"deployment": extra}))["deployment"]
+
+    assert [volume["name"] for volume in deployment["extraVolumes"]] == ["tmp", "ca"]
+    assert [mount["name"] for mount in deployment["extraVolumeMounts"]] == ["tmp", "ca"]

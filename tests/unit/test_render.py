@@ -12,6 +12,7 @@ import yaml
 from components.errors import SettingsError
 from ops.recorder import Recording
 from ops.render import REDACTED, render, stack_config, write
+from settings import Settings
 from tests.conftest import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,6 +109,7 @@ def test_an_encrypted_value_counts_as_given(tmp_path: Path):
 
     assert secrets == {"flyte-home:tidalCreds", "flyte-home:postgresPassword"}
     assert "abc" not in str(config)
+    assert Settings.from_config(config, secrets).task_secret_values["tidal-creds"]
 
 
 def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(tmp_path: Path):
@@ -128,7 +130,11 @@ def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(
 @pytest.mark.parametrize(
     ("stack_file", "said"),
     [
-        ("config: [", "in line"),
+        ("config: [", "line 1"),
+        ("config:\n  a: 1\n  a: 2\n", "line 2: a is there twice"),
+        ("config: {flyte-home:namespace: x, namespace: y}", "is there twice"),
+        ("config: {flyte-home:projects: !!set {a}}", "holds what is not text"),
+        ("config: &a {flyte-home:projects: *a}", "Pulumi.test.yaml"),
         ("- a list", "is not a stack file"),
         ("config: text", "is not a stack file"),
     ],

@@ -168,6 +168,50 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
             "requests.cpu 3",
             id="over the limit",
         ),
+        pytest.param({"projects": [{"name": 103020}]}, "projects[0].name", "put it in quotes", id="numeric name"),
+        pytest.param({"domains": []}, "flyte-home:domains", "is empty", id="no domain at all"),
+        pytest.param({"tasks": [1]}, "flyte-home:tasks", "is not a map", id="list for a map"),
+        pytest.param({"clientEndpoints": {"http": "http://x:999999"}}, "clientEndpoints.http", "http://", id="no port"),
+        pytest.param({"clientEndpoints": {"grpc": "dns:///x:0"}}, "clientEndpoints.grpc", "dns:///", id="port zero"),
+        pytest.param(
+            {"clientEndpoints": {"http": "http://u:planted@x"}},
+            "clientEndpoints.http",
+            "without user",
+            id="password in URL",
+        ),
+        pytest.param({"images": {"minio": "u:planted@host/x:1"}}, "images.minio", "full image", id="password in image"),
+        pytest.param({"flyteValues": "password=planted"}, "flyte-home:flyteValues", "map", id="text with a password"),
+        pytest.param(
+            {"taskSecrets": [{"group": "g", "keys": [{"key": "k", "setting": "planted value!"}]}]},
+            "keys[0].setting",
+            "name for a setting",
+            id="the value where its setting belongs",
+        ),
+        pytest.param({"taskSecrets": []}, "taskSecrets", "write one there first", id="group without groups"),
+        pytest.param({"tidalCreds": '{"a": NaN}'}, "tidalCreds", "is not JSON", id="JSON with NaN"),
+        pytest.param({"tidalCreds": "[" * 100000}, "tidalCreds", "is not JSON", id="JSON without end"),
+        pytest.param({"projects": "[" * 100000}, "flyte-home:projects", "list or map", id="list without end"),
+        pytest.param(
+            {"projects": [{"name": "kube"}]}, "namespaceTemplate", "Kubernetes itself", id="a kube- namespace"
+        ),
+        pytest.param({"postgres": {"volume": {"size": "99999Ei"}}}, "volume.size", "1Pi", id="size beyond any disk"),
+        pytest.param(
+            {"postgres": {"volume": {"storageClass": "Bad Class"}}}, "storageClass", "form", id="no storage class name"
+        ),
+        pytest.param(
+            {"postgres": {"volume": {"storage_class": "x"}}}, "storage_class", "storageClass", id="snake case"
+        ),
+        pytest.param({"chart": {"version": "../../x"}}, "chart.version", "form", id="a path for a version"),
+        pytest.param(
+            {
+                "tasks": {
+                    "quota": {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "1", "memory": "512Mi"}}
+                }
+            },
+            "flyte-home:tasks.quota",
+            "no task would ever start",
+            id="quota smaller than one task",
+        ),
         pytest.param({"protect": "yes"}, "flyte-home:protect", "true or false", id="no boolean"),
         pytest.param({"postgresPassword": "a planted'quote"}, "postgresPassword", "quote", id="password with quote"),
         pytest.param({"postgresPassword": "planted back\\slash"}, "postgresPassword", "backslash", id="backslash"),
@@ -279,7 +323,7 @@ def test_a_structure_that_is_encrypted_is_refused_because_it_would_be_readable_i
     assert "planted" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["kubernetes:namespace", "flyte_home:projects", "flyte:projects"])
+@pytest.mark.parametrize("key", ["kubernetes:namespace", "flyte_home:projects", "random:x", "Flyte-Home:projects"])
 def test_a_key_that_would_be_ignored_in_silence_is_refused(key: str):
     config, secrets = stack()
 
@@ -343,3 +387,56 @@ def test_names_are_valid_and_unique_for_any_template_that_is_accepted():
             continue
         assert len(set(names)) == len(names) == 3
         assert all(name.replace("-", "").isalnum() and len(name) <= 63 for name in names)
+
+
+def test_a_structure_in_the_stack_file_says_only_what_differs():
+    settings = load(tasks={"maximum": {"cpu": 8}}, flyte={"resources": {"limits": {"memory": "3Gi"}}})
+
+    assert settings.tasks.maximum.by_name == {"cpu": "8", "memory": "8Gi"}
+    assert settings.tasks.quota.pods == 50
+    assert settings.flyte.resources.limits.by_name == {"cpu": "2", "memory": "3Gi"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("kubernetes:strictMode", "false"), ("pulumi:disable-default-providers", "[]")]
+)
+def test_no_part_of_the_fence_can_be_switched_off(key: str, value: str):
+    config, secrets = stack()
+
+    with pytest.raises(SettingsError, match=f"{key}: must stay"):
+        Settings.from_config(config | {key: value}, secrets)
+
+
+@pytest.mark.parametrize("content", ["apiVersion: v1\nusers: [planted]", '{"users": "planted"}'])
+def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str):
+    config, secrets = stack()
+
+    with pytest.raises(SettingsError, match="write the path of the file") as caught:
+        Settings.from_config(config | {"kubernetes:kubeconfig": content}, secrets)
+
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"configuration": {"inlineSecretRef": ""}}, "inlineSecretRef: is decided by the stack itself"),
+        ({"configuration": {"inline": {"domains": []}}}, "write flyte-home:domains instead"),
+        ({"configuration": {"propeller": {"createCRDs": False}}}, "createCRDs: is decided"),
+        ({"flyte-core-components": {"admin": {"seedProjects": []}}}, "write flyte-home:projects instead"),
+        ({"deployment": {"image": {"tag": "latest"}}}, "write flyte-home:images instead"),
+        ({"configuration": {"inline": {"plugins": {"K8S": {"default-env-vars": [{"T": "planted"}]}}}}}, "lower case"),
+        ({"deployment": {"extraEnvVars": [{"name": "DB_PASSWORD", "value": "planted"}]}}, "take it from a Secret"),
+        ({"deployment": {"args": ["--password=planted"]}}, "looks like it holds a credential"),
+        (
+            {"configuration": {"inline": {"notifications": {"emailer": {"smtpPassword": "planted"}}}}},
+            "like a credential",
+        ),
+        ({"configuration": {"inline": {"remoteData": {"u": "http://u:planted@x"}}}}, "holds a credential"),
+    ],
+)
+def test_values_that_would_undo_the_stack_or_leak_are_refused(values: dict[str, Any], said: str):
+    message = complaint(flyteValues=values)
+
+    assert said in message
+    assert "planted" not in message

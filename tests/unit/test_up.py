@@ -101,9 +101,9 @@ def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
     assert result.returncode == 0, result.stderr
     calls = [line for line in log.splitlines() if not line.startswith("pulumi whoami")]
     assert calls[0] == "pulumi stack select dev --create --non-interactive"
-    assert calls[1] == "pulumi config set --stack dev kubernetes:context --non-interactive"
-    assert calls[2] == "  input: k3s"
-    assert calls[3].startswith(f"kubectl --kubeconfig {tools['KUBECONFIG']} --context k3s get namespace kube-system")
+    assert calls[1].startswith(f"kubectl --kubeconfig {tools['KUBECONFIG']} --context k3s get namespace kube-system")
+    assert calls[2] == "pulumi config set --stack dev kubernetes:context --non-interactive"
+    assert calls[3] == "  input: k3s"
     assert calls[4] == "pulumi config set --stack dev flyte-home:clusterUid --non-interactive"
     assert calls[5] == "  input: uid-of-the-cluster"
     assert calls[6] == "pulumi up --yes --stack dev"
@@ -115,12 +115,14 @@ def test_destroy_runs_the_program_and_so_its_fence(tools: dict[str, str]):
 
     assert log.splitlines()[-1] == "pulumi destroy --run-program --yes --stack dev"
     assert "config set" not in log
+    assert "--create" not in log
 
 
 def test_preview_changes_nothing(tools: dict[str, str]):
     _, log = make(tools, "dev", "--preview")
 
     assert log.splitlines()[-1] == "pulumi preview --diff --stack dev"
+    assert "config set" not in log
 
 
 def test_without_pulumi_the_message_says_what_works_without_it(tools: dict[str, str]):
@@ -149,3 +151,20 @@ def test_pulumis_own_failure_is_the_commands_failure(tools: dict[str, str]):
     pulumi.write_text('#!/bin/sh\ncase "$1" in up) exit 7 ;; esac\n')
 
     assert make(tools, "dev")[0].returncode == 7
+
+
+@pytest.mark.parametrize(("pinned", "refused"), [("another-cluster", True), ("uid-of-the-cluster", False)])
+def test_a_pinned_stack_takes_another_context_only_of_the_same_cluster(
+    monkeypatch: pytest.MonkeyPatch, tools: dict[str, str], pinned: str, refused: bool
+):
+    for name, value in tools.items():
+        monkeypatch.setenv(name, value)
+    config = {"kubernetes:context": "old", "flyte-home:clusterUid": pinned}
+
+    if refused:
+        with pytest.raises(SettingsError, match="nothing was changed"):
+            up.pin("prod", config, "k3s", dict(os.environ))
+    else:
+        up.pin("prod", config, "k3s", dict(os.environ))
+
+    assert ("config set --stack prod kubernetes:context" in Path(tools["LOG"]).read_text()) is not refused
