@@ -192,7 +192,7 @@ def _problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
     for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
         where = ".".join([setting, *map(str, error.absolute_path)])
         if "propertyNames" in error.schema_path:
-            yield f"{where}: has a key that is not in lower case, which Flyte may take for another; write it in lower case"
+            yield f"{where}: has a key that is not in lower case, which Flyte may take for another; mend it"
         elif error.validator == "additionalProperties":
             for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
                 yield (

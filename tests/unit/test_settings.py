@@ -425,8 +425,13 @@ def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str)
         ({"configuration": {"propeller": {"createCRDs": False}}}, "createCRDs: is decided"),
         ({"flyte-core-components": {"admin": {"seedProjects": []}}}, "write flyte-home:projects instead"),
         ({"deployment": {"image": {"tag": "latest"}}}, "write flyte-home:images instead"),
-        ({"configuration": {"inline": {"plugins": {"K8S": {"default-env-vars": [{"T": "planted"}]}}}}}, "lower case"),
+        (
+            {"configuration": {"inline": {"plugins": {"K8S": {"default-env-vars": [{"T": "planted"}]}}}}},
+            "not in lower case",
+        ),
         ({"deployment": {"extraEnvVars": [{"name": "DB_PASSWORD", "value": "planted"}]}}, "take it from a Secret"),
+        ({"configuration": {"inline": {"propeller": {"wokers": 4}}}}, "propeller.wokers"),
+        ({"deployment": {"startupProbe": {"failureTreshold": 4}}}, "startupProbe.failureTreshold"),
         ({"deployment": {"args": ["--password=planted"]}}, "looks like it holds a credential"),
         (
             {"configuration": {"inline": {"notifications": {"emailer": {"smtpPassword": "planted"}}}}},
