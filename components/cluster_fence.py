@@ -1,6 +1,7 @@
 """The fence against the wrong cluster: a Kubernetes provider that exists only for the cluster that is pinned."""
 
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,8 @@ def find_kubeconfig(context: str, configured: str = "", environ: Mapping[str, st
     Raises:
         SettingsError: no file has the context; the message lists those there are.
     """
-    home = str(Path.home())
+    # The provider asks the system for the home directory, not the variable HOME.
+    home = pwd.getpwuid(os.getuid()).pw_dir
     for path in _kubeconfigs(configured, environ):
         if context in _contexts(path):
             return str(path).replace(home, "~", 1) if path.is_relative_to(home) else str(path)

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,11 +78,23 @@ def test_the_configured_file_comes_before_the_environment(tmp_path: Path):
 def test_a_file_below_the_home_directory_is_written_alike_on_every_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    entry = SimpleNamespace(pw_dir=str(tmp_path))
+    monkeypatch.setattr("components.cluster_fence.pwd.getpwuid", lambda _uid: entry)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".kube").mkdir()
     kubeconfig(tmp_path / ".kube" / "config", "home")
 
     assert find_kubeconfig("home", environ={}) == "~/.kube/config"
+
+
+def test_a_home_of_its_own_is_not_abbreviated_because_the_provider_would_not_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    path = kubeconfig(tmp_path / ".kube" / "config", "home")
+
+    assert find_kubeconfig("home", environ={}) == path
 
 
 @pytest.mark.parametrize(
