@@ -318,51 +318,19 @@ class Settings(Model):
         Raises:
             SettingsError: see :meth:`load`.
         """
-        problems = list(_provider_problems(config, secret_keys))
         own = {key.removeprefix(f"{PROJECT}:"): text for key, text in config.items() if key.startswith(f"{PROJECT}:")}
-        fields = {to_camel(name): field for name, field in cls.model_fields.items() if name not in _NOT_KEYS}
-        secret_fields = {key for key, field in fields.items() if field.annotation is SecretStr}
-
-        values: dict[str, Any] = {
-            "context": config.get("kubernetes:context", ""),
-            "kubeconfig": config.get("kubernetes:kubeconfig", ""),
-        }
-        for key in sorted(fields.keys() & own.keys() - secret_fields):
-            if f"{PROJECT}:{key}" in secret_keys:
-                problems.append(
-                    f"{PROJECT}:{key}: is encrypted, but ends in plain text in the cluster; secrets have settings of "
-                    f"their own. Write this one without --secret"
-                )
-            elif fields[key].annotation is str:
-                values[key] = own[key]
-            else:
-                try:
-                    values[key] = _merged(fields[key].default, _json(own[key]))
-                except (ValueError, RecursionError):
-                    kind = "true or false" if fields[key].annotation is bool else "a list or map; write it in YAML"
-                    problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
+        encrypted = {key.removeprefix(f"{PROJECT}:") for key in secret_keys}
+        problems = list(_provider_problems(config, secret_keys))
+        values = {name: config.get(f"kubernetes:{name}", "") for name in ("context", "kubeconfig")}
         try:
-            settings = cls.model_validate(values)
+            settings = cls.model_validate(values | _decoded(own, encrypted, problems))
         except ValidationError as error:
             raise SettingsError(*problems, *_explain(error)) from None
         except RecursionError:
             raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; see Pulumi.yaml") from None
 
-        names = {key.setting for group in settings.task_secrets for key in group.keys}
-        secrets = secret_fields | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
-        for key in sorted(own.keys() - fields.keys() - secrets):
-            near = difflib.get_close_matches(key, [*fields, *secrets], 1)
-            hint = f"did you mean {PROJECT}:{near[0]}?" if near else "see the config block of Pulumi.yaml"
-            problems.append(f"{PROJECT}:{key}: there is no such setting; {hint}")
-        for name in sorted(names & fields.keys() - {"tidalCreds"}):
-            problems.append(f"{PROJECT}:taskSecrets: {name!r} is a setting of the stack itself; choose another name")
-        for key in sorted(secrets & own.keys()):
-            if own[key].strip() and f"{PROJECT}:{key}" not in secret_keys and own[key] != SAMPLE_CREDENTIALS:
-                problems.append(
-                    f"{PROJECT}:{key}: is stored in plain text; change the value where it is in use, then write "
-                    f"pulumi config set --secret {PROJECT}:{key}"
-                )
-        given = {key: SecretStr(own[key]) for key in secrets & own.keys() if own[key].strip()}
+        names = _secret_names(settings)
+        given = {key: SecretStr(own[key]) for key in names & own.keys() if own[key].strip()}
         settings = settings.model_copy(
             update={
                 "secret_values": given,
@@ -370,6 +338,8 @@ class Settings(Model):
                 "postgres_password": given.get("postgresPassword", SecretStr("")),
             }
         )
+        problems += _key_problems(own.keys(), names)
+        problems += _plain_text_problems(given, encrypted)
         problems += _name_problems(settings)
         problems += _quota_problems(settings)
         problems += _secret_problems(settings)
@@ -431,6 +401,39 @@ class Settings(Model):
 
 
 _NOT_KEYS = {"context", "kubeconfig", "secret_values"}
+FIELDS = {to_camel(name): field for name, field in Settings.model_fields.items() if name not in _NOT_KEYS}
+_SECRET_FIELDS = {key for key, field in FIELDS.items() if field.annotation is SecretStr}
+
+
+def may_be_secret(key: str) -> bool:
+    """Whether a full key is, or could be, that of a secret setting: it is of this project and no other setting's."""
+    return key.startswith(f"{PROJECT}:") and key.removeprefix(f"{PROJECT}:") not in FIELDS.keys() - _SECRET_FIELDS
+
+
+def _secret_names(settings: Settings) -> set[str]:
+    """The names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
+    names = {key.setting for group in settings.task_secrets for key in group.keys}
+    return _SECRET_FIELDS | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
+
+
+def _decoded(own: Mapping[str, str], encrypted: Collection[str], problems: list[str]) -> dict[str, Any]:
+    """The settings that are no secrets, as data; what cannot be read is added to ``problems``."""
+    values: dict[str, Any] = {}
+    for key in sorted(FIELDS.keys() & own.keys() - _SECRET_FIELDS):
+        if key in encrypted:
+            problems.append(
+                f"{PROJECT}:{key}: is encrypted, but ends in plain text in the cluster; secrets have settings of "
+                f"their own. Write this one without --secret"
+            )
+        elif FIELDS[key].annotation is str:
+            values[key] = own[key]
+        else:
+            try:
+                values[key] = _merged(FIELDS[key].default, _json(own[key]))
+            except (ValueError, RecursionError):
+                kind = "true or false" if FIELDS[key].annotation is bool else "a list or map; write it in YAML"
+                problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
+    return values
 
 
 # --- rules between settings ---------------------------------------------------------------------------------------
@@ -461,6 +464,9 @@ def _name_problems(settings: Settings) -> Iterator[str]:
         yield f"{PROJECT}:projects: names no project; write at least one, such as [{{name: remedy}}]"
     yield from _repeated("projects", "name", [project.name for project in settings.projects])
     yield from _repeated("domains", "id", settings.domains)
+    for name in sorted({key.setting for group in settings.task_secrets for key in group.keys} & FIELDS.keys()):
+        if name != "tidalCreds":
+            yield f"{PROJECT}:taskSecrets: {name!r} is a setting of the stack itself; choose another name"
     yield from _repeated("taskSecrets", "group", [group.group for group in settings.task_secrets])
     for group in settings.task_secrets:
         yield from _repeated(f"taskSecrets[{group.group}].keys", "key", [key.key for key in group.keys])
@@ -516,6 +522,22 @@ def _quota_problems(settings: Settings) -> Iterator[str]:
             check_order(**{"tasks.limits": settings.tasks.limits, "quota.limits": quota.limits})
         except ValueError as error:
             yield f"{place}: {error}; no task would ever start"
+
+
+def _key_problems(keys: Collection[str], secret_names: Collection[str]) -> Iterator[str]:
+    for key in sorted(set(keys) - FIELDS.keys() - set(secret_names)):
+        near = difflib.get_close_matches(key, [*FIELDS, *secret_names], 1)
+        hint = f"did you mean {PROJECT}:{near[0]}?" if near else "see the config block of Pulumi.yaml"
+        yield f"{PROJECT}:{key}: there is no such setting; {hint}"
+
+
+def _plain_text_problems(given: Mapping[str, SecretStr], encrypted: Collection[str]) -> Iterator[str]:
+    for key in sorted(given.keys() - set(encrypted)):
+        if given[key].get_secret_value() != SAMPLE_CREDENTIALS:
+            yield (
+                f"{PROJECT}:{key}: is stored in plain text; change the value where it is in use, then write "
+                f"pulumi config set --secret {PROJECT}:{key}"
+            )
 
 
 def _repeated(setting: str, what: str, names: Sequence[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import yaml
 from components.chart import ROOT
 from components.errors import SettingsError
 from ops.recorder import Recording, Resource, map_secrets, record
-from settings import PROJECT
+from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
 
 _HEADER = "# Rendered by flyte-home; not for editing. "
 REDACTED = "redacted"
@@ -160,7 +160,10 @@ def main() -> int:
                 file=sys.stderr,
             )
             config[f"{PROJECT}:clusterUid"] = _NO_UID
-        recording = record(config, secrets, args.stack)
+        plain = {key for key, text in config.items() if may_be_secret(key) and text.strip()} - secrets
+        for key in sorted(key for key in plain if config[key] != SAMPLE_CREDENTIALS):
+            print(f"render: {key} is in plain text in the stack file; pulumi up will refuse it", file=sys.stderr)
+        recording = record(config, secrets | plain, args.stack)
         files = render(recording, args.show_secrets)
         write(files, args.out)
     except SettingsError as error:

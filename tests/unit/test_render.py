@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import ops.render
 from components.errors import SettingsError
 from ops.recorder import Recording
 from ops.render import REDACTED, render, stack_config, write
@@ -110,6 +111,25 @@ def test_an_encrypted_value_counts_as_given(tmp_path: Path):
     assert secrets == {"flyte-home:tidalCreds", "flyte-home:postgresPassword"}
     assert "abc" not in str(config)
     assert Settings.from_config(config, secrets).task_secret_values["tidal-creds"]
+
+
+def test_a_secret_in_plain_text_is_rendered_redacted_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    stack_file = (ROOT / "Pulumi.dev.yaml").read_text() + "  flyte-home:postgresPassword: planted-password\n"
+    project(tmp_path, stack_file)
+    monkeypatch.setattr(ops.render, "stack_config", lambda stack: stack_config(stack, tmp_path))
+    hidden, shown = tmp_path / "hidden", tmp_path / "shown"
+
+    for out, flags in ((hidden, []), (shown, ["--show-secrets"])):
+        monkeypatch.setattr(sys, "argv", ["render", "test", str(out), *flags])
+        assert ops.render.main() == 0
+
+    said = capsys.readouterr().err
+    assert "flyte-home:postgresPassword is in plain text" in said
+    assert "planted" not in said
+    assert not [file for file in hidden.iterdir() if "planted" in file.read_text()]
+    assert [file for file in shown.iterdir() if "planted" in file.read_text()]
 
 
 def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(tmp_path: Path):

@@ -279,6 +279,15 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
             "'projects' is a setting",
             id="setting of the stack as a secret",
         ),
+        pytest.param(
+            {
+                "taskSecrets": [{"group": "g", "keys": [{"key": "k", "setting": "postgresPassword"}]}],
+                "projects": [{"name": "a"}],
+            },
+            "taskSecrets",
+            "'postgresPassword' is a setting",
+            id="the database's password for tasks",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_wrong_and_what_to_write(settings: dict[str, Any], key: str, said: str):
