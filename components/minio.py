@@ -11,6 +11,7 @@ from components.images import Image
 from components.password import generated_password
 from components.scripts import script_config_map
 from components.sizes import Amount, Resources, Volume
+from components.stateful_server import stateful_server
 from components.volume import Safekeeping, volume_claim
 
 SERVICE, PORT = "minio", 9000
@@ -60,7 +61,6 @@ class Minio(pulumi.ComponentResource):
     def __init__(self, name: str, args: MinioArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Minio", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        guarded = pulumi.ResourceOptions(parent=self, protect=args.safekeeping.protect)
 
         root_password = generated_password(f"{name}-root-password", 40, child)
         secret_key = generated_password(f"{name}-secret-key", 40, child)
@@ -79,33 +79,9 @@ class Minio(pulumi.ComponentResource):
             opts=child,
         )
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
-        service = k8s.core.v1.Service(
-            name,
-            metadata={
-                "name": name,
-                "namespace": args.namespace,
-                "labels": LABELS,
-                # The StatefulSet's own readiness is waited for.
-                "annotations": {"pulumi.com/skipAwait": "true"},
-            },
-            spec={"selector": labels(name), "ports": [{"name": "s3", "port": PORT, "target_port": "s3"}]},
-            opts=child,
-        )
-        server = k8s.apps.v1.StatefulSet(
-            name,
-            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
-            spec={
-                "service_name": service.metadata.name,
-                "replicas": 1,
-                "selector": {"match_labels": labels(name)},
-                "template": {
-                    "metadata": {"labels": labels(name)},
-                    "spec": _server_pod(args, root.metadata.name, claim.metadata.name),
-                },
-            },
-            opts=guarded,
-        )
-        endpoint = pulumi.Output.concat("http://", service.metadata.name, ".", args.namespace, f".svc:{PORT}")
+        pod = _server_pod(args, root.metadata.name, claim.metadata.name)
+        server = stateful_server(name, args.namespace, ("s3", PORT), pod, args.safekeeping, self)
+        endpoint = pulumi.Output.concat("http://", server.host, f":{PORT}")
         provision = script_config_map(
             f"{name}-provision", args.namespace, "minio", child, **{"policy.json": _policy(args.bucket)}
         )
@@ -123,7 +99,7 @@ class Minio(pulumi.ComponentResource):
                     ),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),
         )
         self.store = ObjectStore(endpoint, args.bucket, _ACCESS_KEY, secret_key, args.client_endpoint)
         self.register_outputs({"endpoint": endpoint, "bucket": args.bucket, "provisioned": job.metadata.name})

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.hardening import LABELS, container_security, empty_dir, labels, pod_security, resources
+from components.hardening import LABELS, container_security, empty_dir, pod_security, resources
 from components.images import Image
 from components.password import generated_password
 from components.scripts import script_config_map
 from components.sizes import Resources, Volume
+from components.stateful_server import stateful_server
 from components.volume import Safekeeping, volume_claim
 
 PORT = 5432
@@ -58,7 +59,6 @@ class Postgres(pulumi.ComponentResource):
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Postgres", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        guarded = pulumi.ResourceOptions(parent=self, protect=args.safekeeping.protect)
 
         superuser_password = generated_password(f"{name}-superuser-password", 32, child)
         password = (
@@ -75,38 +75,10 @@ class Postgres(pulumi.ComponentResource):
         )
         scripts = script_config_map(f"{name}-scripts", args.namespace, "postgres", child)
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
-        service = k8s.core.v1.Service(
-            name,
-            metadata={
-                "name": name,
-                "namespace": args.namespace,
-                "labels": LABELS,
-                # The StatefulSet's own readiness is waited for.
-                "annotations": {"pulumi.com/skipAwait": "true"},
-            },
-            spec={
-                "selector": labels(name),
-                "ports": [{"name": "postgresql", "port": PORT, "target_port": "postgresql"}],
-            },
-            opts=child,
-        )
-        server = k8s.apps.v1.StatefulSet(
-            name,
-            metadata={"name": name, "namespace": args.namespace, "labels": labels(name)},
-            spec={
-                "service_name": service.metadata.name,
-                "replicas": 1,
-                "selector": {"match_labels": labels(name)},
-                "template": {
-                    "metadata": {"labels": labels(name)},
-                    "spec": _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name),
-                },
-            },
-            opts=guarded,
-        )
-        host = pulumi.Output.concat(service.metadata.name, ".", args.namespace, ".svc")
-        self.database = Database(host, PORT, "flyte", "flyte", password, args.max_connections)
-        self.register_outputs({"host": host, "server": server.metadata.name})
+        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name)
+        server = stateful_server(name, args.namespace, ("postgresql", PORT), pod, args.safekeeping, self)
+        self.database = Database(server.host, PORT, "flyte", "flyte", password, args.max_connections)
+        self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
 
 
 def _pod(
