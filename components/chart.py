@@ -71,10 +71,15 @@ def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts"
             f"archive of version {pin.version}, or, if this is the one you mean, write "
             f"pulumi config set --path flyte-home:chart.sha256 {_sha256(content)}"
         )
-    cache.mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(cached)  # so that an interrupted run leaves no half archive
+    try:
+        cache.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(cached)  # so that an interrupted run leaves no half archive
+    except OSError as error:
+        raise SettingsError(
+            f"the chart's archive cannot be kept in {cache}: {error.strerror}; make room there"
+        ) from None
     return cached
 
 

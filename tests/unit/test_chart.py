@@ -95,6 +95,14 @@ def test_without_network_or_file_the_message_says_how_to_give_one(tmp_path: Path
         chart_archive(pin(), str(tmp_path / "missing.tgz"), tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
+    (tmp_path / "local.tgz").write_bytes(CONTENT)
+    (tmp_path / "cache").write_text("a file where the folder should be")
+
+    with pytest.raises(SettingsError, match="cannot be kept in .*cache"):
+        chart_archive(pin(), str(tmp_path / "local.tgz"), tmp_path / "cache")
+
+
 def test_only_http_is_fetched(tmp_path: Path):
     with pytest.raises(SettingsError, match="not an http address"):
         chart_archive(pin("file:///etc"), cache=tmp_path)
