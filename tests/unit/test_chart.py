@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "local.tgz").write_bytes(CONTENT)
     (tmp_path / "cache").write_text("a file where the folder should be")
 
-    with pytest.raises(SettingsError, match="cannot be kept in .*cache"):
+    with pytest.raises(SettingsError, match=r"cannot be kept in .*cache"):
         chart_archive(pin(), str(tmp_path / "local.tgz"), tmp_path / "cache")
 
 
