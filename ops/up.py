@@ -15,7 +15,7 @@ from pathlib import Path
 from components.chart import ROOT
 from components.cluster_fence import find_kubeconfig, known_contexts
 from components.errors import SettingsError
-from ops.render import stack_config
+from ops.stack_file import stack_config
 from settings import PROJECT, SAMPLE_CREDENTIALS
 
 STATE = ROOT / ".state"

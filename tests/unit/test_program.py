@@ -9,7 +9,7 @@ import pytest
 
 from components.images import IMAGES
 from ops.recorder import Recording, Resource, Secret
-from ops.render import stack_config
+from ops.stack_file import stack_config
 from tests.conftest import containers, run
 
 PLANTED = {

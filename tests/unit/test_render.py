@@ -12,7 +12,8 @@ import yaml
 import ops.render
 from components.errors import SettingsError
 from ops.recorder import Recording
-from ops.render import REDACTED, render, stack_config, write
+from ops.render import REDACTED, render, write
+from ops.stack_file import stack_config
 from settings import Settings
 from tests.conftest import run
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
 
 from components.errors import SettingsError
+from ops.stack_file import stack_config
 from settings import _NOT_KEYS, SAMPLE_CREDENTIALS, Settings
 from tests.conftest import TIDAL, stack
 
@@ -378,8 +379,6 @@ def _plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_the_stack_files_of_this_repository_are_valid(name: str):
-    from ops.render import stack_config
-
     settings = Settings.from_config(*stack_config(name))
 
     assert [project.name for project in settings.projects] == ["remedy"]
