@@ -59,7 +59,6 @@ class Resource:
     retain_on_delete: bool
     ignore_changes: list[str]
     deleted_with: str
-    aliases: list[Any]
     # Names of the functions that the engine calls at a step, such as ``before_update``.
     hooks: dict[str, list[str]]
     # Name of the Kubernetes object; as the program saw it, so that references fit. Empty for anything else.
@@ -128,13 +127,6 @@ def record(
         SettingsError: what the program itself raises.
     """
     uid = config.get(f"{PROJECT}:clusterUid", "") if cluster_uid is None else cluster_uid
-    return record_program(lambda: runpy.run_path(str(ROOT / "__main__.py")), config, secret_keys, stack, uid)
-
-
-def record_program(
-    program: Any, config: Mapping[str, str], secret_keys: Collection[str] = (), stack: str = "dev", uid: str = "uid"
-) -> Recording:
-    """As :func:`record`, for any function that makes resources."""
     monitor = _Monitor(stack, uid)
 
     def run() -> None:
@@ -151,7 +143,7 @@ def record_program(
 
     def guarded() -> None:
         try:
-            program()
+            runpy.run_path(str(ROOT / "__main__.py"))
         except Exception as error:  # raised again below: Pulumi would wait for ever for what was not registered
             errors.append(error)
 
@@ -159,8 +151,10 @@ def record_program(
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     # Pulumi keeps its state in context variables; a context of its own leaves nothing for the next recording.
-    contextvars.copy_context().run(run)
-    loop.close()
+    try:
+        contextvars.copy_context().run(run)
+    finally:
+        loop.close()
     if errors:
         raise errors[0]
     return monitor.recording
@@ -222,7 +216,6 @@ class _Monitor(mocks.MockMonitor):
                     retain_on_delete=request.retainOnDelete,
                     ignore_changes=list(request.ignoreChanges),
                     deleted_with=request.deletedWith,
-                    aliases=list(request.aliases) + list(request.aliasURNs),
                     hooks={step.name: list(names) for step, names in request.hooks.ListFields()},
                     object_name=(self.resources[answer.urn].state.get("metadata") or {}).get("name", ""),
                 )
@@ -265,7 +258,7 @@ class _Provider(mocks.Mocks):
 
 def _auto_name(name: str, inputs: Mapping[str, Any]) -> str:
     """As Pulumi names what has no name, but with the suffix taken from the content: other content, other name."""
-    content = json.dumps(map_secrets(inputs, lambda value: value), sort_keys=True)
+    content = json.dumps(inputs, sort_keys=True)
     return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
