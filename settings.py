@@ -9,17 +9,18 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import SplitResult, urlsplit
 
 import pulumi
 import pulumi.runtime.config as pulumi_config
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from components.access import split_address
 from components.chart import PINNED_CHART, ChartPin, check_own_values
 from components.errors import SettingsError
 from components.flyte_binary import TASK_STORE_SECRET
 from components.images import images
+from components.merge import merged
 from components.project_namespaces import ProjectNamespace
 from components.sizes import Amount, Model, Resources, Volume, check_order
 
@@ -30,7 +31,6 @@ SAMPLE_CREDENTIALS = (
     '{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds \\"$(cat creds.json)\\""}'
 )
 
-_RESERVED_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease"}
 _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
 # Parts of the fence that a stack cannot switch off.
 _FIXED = {"kubernetes:strictMode": "true", "pulumi:disable-default-providers": '["*"]'}
@@ -68,21 +68,22 @@ def _setting_name(value: str) -> str:
 
 def _url(value: str) -> str:
     # No user or password either: these addresses are printed.
-    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+/?", value) or not _port(urlsplit(value)):
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+/?", value) or not _has_server(value):
         raise ValueError("is not the address of a server; write it like http://127.0.0.1:9000, without user or path")
     return value.rstrip("/")
 
 
 def _grpc(value: str) -> str:
-    if not re.fullmatch(r"dns:///[A-Za-z0-9.-]+:\d+", value) or not _port(urlsplit(value.replace("dns:///", "dns://"))):
+    if not re.fullmatch(r"dns:///[A-Za-z0-9.-]+:\d+", value) or not _has_server(value):
         raise ValueError("is not the address of a gRPC server; write it like dns:///127.0.0.1:8089")
     return value
 
 
-def _port(address: SplitResult) -> bool:
-    """Whether the port, if there is one, is one."""
+def _has_server(address: str) -> bool:
+    """Whether the address names a host, and its port, if there is one, is one."""
     try:
-        return address.port != 0 and bool(address.hostname)
+        parts = split_address(address)
+        return parts.port != 0 and bool(parts.hostname)
     except ValueError:
         return False
 
@@ -429,7 +430,7 @@ def _decoded(own: Mapping[str, str], encrypted: Collection[str], problems: list[
             values[key] = own[key]
         else:
             try:
-                values[key] = _merged(FIELDS[key].default, _json(own[key]))
+                values[key] = _completed(FIELDS[key].default, _json(own[key]))
             except (ValueError, RecursionError):
                 kind = "true or false" if FIELDS[key].annotation is bool else "a list or map; write it in YAML"
                 problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
@@ -481,10 +482,9 @@ def _name_problems(settings: Settings) -> Iterator[str]:
             "{project} nor {domain}; write it like 103020-{project}-{domain}"
         )
         return
-    owners = dict.fromkeys(_RESERVED_NAMESPACES, "a namespace of Kubernetes itself")
-    owners[settings.namespace] = f"{PROJECT}:namespace"
+    owners = {settings.namespace: f"{PROJECT}:namespace"}
     remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
-    if settings.namespace in _RESERVED_NAMESPACES or settings.namespace.startswith("kube-"):
+    if _is_of_kubernetes(settings.namespace):
         yield f"{PROJECT}:namespace: {settings.namespace!r} belongs to Kubernetes itself; write another, such as flyte"
     seen = set()
     for namespace in settings.namespaces:
@@ -495,7 +495,7 @@ def _name_problems(settings: Settings) -> Iterator[str]:
         if namespace.name in owners:
             both = f"{who} and {owners[namespace.name]}"
             yield f"{PROJECT}:namespaceTemplate: {both} both get {namespace.name!r}; {remedy}"
-        elif namespace.name.startswith("kube-"):
+        elif _is_of_kubernetes(namespace.name):
             yield f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, a name of Kubernetes itself; {remedy}"
         elif len(namespace.name) > 63:
             yield (
@@ -508,6 +508,10 @@ def _name_problems(settings: Settings) -> Iterator[str]:
             except ValueError as error:
                 yield f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which {error}"
         owners.setdefault(namespace.name, who)
+
+
+def _is_of_kubernetes(namespace: str) -> bool:
+    return namespace == "default" or namespace.startswith("kube-")
 
 
 def _quota_problems(settings: Settings) -> Iterator[str]:
@@ -603,13 +607,11 @@ def _json(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def _merged(default: Any, given: Any) -> Any:
+def _completed(default: Any, given: Any) -> Any:
     """``given`` put over the ``default`` of its setting, so that a stack file names only what differs."""
-    if isinstance(default, Model):
-        default = default.model_dump(by_alias=True)
-    if not isinstance(default, dict) or not isinstance(given, dict):
-        return given
-    return default | {key: _merged(default.get(key), value) for key, value in given.items()}
+    if isinstance(default, Model) and isinstance(given, dict):
+        return merged(default.model_dump(by_alias=True), given)
+    return given
 
 
 # --- messages -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import shlex
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pulumi
 import yaml
@@ -41,12 +41,13 @@ def access(
             pulumi.Output.concat(
                 f"kubectl{where} --context {shlex.quote(context)} --namespace ",
                 namespace,
-                f" port-forward service/{service} {_port(address, port)}:{port}",
+                f" port-forward service/{service} {split_address(address).port or port}:{port}",
             )
             for service, port, address in forwards
         ],
     }
 
 
-def _port(address: str, default: int) -> int:
-    return urlsplit(address.replace("dns:///", "dns://")).port or default
+def split_address(address: str) -> SplitResult:
+    """The parts of an HTTP address, or of a gRPC one such as ``dns:///127.0.0.1:8089``."""
+    return urlsplit(address.replace("dns:///", "dns://"))

@@ -141,8 +141,8 @@ _OWNED = {
     "serviceAccount.create": "",
 }
 _CREDENTIAL = re.compile(r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?)$", re.I)
-# These name a Kubernetes Secret, they hold none.
-_REFERENCES = {"extraEnvVarsSecret", "imagePullSecret"}
+# Names a Kubernetes Secret, and holds none.
+_REFERENCES = {"extraEnvVarsSecret"}
 
 
 def check_own_values(values: Mapping[str, Any]) -> None:
@@ -182,13 +182,13 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
         yield f"{where}: looks like it holds a credential, which must not be in Helm values; refer to a Secret"
 
 
-def check_values(values: Mapping[str, Any], setting: str = "the chart's values") -> None:
+def check_values(values: Mapping[str, Any]) -> None:
     """Refuse chart values that the chart, or Flyte, would silently ignore.
 
     Raises:
         SettingsError: naming every key that ``values.schema.json`` does not know, or whose value has a wrong type.
     """
-    problems = list(_problems(values, setting))
+    problems = list(_problems(values, "the chart's values"))
     if problems:
         raise SettingsError(*problems)
 

@@ -9,8 +9,9 @@ import pulumi_kubernetes as k8s
 import yaml
 
 from components.chart import CHART_DIR, check_values
-from components.hardening import LABELS
+from components.hardening import LABELS, resources
 from components.images import Image
+from components.merge import merged
 from components.minio import ObjectStore
 from components.postgres import Database
 from components.sizes import Amount, Resources
@@ -220,27 +221,18 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str) -
         "deployment": {
             "image": args.images["flyte"].helm,
             "waitForDB": {"image": args.images["postgres"].helm},
-            "resources": args.resources.model_dump(),
+            "resources": resources(args.resources),
             "extraPodSpec": {
                 "terminationGracePeriodSeconds": args.termination_grace_period_seconds,
                 "enableServiceLinks": False,
             },
         },
     }
-    values = _merge(_merge(static, dynamic), args.values)
+    values = merged(merged(static, dynamic), args.values)
     for name in ("extraVolumes", "extraVolumeMounts"):  # in addition: Flyte needs its own
         values["deployment"][name] = static["deployment"][name] + args.values.get("deployment", {}).get(name, [])
     check_values(values)
     return values
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """As Helm merges values: maps by key, everything else replaced."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
 
 
 def _literal(text: str) -> str:

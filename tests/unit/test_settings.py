@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import SecretStr
-from pydantic.alias_generators import to_camel
 
 from components.errors import SettingsError
 from ops.stack_file import stack_config
-from settings import _NOT_KEYS, SAMPLE_CREDENTIALS, Settings
+from settings import FIELDS, SAMPLE_CREDENTIALS, Settings
 from tests.conftest import TIDAL, stack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -351,10 +350,8 @@ def test_secrets_are_masked_in_every_representation_of_the_settings():
 def test_pulumi_yaml_declares_every_setting_with_its_type_description_and_default():
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     own = {key: value for key, value in declared.items() if ":" not in key}
-    fields = {to_camel(name): field for name, field in Settings.model_fields.items() if name not in _NOT_KEYS}
-
-    assert own.keys() == fields.keys()
-    for key, field in fields.items():
+    assert own.keys() == FIELDS.keys()
+    for key, field in FIELDS.items():
         assert own[key]["description"] == field.description, key
         assert own[key]["type"] == _pulumi_type(field.annotation), key
         assert own[key]["default"] == _plain(field.default), key
