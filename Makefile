@@ -7,12 +7,14 @@ STACK ?= dev
 CONTEXT ?=
 OUT ?= rendered/
 SECRETS ?=
+# The layers of the tests, each a folder of tests/.
+LAYERS := unit schema chart apiserver scripts engine
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render test check lock
+.PHONY: help up preview destroy render test $(LAYERS:%=test-%) mutate check lock
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,8 +38,19 @@ destroy: $(VENV)/.installed ## remove the stack from its cluster
 render: $(VENV)/.installed ## write what the stack deploys to OUT, without cluster or Pulumi
 	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
 
-test: $(VENV)/.installed check ## check the code and run all tests that need no cluster
-	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
+test: $(VENV)/.installed check ## check the code and run all layers of the tests that can run here
+	@$(PY) -m tests.tools $(LAYERS)
+	$(PY) -m pytest --cov --cov-report=
+	@$(PY) -m coverage report --skip-covered --show-missing
+	@$(PY) -m coverage report --include='__main__.py,settings.py,components/*' --fail-under=95 --format=total >/dev/null
+
+# make test-LAYER: one layer alone, such as `make test-unit`
+$(LAYERS:%=test-%): test-%: $(VENV)/.installed
+	@$(PY) -m tests.tools $*
+	$(PY) -m pytest tests/$*
+
+mutate: $(VENV)/.installed ## break central lines one by one and see that a test fails each time
+	@$(PY) -m tests.mutations
 
 check: $(VENV)/.installed ## formatting, lint, types
 	$(VENV)/bin/ruff format --check .
@@ -47,3 +60,4 @@ check: $(VENV)/.installed ## formatting, lint, types
 lock: ## compile the hashed lock files anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	cd tests/tools/checkov && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt

@@ -13,7 +13,7 @@ from components.sizes import Resources
 POD_TEMPLATE = "flyte-task"
 
 # The API server wants a pod template to be a valid pod; Flyte replaces the image by that of the task.
-_PLACEHOLDER_IMAGE = "placeholder"
+_PLACEHOLDER_IMAGE = "placeholder:of-the-task"
 
 
 def platform_namespace(name: str, opts: pulumi.ResourceOptions) -> k8s.core.v1.Namespace:
@@ -109,7 +109,7 @@ class ProjectNamespaces(pulumi.ComponentResource):
                             # Flyte starts every task container from the one of this name.
                             "name": "default",
                             "image": _PLACEHOLDER_IMAGE,
-                            # Otherwise the API server derives Always from the placeholder, and every task pulls.
+                            # Said, because for an image without a tag it would be Always, and every task would pull.
                             "image_pull_policy": "IfNotPresent",
                             "resources": resources(args.resources),
                             "security_context": {

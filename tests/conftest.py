@@ -1,12 +1,14 @@
 """Configurations and recordings that all layers share."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from ops.recorder import Recording, record
+from tests.api_server import ApiServer, api_server
 
 UID = "1f0c7a8e-0000-4000-8000-000000000001"
 TIDAL = '{"token": "planted-tidal-token"}'
@@ -43,6 +45,20 @@ def run(stack_name: str = "dev", **settings: Any) -> Recording:
     return record(config, secrets, stack_name)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say for each layer what ran, so that nobody takes a skipped layer for a passed one."""
+    layers: dict[str, Counter[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            layer = report.nodeid.removeprefix("tests/").split("/")[0]
+            layers.setdefault(layer, Counter())[outcome] += 1
+    terminalreporter.section("layers")
+    for layer, counts in sorted(layers.items()):
+        ran = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        note = "" if counts["skipped"] == 0 else "  <- not all of it ran; the reasons are below"
+        terminalreporter.write_line(f"{layer:<10} {ran}{note}")
+
+
 @pytest.fixture(scope="session")
 def dev() -> Recording:
     """The program with the smallest valid configuration."""
@@ -59,3 +75,17 @@ def containers(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All containers of a workload's pods."""
     pod = manifest["spec"]["template"]["spec"]
     return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[ApiServer]:
+    """A real API server for all tests of a run, which must not depend on what another has left there."""
+    with api_server() as started:
+        yield started
+
+
+@pytest.fixture
+def fresh_api() -> Iterator[ApiServer]:
+    """A real API server for a test that leaves something on it."""
+    with api_server() as started:
+        yield started

@@ -1,7 +1,5 @@
 """The script that provisions the object store, against a real server."""
 
-import os
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -12,36 +10,14 @@ from contextlib import contextmanager
 import pytest
 
 from components.minio import _policy
-from tests.scripts.conftest import (
-    Programs,
-    Workspace,
-    free_port,
-    run_script,
-    start_script,
-    tools,
-    wait_until,
-    workspace,
-)
+from tests.processes import Workspace, free_port, wait_until, workspace
+from tests.scripts.conftest import Programs, run_script, start_script, tools
+from tests.tools import require
 
 SCRIPT = "minio/provision.sh"
 # Letters and digits, as the program generates them.
 ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretKey1", "plantedSecretKey2"
 BUCKET, USER = "flyte", "flyte"
-
-
-def program(variable: str, *names: str) -> str | None:
-    """The program that an environment variable names, else the first of these names on the PATH."""
-    named = os.environ.get(variable)
-    return next((found for name in ([named] if named else names) if (found := shutil.which(name))), None)
-
-
-SERVER, CLIENT = program("MINIO_SERVER", "minio", "silo"), program("MINIO_CLIENT", "mc")
-if not (SERVER and CLIENT):
-    pytest.skip(
-        "needs a MinIO-compatible server and its client: put `minio` (or `silo`) and `mc` on the PATH, "
-        "or name them in MINIO_SERVER and MINIO_CLIENT",
-        allow_module_level=True,
-    )
 
 
 class Store:
@@ -163,7 +139,7 @@ class Store:
 def stopped_store() -> Iterator[Store]:
     """A store whose server is not running, and will not be when the context ends."""
     with workspace() as work:
-        made = Store(SERVER, CLIENT, work)
+        made = Store(str(require("minio")), str(require("mc")), work)
         try:
             yield made
         finally:

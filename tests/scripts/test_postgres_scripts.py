@@ -12,18 +12,8 @@ from pathlib import Path
 import pytest
 
 from ops.recorder import Recording
-from tests.scripts.conftest import (
-    SCRIPTS,
-    Programs,
-    Workspace,
-    free_port,
-    process,
-    run_script,
-    start_script,
-    tools,
-    wait_until,
-    workspace,
-)
+from tests.processes import Workspace, free_port, process, wait_until, workspace
+from tests.scripts.conftest import SCRIPTS, Programs, run_script, start_script, tools
 
 SUPERUSER, FLYTE = "planted-superuser-password", "planted-flyte-password"
 NOBODY = 65534

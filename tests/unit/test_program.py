@@ -9,8 +9,8 @@ import pytest
 
 from components.images import IMAGES
 from ops.recorder import Recording, Resource, Secret
-from ops.stack_file import stack_config
 from tests.conftest import containers, run
+from tests.matrix import STACKS, of_stack
 
 PLANTED = {
     "tidalCreds": '{"token": "planted-tidal"}',
@@ -19,12 +19,10 @@ PLANTED = {
 }
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
+@pytest.fixture(scope="module", params=STACKS)
 def stack(request: pytest.FixtureRequest) -> Recording:
     """The program under each stack file of this repository, with planted secrets."""
-    config, _ = stack_config(request.param)
-    own = {key.split(":")[1]: value for key, value in config.items() if key.startswith("flyte-home:")}
-    return run(request.param, **{**own, **PLANTED, "clusterUid": "pinned"})
+    return of_stack(request.param, **PLANTED)
 
 
 def kubernetes(recording: Recording) -> list[Resource]:

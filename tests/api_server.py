@@ -1,0 +1,141 @@
+"""A real Kubernetes API server with its etcd, on loopback, without nodes and controllers."""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trustme
+import yaml
+
+from tests.processes import Workspace, free_port, process, wait_until, workspace
+from tests.tools import require
+
+_START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """The way to an API server: ``kubectl`` and a kubeconfig, whose context has all rights."""
+
+    kubectl: Path
+    kubeconfig: Path
+    context: str
+
+    def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl with these arguments and this on its standard input."""
+        command = [self.kubectl, "--kubeconfig", self.kubeconfig, "--context", self.context, *arguments]
+        # A home of its own, so that what it knows of an earlier server is not taken for this one's.
+        environment = os.environ | {"HOME": str(self.kubeconfig.parent)}
+        return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+
+    def apply(self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True) -> list[str]:
+        """Apply ``manifests`` on the server, strictly; what it has against them, warnings included."""
+        return self._problems(["apply", "--server-side", "--force-conflicts"], list(manifests), dry_run)
+
+    def create(self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True) -> list[str]:
+        """Create ``manifests`` on the server, strictly; what it has against them, warnings included."""
+        return self._problems(["create"], list(manifests), dry_run)
+
+    def make_namespaces(self, manifests: Iterable[Mapping[str, Any]]) -> None:
+        """Make these namespaces, with the service account that a controller would make in each."""
+        for manifest in manifests:
+            account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+            account |= {"metadata": {"name": "default", "namespace": manifest["metadata"]["name"]}}
+            assert self.apply([manifest, account], dry_run=False) == []
+
+    def uid(self) -> str:
+        """What identifies the cluster: the UID of its namespace kube-system."""
+        return self.run("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}").stdout
+
+    def _problems(self, command: list[str], manifests: list[Mapping[str, Any]], dry_run: bool) -> list[str]:
+        options = ["--validate=strict", "--output=name", "--filename=-", *(["--dry-run=server"] if dry_run else [])]
+        answer = self.run(*command, *options, given=yaml.safe_dump_all(manifests))
+        problems = answer.stderr.splitlines()
+        if not problems:
+            assert len(answer.stdout.splitlines()) == len(manifests)
+        return problems
+
+
+@contextmanager
+def api_server() -> Iterator[ApiServer]:
+    """An API server that is gone when the context ends.
+
+    Tests without the programs for it are skipped.
+    """
+    programs = {name: require(name) for name in ("etcd", "kube-apiserver", "kubectl")}
+    with workspace() as work, _etcd(programs["etcd"], work) as etcd:
+        port, token = free_port(), secrets.token_hex()
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        key = work.file("service-accounts.pem", trustme.CA().private_key_pem.bytes().decode())
+        kubeconfig = work.file("kubeconfig", json.dumps(_kubeconfig(port, token, authority.cert_pem.bytes().decode())))
+        options = {
+            "etcd-servers": etcd,
+            "bind-address": "127.0.0.1",
+            "secure-port": str(port),
+            "tls-cert-file": work.file("server.pem", certificate.cert_chain_pems[0].bytes().decode()),
+            "tls-private-key-file": work.file("server-key.pem", certificate.private_key_pem.bytes().decode()),
+            "token-auth-file": work.file("tokens", f'{token},admin,admin,"system:masters"\n'),
+            "authorization-mode": "RBAC",
+            "allow-privileged": "true",  # as clusters have it: what forbids such pods is Pod Security admission
+            "service-cluster-ip-range": "10.0.0.0/24",
+            "service-account-issuer": "https://127.0.0.1",
+            "service-account-key-file": key,
+            "service-account-signing-key-file": key,
+        }
+        command = [str(programs["kube-apiserver"]), *(f"--{name}={value}" for name, value in options.items())]
+        log = work.path / "kube-apiserver.log"
+        with log.open("w") as output, process(command, os.environ, work, stdout=output, stderr=output) as server:
+            found = ApiServer(programs["kubectl"], kubeconfig, "test")
+
+            def ready() -> bool:
+                if server.poll() is not None:
+                    raise RuntimeError(f"kube-apiserver stopped: {log.read_text()[-2000:]}")
+                # The last of what it makes at its start, so that nothing changes any more.
+                return found.run("get", "--raw", "/readyz").stdout == "ok" and bool(found.uid())
+
+            wait_until(ready, "the API server", _START_SECONDS)
+            yield found
+
+
+@contextmanager
+def _etcd(program: Path, work: Workspace) -> Iterator[str]:
+    clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    options = {
+        "data-dir": work.folder("etcd"),
+        "listen-client-urls": clients,
+        "advertise-client-urls": clients,
+        "listen-peer-urls": peers,
+        "initial-advertise-peer-urls": peers,
+        "initial-cluster": f"default={peers}",
+        "unsafe-no-fsync": "true",  # nothing here has to survive a crash
+    }
+    command = [str(program), *(f"--{name}={value}" for name, value in options.items())]
+    with (work.path / "etcd.log").open("w") as log, process(command, os.environ, work, stdout=log, stderr=log):
+        yield clients
+
+
+def _kubeconfig(port: int, token: str, authority: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "clusters": [
+            {
+                "name": "test",
+                "cluster": {
+                    "server": f"https://127.0.0.1:{port}",
+                    "certificate-authority-data": base64.b64encode(authority.encode()).decode(),
+                },
+            }
+        ],
+    }

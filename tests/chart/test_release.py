@@ -1,0 +1,231 @@
+"""The release as Helm renders it: the pinned chart with the values of the program."""
+
+import hashlib
+import json
+import tarfile
+from typing import Any
+
+import pytest
+import yaml
+
+from components.chart import CHART_DIR, PINNED_CHART
+from components.images import IMAGES
+from components.merge import merged
+from ops.recorder import Recording
+from tests.conftest import containers, run
+from tests.helm import archive, template
+from tests.matrix import CASES, KUBERNETES, STACKS, of_stack, recording
+from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
+
+OLDEST, NEWEST = KUBERNETES
+CONFIG = "/etc/flyte/config.d"
+
+
+def one(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    (found,) = [manifest for manifest in manifests if object_name(manifest) == name]
+    return found
+
+
+def content_of(file: str) -> dict[str, Any]:
+    """A YAML file in the archive."""
+    with tarfile.open(archive()) as chart:
+        return yaml.safe_load(chart.extractfile(f"{PINNED_CHART.name}/{file}").read())
+
+
+def deployment(found: Recording) -> dict[str, Any]:
+    return one(template(found, NEWEST), "Deployment/flyte-binary")
+
+
+def configuration(found: Recording) -> dict[str, Any]:
+    """What Flyte makes of its files: read in the order of their names, later ones over earlier ones."""
+    files = dict(one(template(found, NEWEST), "ConfigMap/flyte-binary-config")["data"])
+    files |= found.one("Secret", "flyte-config").plain["stringData"]
+    result: dict[str, Any] = {}
+    for name in sorted(files):
+        result = merged(result, yaml.safe_load(files[name]))
+    return result
+
+
+def test_the_archive_is_the_pinned_one():
+    assert hashlib.sha256(archive().read_bytes()).hexdigest() == PINNED_CHART.sha256
+    chart = content_of("Chart.yaml")
+    assert (chart["name"], chart["version"]) == (PINNED_CHART.name, PINNED_CHART.version)
+
+
+def test_flyte_of_the_image_table_is_the_one_the_chart_is_for():
+    defaults = content_of("values.yaml")
+
+    assert defaults["deployment"]["image"]["tag"] == IMAGES["flyte"].tag
+    assert defaults["configuration"]["co-pilot"]["image"]["tag"] == IMAGES["copilot"].tag
+
+
+def test_the_schema_knows_every_value_of_the_chart_but_credentials_and_other_stores():
+    schema = yaml.safe_load((CHART_DIR / "values.schema.json").read_text())
+
+    def unknown(part: dict[str, Any], defaults: Any, path: str) -> list[str]:
+        if not isinstance(defaults, dict) or part.get("additionalProperties") is not False:
+            return []
+        known = part["properties"]
+        missing = [f"{path}.{key}" for key in defaults if key not in known]
+        inner = [hit for key in defaults if key in known for hit in unknown(known[key], defaults[key], f"{path}.{key}")]
+        return missing + inner
+
+    assert sorted(unknown(schema, content_of("values.yaml"), "")) == [
+        ".configuration.auth.internal.clientSecret",
+        ".configuration.auth.internal.clientSecretHash",
+        ".configuration.auth.oidc.clientSecret",
+        ".configuration.database.password",
+        ".configuration.database.passwordPath",
+        ".configuration.externalConfigMap",
+        ".configuration.externalSecretRef",
+        ".configuration.storage.providerConfig.azure",
+        ".configuration.storage.providerConfig.gcs",
+        ".configuration.storage.providerConfig.s3.accessKey",
+        ".configuration.storage.providerConfig.s3.secretKey",
+    ]
+
+
+@pytest.mark.parametrize("kubernetes", KUBERNETES)
+@pytest.mark.parametrize("case", CASES)
+def test_helm_renders_the_release(case: str, kubernetes: str):
+    names = sorted(object_name(manifest) for manifest in template(recording(case), kubernetes))
+
+    assert names == [
+        "ClusterRole/flyte-binary-cluster-role",
+        "ClusterRoleBinding/flyte-binary-cluster-role-binding",
+        "ConfigMap/flyte-binary-cluster-resource-templates",
+        "ConfigMap/flyte-binary-config",
+        "Deployment/flyte-binary",
+        "Secret/flyte-binary-config-secret",
+        "Service/flyte-binary-grpc",
+        "Service/flyte-binary-http",
+        "Service/flyte-binary-webhook",
+        "ServiceAccount/flyte-binary",
+    ]
+
+
+def test_no_credential_is_in_what_helm_is_given_or_makes():
+    found = of_stack("prod", tidalCreds='{"token": "planted-tidal"}', postgresPassword="planted-postgres")
+    rendered = template(found, NEWEST)
+
+    text = json.dumps([found.one("Release").plain["values"], rendered])
+    assert "planted" not in text
+    assert "generated" not in text  # what every generated password is in a recording
+    assert not one(rendered, "Secret/flyte-binary-config-secret").get("stringData")
+
+
+def test_our_credentials_are_mounted_with_the_configuration_and_read_last():
+    found = recording("dev")
+    rendered = template(found, NEWEST)
+    pod = one(rendered, "Deployment/flyte-binary")["spec"]["template"]["spec"]
+    (flyte,) = pod["containers"]
+
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "config"]
+    secrets = [source["secret"]["name"] for source in volume["projected"]["sources"] if "secret" in source]
+    assert found.one("Secret", "flyte-config").manifest["metadata"]["name"] in secrets
+    assert {"name": "config", "mountPath": CONFIG} in flyte["volumeMounts"]
+    assert f"{CONFIG}/*.yaml" in flyte["args"]
+    ours = found.one("Secret", "flyte-config").plain["stringData"]
+    assert max(one(rendered, "ConfigMap/flyte-binary-config")["data"]) < min(ours)
+
+
+def test_other_credentials_and_other_configuration_restart_flyte():
+    pods = [
+        json.dumps(deployment(run(**settings))["spec"]["template"])
+        for settings in ({}, {"postgresPassword": "another-password"}, {"flyte": {"logLevel": 5}})
+    ]
+
+    assert len(set(pods)) == len(pods)
+
+
+def test_flyte_reads_what_the_settings_say():
+    found = configuration(
+        run(
+            projects=[{"name": "a", "description": "with {{ braces }}"}, {"name": "b"}],
+            domains=["d-dev"],
+            namespaceTemplate="103020-{project}-x-{domain}",
+            minio={"bucket": "other"},
+            flyte={"logLevel": 4, "maxParallelism": 7},
+            clientEndpoints={"objectStore": "https://s3.home.example"},
+        )
+    )
+
+    assert found["flyte"]["admin"]["seedProjectsWithDetails"] == [
+        {"name": "a", "description": "with {{ braces }}"},
+        {"name": "b", "description": ""},
+    ]
+    assert found["domains"] == [{"id": "d-dev", "name": "d-dev"}]
+    assert found["namespace_mapping"] == {"template": "103020-{{ project }}-x-{{ domain }}"}
+    assert found["database"]["postgres"]["password"] == "generated"
+    assert found["database"]["postgres"]["host"].startswith("postgres.")
+    assert found["storage"]["container"] == "other"
+    assert found["storage"]["signedURL"]["stowConfigOverride"]["endpoint"] == "https://s3.home.example"
+    assert found["storage"]["stow"]["config"]["auth_type"] == "accesskey"
+    assert found["propeller"]["rawoutput-prefix"].startswith("s3://other/")
+    assert found["propeller"]["create-flyteworkflow-crd"] is False
+    assert found["flyteadmin"]["maxParallelism"] == 7
+    assert found["logger"]["level"] == 4
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_container_has_an_image_of_the_table_and_resources(stack: str):
+    images = {image.reference for image in IMAGES.values()}
+
+    for container in containers(deployment(recording(stack))):
+        assert container["image"] in images
+        assert container["imagePullPolicy"] == "IfNotPresent"
+        for amounts in ("requests", "limits"):
+            assert set(container["resources"][amounts]) == {"cpu", "memory"}
+
+
+def test_flyte_is_asked_for_its_database_only_until_it_has_started():
+    (flyte,) = deployment(recording("dev"))["spec"]["template"]["spec"]["containers"]
+
+    assert flyte["startupProbe"]["httpGet"]["path"].startswith("/api/v1/projects")
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert flyte[probe]["httpGet"]["path"] == "/healthcheck"
+        assert flyte[probe]["periodSeconds"] >= 10
+        assert "initialDelaySeconds" not in flyte[probe]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_pod_of_flyte_runs_hardened(stack: str):
+    found = deployment(recording(stack))
+    pod = found["spec"]["template"]["spec"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["enableServiceLinks"] is False
+    for container in containers(found):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_the_services_are_those_that_the_outputs_name():
+    rendered, outputs = template(recording("dev"), NEWEST), recording("dev").outputs
+
+    assert one(rendered, f"Service/{outputs['services']['http']}")["spec"]["ports"][0]["port"] == 8088
+    assert one(rendered, f"Service/{outputs['services']['grpc']}")["spec"]["ports"][0]["port"] == 8089
+    for manifest in rendered:
+        if manifest["kind"] == "Service":
+            assert manifest["spec"]["type"] == "ClusterIP"
+
+
+@pytest.mark.parametrize("scanner", SCANNERS)
+def test_a_scanner_finds_nothing_in_the_release_that_is_not_accepted_with_a_reason(scanner: str):
+    assert problems(scanner, [manifest for stack in STACKS for manifest in template(recording(stack), OLDEST)]) == []
+
+
+def test_every_accepted_finding_is_about_something_there_is():
+    there = {object_name(manifest) for manifest in template(recording("dev"), OLDEST)}
+    there |= {
+        f"{found.kind}/{found.manifest['metadata']['name']}"
+        for found in recording("dev").resources
+        if found.is_manifest
+    }
+
+    for entry in ACCEPTED:
+        assert [name for name in there if entry.covers(name)], entry

@@ -1,0 +1,49 @@
+"""What Helm makes of the release: the chart's own templates, with the values that the program gives them."""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.chart import PINNED_CHART, chart_archive
+from components.errors import SettingsError
+from ops.recorder import Recording
+from tests.tools import require
+
+
+def archive() -> Path:
+    """The pinned chart's archive. Tests without one are skipped; one with another digest is an error."""
+    found = _archive()
+    if isinstance(found, SettingsError):
+        pytest.skip(f"needs the chart: a network, or FLYTE_CHART=path of {PINNED_CHART.file_name} ({found})")
+    return found
+
+
+@functools.cache
+def _archive() -> Path | SettingsError:
+    """Asked for once: on some networks the answer that there is none takes a minute."""
+    try:
+        return chart_archive(PINNED_CHART)
+    except SettingsError as error:
+        if os.environ.get("FLYTE_CHART") or "cannot fetch" not in str(error):
+            raise
+        return error
+
+
+def template(recording: Recording, kubernetes: str) -> list[dict[str, Any]]:
+    """The objects that Helm installs in a cluster of the minor version ``kubernetes``."""
+    release = recording.one("Release").plain
+    command = [require("helm"), "template", release["name"], archive(), "--namespace", release["namespace"]]
+    answer = subprocess.run(
+        [*command, "--kube-version", f"{kubernetes}.0", "--include-crds", "--values", "-"],
+        input=yaml.safe_dump(release["values"]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return [manifest for manifest in yaml.safe_load_all(answer.stdout) if manifest]

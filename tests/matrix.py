@@ -1,0 +1,66 @@
+"""The configurations that all layers which look at manifests go through: both stack files, and settings that differ."""
+
+import functools
+from typing import Any
+
+import yaml
+
+from ops.recorder import Recording
+from ops.render import render
+from ops.stack_file import stack_config
+from settings import PROJECT
+from tests.conftest import run
+
+STACKS = ("dev", "prod")
+# The oldest and the newest minor version of Kubernetes that the stack is for.
+KUBERNETES = ("1.31", "1.37")
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "smallest": {},
+    "several projects, own domains and template": {
+        "projects": [
+            {"name": "a", "description": "with {{ braces }}", "taskSecrets": ["tidal-creds"]},
+            {"name": "b", "quota": {"pods": 3}},
+        ],
+        "domains": ["d-dev", "p-dev"],
+        "namespaceTemplate": "103020-{project}-x-{domain}",
+    },
+    "storage classes, sizes and resources": {
+        "postgres": {"volume": {"size": "5Gi", "storageClass": "local-path"}, "maxConnections": 200},
+        "minio": {"volume": {"size": "1Ti", "storageClass": "longhorn"}, "bucket": "other"},
+        "flyte": {"resources": {"limits": {"cpu": "4", "memory": "4Gi"}}, "terminationGracePeriodSeconds": 30},
+        "tasks": {"requests": {"cpu": "250m", "memory": "512Mi"}, "quota": {"pods": 10}},
+    },
+    "given password, secret of one domain, mirror": {
+        "postgresPassword": "given-password",
+        "tidalCreds-production": '{"token": "of-production"}',
+        "images": {"minio": "mirror.home:5000/silo:1", "flyte": "mirror.home:5000/flyte@sha256:" + "a" * 64},
+    },
+    "own values of the chart and addresses": {
+        "flyteValues": {
+            "deployment": {"labels": {"team": "home"}, "extraEnvVars": [{"name": "TZ", "value": "Europe/Berlin"}]},
+            "configuration": {"logging": {"level": 5}},
+        },
+        "clientEndpoints": {"objectStore": "https://s3.home.example", "grpc": "dns:///flyte.home.example:443"},
+    },
+}
+CASES = (*STACKS, *SETTINGS)
+
+
+@functools.cache
+def recording(case: str) -> Recording:
+    """What the program registers in one of the `CASES`: the name of a stack file, or of an entry of `SETTINGS`."""
+    return run(**SETTINGS[case]) if case in SETTINGS else of_stack(case)
+
+
+def of_stack(stack: str, **more: Any) -> Recording:
+    """What the program registers with a stack file of this repository, pinned to some cluster, and further settings."""
+    config, _ = stack_config(stack)
+    own = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")}
+    return run(stack, **{**own, "clusterUid": "pinned", **more})
+
+
+def manifests(case: str) -> dict[str, dict[str, Any]]:
+    """The Kubernetes objects in one of the `CASES`, by the file names that ``make render`` gives them."""
+    files = render(recording(case), show_secrets=False)
+    return {name: yaml.safe_load(text) for name, text in files.items() if not name.endswith(".values.yaml")}

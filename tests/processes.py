@@ -1,0 +1,97 @@
+"""Processes that tests start: a folder to work in, free ports, and nothing that stays."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder of one test, and who runs what is in it (None: whoever runs the tests)."""
+
+    path: Path
+    uid: int | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Arguments of ``subprocess`` that make a process run as this user."""
+        return {} if self.uid is None else {"user": self.uid, "group": self.uid, "extra_groups": []}
+
+    def folder(self, name: str) -> Path:
+        path = self.path / name
+        path.mkdir(mode=0o700)
+        return self._hand_over(path)
+
+    def file(self, name: str, text: str, mode: int = 0o600) -> Path:
+        path = self.path / name
+        path.write_text(text)
+        path.chmod(mode)
+        return self._hand_over(path)
+
+    def _hand_over(self, path: Path) -> Path:
+        if self.uid is not None:
+            os.chown(path, self.uid, self.uid)
+        return path
+
+
+@contextmanager
+def workspace(uid: int | None = None) -> Iterator[Workspace]:
+    """A folder that is removed in the end.
+
+    Not pytest's own: that one is closed to other users, and its path may be too long for a Unix socket.
+    """
+    path = Path(tempfile.mkdtemp(prefix="scripts-"))
+    try:
+        if uid is not None:
+            os.chown(path, uid, uid)
+        yield Workspace(path, uid)
+    finally:
+        shutil.rmtree(path)
+
+
+@contextmanager
+def process(
+    command: list[str], env: Mapping[str, str], work: Workspace, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that is gone when the context ends, with every process it has started."""
+    options = {"stdin": subprocess.DEVNULL, "text": True, "cwd": work.path, **options}
+    # A session of its own makes it the head of a process group, which can be ended as a whole.
+    started = subprocess.Popen(command, env=dict(env), start_new_session=True, **work.identity, **options)
+    try:
+        yield started
+    finally:
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+        for stream in (started.stdin, started.stdout, started.stderr):
+            if stream:
+                stream.close()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    """Wait until ``condition`` holds.
+
+    Raises:
+        TimeoutError: it does not within ``seconds``; the message says ``what`` was waited for.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.05)

@@ -1,0 +1,32 @@
+"""What public scanners say about the rendered manifests of both stacks."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.matrix import STACKS, manifests
+from tests.scanners import ACCEPTED, SCANNERS, problems
+
+
+def both() -> list[dict[str, Any]]:
+    """The manifests of both stacks."""
+    return [manifest for stack in STACKS for manifest in manifests(stack).values()]
+
+
+@pytest.mark.parametrize("scanner", SCANNERS)
+def test_a_scanner_finds_nothing_that_is_not_accepted_with_a_reason(scanner: str):
+    assert problems(scanner, both()) == []
+
+
+@pytest.mark.parametrize("scanner", SCANNERS)
+def test_a_container_that_may_do_anything_would_be_found(scanner: str):
+    worse = copy.deepcopy([manifest for manifest in both() if manifest["kind"] == "StatefulSet"])
+    for manifest in worse:
+        manifest["spec"]["template"]["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+
+    assert [problem for problem in problems(scanner, worse) if "StatefulSet/postgres" in problem]
+
+
+def test_every_accepted_finding_has_a_reason():
+    assert [entry for entry in ACCEPTED if len(entry.reason) < 20] == []

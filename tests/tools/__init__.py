@@ -1,0 +1,212 @@
+"""The programs from outside that some layers of the tests need: found where they are, or made from their own packages.
+
+``python -m tests.tools LAYER...`` makes what these layers need and says what it could not. The tests themselves only
+look, so that none of them spends minutes in a compiler.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).resolve().parent
+CACHE = SOURCES.parents[1] / ".tools"
+_LONGEST_SECONDS = 3600
+
+
+class MissingError(Exception):
+    """A program is not there; the message says why, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class GoPackage:
+    """A program in a Go module, which a folder beside this file pins with the hashes of all it depends on."""
+
+    folder: str
+    package: str
+
+    def path(self, name: str) -> Path:
+        """Where the program is when it has been built; another pin is another place."""
+        folder = SOURCES / self.folder
+        return CACHE / f"{self.folder}-{_digest(folder / 'go.mod', folder / 'go.sum')}" / name
+
+    def make(self, name: str) -> None:
+        """Build the program.
+
+        Raises:
+            MissingError: there is no Go, or it failed.
+        """
+        go = shutil.which("go")
+        if not go:
+            raise MissingError("it is nowhere, and without Go (https://go.dev/dl/) it cannot be built from its module")
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")  # so that an interrupted build leaves no half program
+        # Without cgo, no C compiler is needed. What the user has in GOFLAGS and GOWORK is for the user's own code.
+        environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+        options = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(part)]
+        _run([go, "build", *options, self.package], environment, SOURCES / self.folder)
+        part.replace(path)
+
+
+@dataclass(frozen=True)
+class PythonEnvironment:
+    """A Python package in an environment of its own; a folder beside this file has its hashed requirements."""
+
+    folder: str
+
+    @property
+    def _requirements(self) -> Path:
+        return SOURCES / self.folder / "requirements.txt"
+
+    @property
+    def _environment(self) -> Path:
+        return CACHE / f"{self.folder}-{_digest(self._requirements)}"
+
+    def path(self, name: str) -> Path:
+        """Where the program is when it has been installed."""
+        return self._environment / "bin" / name
+
+    def make(self, name: str) -> None:
+        """Install the package.
+
+        Raises:
+            MissingError: it cannot be installed, most likely for want of a package index.
+        """
+        environment = self._environment
+        try:
+            _run([sys.executable, "-m", "venv", "--clear", str(environment)])
+            pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            _run([*pip, "--disable-pip-version-check", "--require-hashes", "-r", str(self._requirements)])
+        except BaseException:  # interrupted as well
+            shutil.rmtree(environment, ignore_errors=True)
+            raise
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program, the layers that need it, and where it may come from."""
+
+    name: str
+    layers: frozenset[str]
+    # Names on the PATH, the likeliest first.
+    names: tuple[str, ...] = ()
+    # Environment variable with the path of the program.
+    variable: str = ""
+    # Environment variable with a folder of programs, and the folder that is usual for it.
+    folders: tuple[str, str] = ("", "")
+    # How to make it; otherwise where to get it.
+    recipe: GoPackage | PythonEnvironment | None = None
+    remedy: str = ""
+    # An argument, and what the program of this name prints then, where there is another one of the same name.
+    recognised_by: tuple[str, str] = ("", "")
+
+    def find(self) -> Path | None:
+        """The program that is there already, if any.
+
+        Raises:
+            MissingError: the variable names something else.
+        """
+        named = os.environ.get(self.variable, "") if self.variable else ""
+        if named:
+            if found := shutil.which(named):
+                return Path(found)
+            raise MissingError(f"{self.variable}={named} is not a program")
+        return next((path for path in self._places() if self._is_it(path)), None)
+
+    def make(self) -> Path:
+        """Build or install it.
+
+        Raises:
+            MissingError: it cannot be.
+        """
+        if not self.recipe:
+            raise MissingError(f"it is not on the PATH; {self.remedy}")
+        self.recipe.make(self.name)
+        return self.recipe.path(self.name)
+
+    def _places(self) -> Iterator[Path]:
+        variable, usual = self.folders
+        yield from (Path(folder, self.name) for folder in (os.environ.get(variable), usual) if folder)
+        yield from (Path(found) for name in self.names if (found := shutil.which(name)))
+        if self.recipe:
+            yield self.recipe.path(self.name)
+
+    def _is_it(self, path: Path) -> bool:
+        if not path.is_file() or not os.access(path, os.X_OK):
+            return False
+        argument, text = self.recognised_by
+        if not argument:
+            return True
+        answer = subprocess.run([path, argument], capture_output=True, text=True, timeout=60, check=False)
+        return text in answer.stdout
+
+
+def _kubernetes(name: str, package: str, *more_layers: str) -> Tool:
+    # Where setup-envtest and kubebuilder put what makes an API server: https://book.kubebuilder.io/reference/envtest
+    folders = ("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
+    layers = frozenset({"apiserver", "engine", *more_layers})
+    return Tool(name, layers, (name,), folders=folders, recipe=GoPackage("kubernetes", package))
+
+
+_HELM = GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")
+_KUBE_SCORE = GoPackage("kube-score", "github.com/zegl/kube-score/cmd/kube-score")
+_MINIO, _MC = GoPackage("minio", "github.com/minio/minio"), GoPackage("mc", "github.com/minio/mc")
+_IS_MC = ("--version", "mc version")  # Midnight Commander has the same name
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("checkov", frozenset({"schema"}), recipe=PythonEnvironment("checkov")),
+        Tool("kube-score", frozenset({"schema"}), ("kube-score",), recipe=_KUBE_SCORE),
+        Tool("helm", frozenset({"chart", "apiserver"}), ("helm",), recipe=_HELM),
+        _kubernetes("etcd", "go.etcd.io/etcd/server/v3"),
+        _kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+        _kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+        Tool("minio", frozenset({"scripts"}), ("minio", "silo"), "MINIO_SERVER", recipe=_MINIO),
+        Tool("mc", frozenset({"scripts"}), ("mc",), "MINIO_CLIENT", recipe=_MC, recognised_by=_IS_MC),
+        Tool("pulumi", frozenset({"engine"}), ("pulumi",), remedy="install it from https://www.pulumi.com/docs/install/"),
+    )
+}  # fmt: skip
+
+
+def require(name: str) -> Path:
+    """The program ``name``. A test without it is skipped and says how to get it."""
+    tool = TOOLS[name]
+    try:
+        found = tool.find()
+    except MissingError as reason:
+        pytest.fail(str(reason))
+    if not found:
+        pytest.skip(
+            f"needs {name}: {tool.remedy or f'python -m tests.tools {min(tool.layers)} makes it or says why not'}"
+        )
+    return found
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _run(command: list[str], environment: Mapping[str, str] | None = None, folder: Path = SOURCES) -> None:
+    try:
+        subprocess.run(
+            command,
+            env=os.environ | dict(environment or {}),
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_SECONDS,
+        )
+    except subprocess.CalledProcessError as error:
+        lines = [line for line in (error.stderr + error.stdout).splitlines() if line.strip()]
+        raise MissingError(f"{Path(command[0]).name} failed: {' / '.join(lines[-2:])}") from None
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise MissingError(str(error)) from None

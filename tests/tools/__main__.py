@@ -1,0 +1,33 @@
+"""Make what the given layers need, and say for each program where it is or what is missing.
+
+Usage: python -m tests.tools LAYER...
+"""
+
+import sys
+import time
+
+from tests.tools import TOOLS, MissingError, Tool
+
+
+def main(layers: list[str]) -> int:
+    """The command line; always 0: without a program its tests are skipped, and say so."""
+    for tool in TOOLS.values():
+        if tool.layers & set(layers):
+            print(f"{tool.name:<16}{_look(tool)}", flush=True)
+    return 0
+
+
+def _look(tool: Tool) -> str:
+    try:
+        if found := tool.find():
+            return str(found)
+        if tool.recipe:
+            print(f"{tool.name:<16}is not there; made now, once (for some, minutes) ...", flush=True)
+        start = time.monotonic()
+        return f"{tool.make()} ({time.monotonic() - start:.0f} s)"
+    except MissingError as reason:
+        return f"MISSING: {reason}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
