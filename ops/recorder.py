@@ -59,6 +59,8 @@ class Resource:
     retain_on_delete: bool
     ignore_changes: list[str]
     deleted_with: str
+    # URNs that it had in earlier versions.
+    aliases: list[str]
     # Names of the functions that the engine calls at a step, such as ``before_update``.
     hooks: dict[str, list[str]]
     # Name of the Kubernetes object; as the program saw it, so that references fit. Empty for anything else.
@@ -216,6 +218,7 @@ class _Monitor(mocks.MockMonitor):
                     retain_on_delete=request.retainOnDelete,
                     ignore_changes=list(request.ignoreChanges),
                     deleted_with=request.deletedWith,
+                    aliases=[*request.aliasURNs, *(alias.urn for alias in request.aliases if alias.urn)],
                     hooks={step.name: list(names) for step, names in request.hooks.ListFields()},
                     object_name=(self.resources[answer.urn].state.get("metadata") or {}).get("name", ""),
                 )

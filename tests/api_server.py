@@ -45,10 +45,12 @@ class ApiServer:
 
     def make_namespaces(self, manifests: Iterable[Mapping[str, Any]]) -> None:
         """Make these namespaces, with the service account that a controller would make in each."""
-        for manifest in manifests:
-            account = {"apiVersion": "v1", "kind": "ServiceAccount"}
-            account |= {"metadata": {"name": "default", "namespace": manifest["metadata"]["name"]}}
-            assert self.apply([manifest, account], dry_run=False) == []
+        wanted = list(manifests)
+        accounts = [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
+            for name in {manifest["metadata"]["name"] for manifest in wanted}
+        ]
+        assert self.apply([*wanted, *accounts], dry_run=False) == []
 
     def uid(self) -> str:
         """What identifies the cluster: the UID of its namespace kube-system."""

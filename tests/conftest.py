@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from ops.recorder import Recording, record
 from tests.api_server import ApiServer, api_server
@@ -43,6 +45,20 @@ def run(stack_name: str = "dev", **settings: Any) -> Recording:
     """What the whole program registers with these settings."""
     config, secrets = stack(**settings)
     return record(config, secrets, stack_name)
+
+
+# Tests that share a cluster with room for one Flyte, and so one process.
+_TOGETHER = "tests/engine/test_lifecycle.py"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give each test to the process that is free, but those of one file that belong together to the same one."""
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _TOGETHER if nodeid.startswith(_TOGETHER) else nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

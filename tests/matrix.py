@@ -1,6 +1,8 @@
 """The configurations that all layers which look at manifests go through: both stack files, and settings that differ."""
 
 import functools
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -64,3 +66,8 @@ def manifests(case: str) -> dict[str, dict[str, Any]]:
     """The Kubernetes objects in one of the `CASES`, by the file names that ``make render`` gives them."""
     files = render(recording(case), show_secrets=False)
     return {name: yaml.safe_load(text) for name, text in files.items() if not name.endswith(".values.yaml")}
+
+
+def distinct(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each manifest once: most are the same in many cases."""
+    return list({json.dumps(manifest, sort_keys=True): manifest for manifest in manifests}.values())

@@ -1,0 +1,205 @@
+"""The real engine: Pulumi's command line and plugins, with a copy of the program and a state of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pulumi import automation as auto
+
+from components.chart import ROOT
+from settings import PROJECT
+from tests.conftest import SECRET_SETTINGS
+from tests.helm import archive
+from tests.processes import workspace
+from tests.tools import require
+
+# Also the passphrase of the states in the folder `states`; they hold nothing that opens anything.
+PASSPHRASE = "only-for-tests"
+STACK = "dev"
+_PLUGINS = ("kubernetes", "random")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a stack goes, and the settings that this cluster needs (images, storage classes)."""
+
+    kubeconfig: Path
+    context: str
+    uid: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What is different in the state of the same stack on another cluster."""
+        return str(self.kubeconfig), self.uid, self.context
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the engine does, or would do, to a resource."""
+
+    operation: str
+    urn: str
+
+    @property
+    def name(self) -> str:
+        """Kind and name, such as ``StatefulSet:postgres``."""
+        type_, name = self.urn.split("::")[2:4]
+        return f"{type_.rsplit(':', 1)[-1]}:{name}"
+
+
+class Steps:
+    """Listens to the engine and keeps every step that is not ``same`` or ``read``."""
+
+    def __init__(self) -> None:
+        self.all: list[Step] = []
+
+    def __call__(self, event: auto.EngineEvent) -> None:
+        if event.resource_pre_event:
+            metadata = event.resource_pre_event.metadata
+            self.all.append(Step(getattr(metadata.op, "value", metadata.op), metadata.urn))
+
+    @property
+    def changes(self) -> set[tuple[str, str]]:
+        """Operation and name of every change, without those of the stack itself."""
+        return {
+            (step.operation, step.name)
+            for step in self.all
+            if step.operation not in {"same", "read", "refresh"} and not step.name.startswith("Stack:")
+        }
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the program whose stacks are kept in the copy's own folder."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a `pulumi` in this project needs around it."""
+        return {
+            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+
+    def stack(self, cluster: Cluster, **settings: Any) -> auto.Stack:
+        """The stack, with the smallest valid configuration for ``cluster`` and these settings over it."""
+        options = auto.LocalWorkspaceOptions(
+            env_vars=self.environment, pulumi_command=auto.PulumiCommand(root=str(require("pulumi").parents[1]))
+        )
+        found = auto.create_or_select_stack(STACK, work_dir=str(self.folder), opts=options)
+        self.configure(
+            found,
+            **{
+                "kubernetes:context": cluster.context,
+                "kubernetes:kubeconfig": str(cluster.kubeconfig),
+                "clusterUid": cluster.uid,
+                "chart": {"archive": str(archive())},
+                "projects": [{"name": "remedy", "taskSecrets": ["tidal-creds"]}],
+                "tidalCreds": '{"token": "planted-tidal-token"}',
+                **cluster.settings,
+                **settings,
+            },
+        )
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """The stack's state as it is kept. Automation's own export decrypts the secrets in it."""
+        return json.loads(self._pulumi("stack", "export", "--stack", STACK))["deployment"]
+
+    def _pulumi(self, *arguments: str) -> str:
+        environment = os.environ | self.environment
+        command = [require("pulumi"), *arguments, "--non-interactive"]
+        return subprocess.run(
+            command, env=environment, cwd=self.folder, capture_output=True, text=True, check=True
+        ).stdout
+
+    def configure(self, stack: auto.Stack, **settings: Any) -> None:
+        """Set these settings, ``__`` in a name standing for ``-``; None removes one."""
+        file = self.folder / f"Pulumi.{STACK}.yaml"
+        content = yaml.safe_load(file.read_text()) or {}
+        for name, value in settings.items():
+            key = name if ":" in name else f"{PROJECT}:{name.replace('__', '-')}"
+            content.setdefault("config", {})[key] = value
+            if value is None:
+                del content["config"][key]
+        file.write_text(yaml.safe_dump(content))
+        for key, value in dict(content["config"]).items():
+            if isinstance(value, str) and key.removeprefix(f"{PROJECT}:").split("-")[0] in SECRET_SETTINGS:
+                stack.set_config(key, auto.ConfigValue(value, secret=True))
+
+
+@pytest.fixture(scope="session")
+def new_project() -> Iterator[Callable[[], Project]]:
+    """Makes copies of the program. Tests without the engine are skipped."""
+    pulumi = require("pulumi")
+    if not (shutil.which("pulumi-language-python") or (pulumi.resolve().parent / "pulumi-language-python").exists()):
+        pytest.skip("needs pulumi-language-python beside pulumi: install Pulumi whole")
+    there = {
+        (plugin["name"], plugin["version"])
+        for plugin in json.loads(
+            subprocess.run(
+                [pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=True, cwd=Path("/")
+            ).stdout
+        )
+    }
+    pins = (ROOT / "pyproject.toml").read_text()
+    for plugin in _PLUGINS:
+        version = pins.split(f"pulumi-{plugin}==")[1].split('"')[0]
+        if (plugin, version) not in there:
+            pytest.skip(f"needs a plugin: pulumi plugin install resource {plugin} {version}")
+    with workspace() as work:
+        count = iter(range(1000))
+
+        def make() -> Project:
+            folder = work.folder(f"project{next(count)}")
+            for name in ("__main__.py", "settings.py", "Pulumi.yaml", "requirements.txt", "pyproject.toml"):
+                shutil.copy(ROOT / name, folder)
+            for name in ("components", "charts", "scripts", "ops"):
+                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            (folder / ".venv").symlink_to(sys.prefix)
+            return Project(folder)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """A cluster with nodes, on which the tests may deploy and destroy. It has to be named for that on purpose."""
+    named = os.environ.get("FLYTE_HOME_TEST_KUBECONFIG", "")
+    if not named:
+        pytest.skip(
+            "needs a cluster to deploy to and destroy on: FLYTE_HOME_TEST_KUBECONFIG=kubeconfig of a throw-away "
+            "cluster (its current context is taken), and where that cluster wants other images or storage classes, "
+            "FLYTE_HOME_TEST_SETTINGS=a YAML file with settings"
+        )
+    kubeconfig = Path(named).expanduser().resolve()
+    settings = os.environ.get("FLYTE_HOME_TEST_SETTINGS", "")
+    context = yaml.safe_load(kubeconfig.read_text())["current-context"]
+    uid = kubectl(kubeconfig, "get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
+    more = yaml.safe_load(Path(settings).expanduser().read_text()) if settings else {}
+    return Cluster(kubeconfig, context, uid, more)
+
+
+class KubectlError(Exception):
+    """kubectl failed; the message is what it printed."""
+
+
+def kubectl(kubeconfig: Path, *arguments: str, given: str = "") -> str:
+    """What kubectl prints."""
+    command = [require("kubectl"), "--kubeconfig", kubeconfig, *arguments]
+    answer = subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=False)
+    if answer.returncode:
+        raise KubectlError(answer.stderr)
+    return answer.stdout

@@ -1,0 +1,188 @@
+"""A stack's whole life on a cluster with nodes: preview, up, nothing to do, a change, a rotation, refresh, destroy."""
+
+import base64
+import gzip
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.conftest import run
+from tests.engine.conftest import Cluster, KubectlError, Project, Steps, kubectl
+from tests.engine.states import store
+
+PLANTED = {
+    "tidalCreds": '{"token": "planted-tidal"}',
+    "tidalCreds__production": '{"token": "planted-production"}',
+    "postgresPassword": "planted-postgres-1",
+}
+ROTATED = {"tidalCreds": '{"token": "planted-rotated"}', "postgresPassword": "planted-postgres-2"}
+
+
+@dataclass
+class Life:
+    """What was seen at each stage."""
+
+    cluster: Cluster
+    # By the name of the stage: operation and resource of every change.
+    changes: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    # By the name of the stage: everything in the cluster that a credential could have got into, as text.
+    visible: dict[str, str] = field(default_factory=dict)
+    # By the name of the stage: the exported state.
+    state: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # By password: whether the database lets its user in, after the rotation.
+    logins: dict[str, bool] = field(default_factory=dict)
+    # By namespace: the value in the Secret for the tasks, after the rotation.
+    task_secrets: dict[str, str] = field(default_factory=dict)
+    # Names of what there was before the first and after the last stage.
+    before: set[str] = field(default_factory=set)
+    after: set[str] = field(default_factory=set)
+
+    def kubectl(self, *arguments: str, given: str = "") -> str:
+        return kubectl(self.cluster.kubeconfig, "--context", self.cluster.context, *arguments, given=given)
+
+    def objects(self) -> set[str]:
+        """What a stack could leave behind; not volumes, of which their storage class decides."""
+        kinds = "namespaces,customresourcedefinitions,mutatingwebhookconfigurations,clusterroles,clusterrolebindings"
+        return set(self.kubectl("get", kinds, "--output=name").split())
+
+    def look(self) -> str:
+        """ConfigMaps, workloads, events and logs of all namespaces, and what Helm keeps of the release."""
+        texts = [self.kubectl("get", "configmaps,pods,jobs,statefulsets,deployments,events", "-A", "--output=yaml")]
+        releases = self.kubectl("get", "secrets", "-A", "--field-selector=type=helm.sh/release.v1", "--output=json")
+        for release in json.loads(releases)["items"]:
+            content = gzip.decompress(base64.b64decode(base64.b64decode(release["data"]["release"])))
+            texts.append(content.decode())
+        for pod in json.loads(self.kubectl("get", "pods", "--namespace=flyte", "--output=json"))["items"]:
+            name = pod["metadata"]["name"]
+            texts.append(self.kubectl("logs", name, "--namespace=flyte", "--all-containers", "--ignore-errors"))
+        return "\n".join(texts)
+
+    def logs_in(self, password: str) -> bool:
+        """Whether the database lets the role flyte in, over the network, with this password."""
+        script = 'PGPASSWORD="$(cat)" exec psql -h "$(hostname -i)" -U flyte -d flyte -tAc "select 1"'
+        try:
+            return "1" in self.kubectl(
+                "exec", "-i", "postgres-0", "-n", "flyte", "--", "sh", "-c", script, given=password
+            )
+        except KubectlError as refused:
+            if "password authentication failed" in str(refused):
+                return False
+            raise
+
+
+@pytest.fixture(scope="module")
+def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
+    """One life of a stack, from the first preview to the last trace."""
+    found = Life(cluster)
+    found.before = found.objects()
+    if "customresourcedefinition.apiextensions.k8s.io/flyteworkflows.flyte.lyft.com" in found.before:
+        pytest.fail(f"the cluster of {cluster.kubeconfig} has a Flyte already; the tests need one without")
+    project = new_project()
+    stack = project.stack(cluster, **PLANTED)
+
+    def stage(name: str, action: Callable[..., Any]) -> None:
+        steps = Steps()
+        action(on_event=steps)
+        found.changes[name] = steps.changes
+
+    try:
+        stage("preview", stack.preview)
+        assert found.objects() == found.before
+        stage("up", stack.up)
+        found.visible["up"], found.state["up"] = found.look(), project.state()
+        if version := os.environ.get("FLYTE_HOME_TEST_STORE"):
+            store(version, found.state["up"], {**cluster.settings, **PLANTED}, *cluster.identity)
+        stage("up again", stack.up)
+        project.configure(stack, flyte={"logLevel": 4})
+        stage("change", stack.up)
+        project.configure(stack, **ROTATED)
+        stage("rotation", stack.up)
+        found.visible["rotation"], found.state["rotation"] = found.look(), project.state()
+        for password in (PLANTED["postgresPassword"], ROTATED["postgresPassword"]):
+            found.logins[password] = found.logs_in(password)
+        for domain in ("development", "staging", "production"):
+            secret = found.kubectl("get", "secret", "tidal-creds", f"--namespace=remedy-{domain}", "--output=json")
+            found.task_secrets[domain] = base64.b64decode(json.loads(secret)["data"]["json"]).decode()
+        stage("refresh", stack.refresh)
+        stage("up after refresh", stack.up)
+    finally:
+        stage("destroy", stack.destroy)
+    found.after = found.objects()
+    return found
+
+
+def test_up_makes_what_preview_has_shown(life: Life):
+    assert life.changes["preview"] == life.changes["up"]
+    assert {operation for operation, _ in life.changes["up"]} == {"create"}
+
+
+def test_the_recorder_of_the_tests_sees_the_resources_that_the_engine_sees(life: Life):
+    engine = {resource["urn"]: resource.get("parent", "") for resource in life.state["up"]["resources"]}
+    recorded = {resource.urn: resource.parent for resource in run(**PLANTED).resources}
+
+    # The stack itself, and the namespace that the fence reads, are not registered.
+    others = {urn for urn in engine if urn.endswith(("::flyte-home-dev", "::cluster-kube-system"))}
+    assert set(engine) - others == set(recorded)
+    assert {urn: engine[urn] for urn in recorded} == recorded
+
+
+def test_a_second_up_changes_nothing(life: Life):
+    assert life.changes["up again"] == set()
+
+
+def test_a_changed_setting_of_flyte_changes_nothing_else(life: Life):
+    assert life.changes["change"] == {("update", "Release:flyte")}
+
+
+def test_a_rotation_touches_who_uses_the_secret_and_replaces_nothing_that_holds_data(life: Life):
+    assert {name for _, name in life.changes["rotation"]} == {
+        "Secret:tidal-creds-remedy-development",
+        "Secret:tidal-creds-remedy-staging",
+        "Secret:postgres-credentials",
+        "StatefulSet:postgres",
+        "Secret:flyte-config",
+        "Release:flyte",
+    }
+    assert ("update", "StatefulSet:postgres") in life.changes["rotation"]
+    assert ("update", "Release:flyte") in life.changes["rotation"]
+
+
+def test_the_new_database_password_works_and_the_old_one_is_refused(life: Life):
+    assert life.logins == {PLANTED["postgresPassword"]: False, ROTATED["postgresPassword"]: True}
+
+
+def test_tasks_get_the_new_value_but_where_a_domain_has_its_own(life: Life):
+    assert life.task_secrets == {
+        "development": ROTATED["tidalCreds"],
+        "staging": ROTATED["tidalCreds"],
+        "production": PLANTED["tidalCreds__production"],
+    }
+
+
+def test_refresh_finds_nothing_that_has_drifted(life: Life):
+    assert life.changes["refresh"] == set()
+    assert life.changes["up after refresh"] == set()
+
+
+@pytest.mark.parametrize("stage", ["up", "rotation"])
+@pytest.mark.parametrize("place", ["state", "visible"])
+def test_planted_secrets_are_in_plain_text_neither_in_the_state_nor_in_the_cluster(life: Life, place: str, stage: str):
+    text = json.dumps(life.state[stage]) if place == "state" else life.visible[stage]
+    for secret in (*PLANTED.values(), *ROTATED.values()):
+        # The part that is the same in whatever quoting; and in base64, wherever in the text it stands.
+        core = next(part for part in secret.replace('"', " ").split() if part.startswith("planted"))
+        found = [text[max(0, text.index(form) - 300) :][:400] for form in (core, *_base64_forms(core)) if form in text]
+        assert found == []
+
+
+def _base64_forms(text: str) -> list[str]:
+    """What of ``text`` is always the same in base64, wherever in a longer text it stands."""
+    return [base64.b64encode(b"x" * offset + text.encode())[4 * bool(offset) : -4].decode() for offset in range(3)]
+
+
+def test_destroy_leaves_nothing_behind(life: Life):
+    assert life.after == life.before

@@ -1,0 +1,105 @@
+"""The real engine and provider before anything is deployed: previews against a real API server."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi import automation as auto
+
+from ops.recorder import Recording
+from tests.api_server import ApiServer, api_server
+from tests.conftest import run
+from tests.engine.conftest import Cluster, Project, Steps
+from tests.engine.states import HOLDS_DATA, STATES, load
+
+
+@pytest.fixture(scope="module")
+def empty_api() -> Iterator[ApiServer]:
+    """An API server on which nobody makes anything. Previews need no nodes."""
+    with api_server() as started:
+        yield started
+
+
+@pytest.fixture
+def cluster(empty_api: ApiServer) -> Cluster:
+    return on(empty_api)
+
+
+def on(api: ApiServer) -> Cluster:
+    return Cluster(api.kubeconfig, api.context, api.uid())
+
+
+@pytest.fixture
+def project(new_project: Callable[[], Project]) -> Project:
+    return new_project()
+
+
+def named(recording: Recording) -> set[str]:
+    return {f"{found.kind}:{found.name}" for found in recording.resources}
+
+
+def test_a_first_preview_shows_what_the_recorder_of_the_tests_shows_and_makes_nothing(
+    project: Project, cluster: Cluster, empty_api: ApiServer
+):
+    before = empty_api.run("get", "namespaces,customresourcedefinitions", "--output=name").stdout
+    steps = Steps()
+
+    project.stack(cluster).preview(on_event=steps)
+
+    assert {name for _, name in steps.changes} == named(run()) - {"Namespace:cluster-kube-system"}
+    assert {operation for operation, _ in steps.changes} == {"create"}
+    assert empty_api.run("get", "namespaces,customresourcedefinitions", "--output=name").stdout == before
+
+
+@pytest.mark.parametrize("uid", ["", "of-another-cluster"])
+def test_a_cluster_that_is_not_pinned_is_refused_before_any_resource(project: Project, cluster: Cluster, uid: str):
+    steps = Steps()
+
+    with pytest.raises(auto.CommandError) as refused:
+        project.stack(cluster, clusterUid=uid).preview(on_event=steps)
+
+    assert cluster.uid in str(refused.value)
+    assert "flyte-home:clusterUid" in str(refused.value)
+    assert not [step for step in steps.all if step.name.startswith(("Namespace:flyte", "StatefulSet:", "Release:"))]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"postgres": {"volume": {"size": "10GB"}}}, "flyte-home:postgres.volume.size: '10GB'"),
+        ({"tidalCreds": "planted, but not JSON"}, "flyte-home:tidalCreds: is not JSON"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_message_without_a_traceback(
+    project: Project, cluster: Cluster, settings: dict[str, Any], message: str
+):
+    with pytest.raises(auto.CommandError) as refused:
+        project.stack(cluster, **settings).preview()
+
+    assert message in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+    assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
+def test_the_state_of_an_earlier_version_is_taken_over_without_replacing_what_holds_data(
+    project: Project, fresh_api: ApiServer, file: Path
+):
+    cluster = on(fresh_api)
+    stored = load(file, *cluster.identity)
+    fresh_api.make_namespaces(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": resource["outputs"]["metadata"]["name"]}}
+        for resource in stored["deployment"]["resources"]
+        if resource["type"] == "kubernetes:core/v1:Namespace" and resource["custom"] and not resource.get("external")
+    )
+    stack = project.stack(cluster, **stored["settings"])
+    stack.import_stack(auto.Deployment(version=3, deployment=stored["deployment"]))
+    steps = Steps()
+
+    stack.preview(on_event=steps)
+
+    assert {"StatefulSet:postgres", "Release:flyte"} <= {step.name for step in steps.all}
+    harmless = {"create", "update"}
+    lost = {(operation, name) for operation, name in steps.changes if operation not in harmless}
+    assert {change for change in lost if change[1].split(":")[0] in HOLDS_DATA} == set()

@@ -1,0 +1,24 @@
+"""What earlier versions have made must keep its identity: a resource under another URN is deleted and made anew."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run
+from tests.engine.states import HOLDS_DATA, STATES
+
+
+@pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
+def test_what_holds_data_keeps_its_urn_or_has_the_old_one_as_an_alias(file: Path):
+    stored = json.loads(file.read_text())
+    now = run(**stored["settings"]).resources
+    known = {urn for resource in now for urn in (resource.urn, *resource.aliases)}
+
+    before = {
+        resource["urn"]
+        for resource in stored["deployment"]["resources"]
+        if resource["type"].rsplit(":", 1)[-1] in HOLDS_DATA and not resource.get("external")
+    }
+    assert len(before) > 10
+    assert before - known == set()
