@@ -1,0 +1,165 @@
+"""What holds for settings whatever is written into a stack file."""
+
+import copy
+import json
+import re
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.errors import SettingsError
+from components.sizes import Model
+from settings import FIELDS, PROJECT, Settings
+from tests.conftest import run, stack
+
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
+# Anything that YAML can hold, with more of what a stack file is likely to have.
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | labels,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text() | st.sampled_from(["name", "size", "cpu", "group"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+templates = st.sampled_from(
+    ["{project}-{domain}", "{domain}-{project}", "103020-{project}-x-{domain}", "{project}{domain}", "x-{project}"]
+)
+
+
+def load(**values: Any) -> Settings:
+    return Settings.from_config(*stack(**values))
+
+
+def problems(config: dict[str, str], secrets: set[str]) -> list[str]:
+    """What is wrong with a configuration; nothing if it is accepted. Any other error is a bug."""
+    try:
+        Settings.from_config(config, secrets)
+    except SettingsError as refused:
+        return [*refused.problems] or ["refused without a reason"]
+    return []
+
+
+@given(st.lists(labels, min_size=1, max_size=4), st.lists(labels, min_size=1, max_size=4), templates)
+@settings(deadline=None)
+def test_accepted_projects_and_domains_get_valid_unique_namespaces_that_lead_back_to_them(
+    projects: list[str], domains: list[str], template: str
+):
+    given = {"projects": [{"name": name} for name in projects], "domains": domains, "namespaceTemplate": template}
+    if wrong := problems(*stack(**given)):
+        assert not certainly_fine(projects, domains, template), wrong
+        return
+    found = load(**given)
+    pairs = {(namespace.project, namespace.domain): namespace.name for namespace in found.namespaces}
+    names = [*pairs.values(), found.namespace]
+    assert set(pairs) == {(project, domain) for project in projects for domain in domains}
+    assert all(LABEL.fullmatch(name) for name in names)
+    assert len(set(names)) == len(names)
+    # What Flyte makes of its template is what Pulumi has made.
+    for (project, domain), name in pairs.items():
+        flytes = found.flyte_namespace_template.replace("{{ project }}", project).replace("{{ domain }}", domain)
+        assert flytes == name
+
+
+def certainly_fine(projects: list[str], domains: list[str], template: str) -> bool:
+    """Whether nothing can be wrong: nothing twice, and a template that keeps any two pairs apart."""
+    names = [template.format(project=project, domain=domain) for project in projects for domain in domains]
+    return len({*names, "flyte"}) == len(projects) * len(domains) + 1 and not any(
+        name == "default" or name.startswith("kube-") for name in names
+    )
+
+
+@given(st.sampled_from(sorted(FIELDS)), json_values)
+@settings(deadline=None, max_examples=300)
+def test_whatever_is_written_as_a_setting_it_is_accepted_or_refused_by_name(key: str, value: Any):
+    wrong = problems(*stack(**{key: value}))
+
+    assert all(problem.startswith(f"{PROJECT}:") for problem in wrong)
+
+
+EXAMPLE = {
+    **{
+        key: field.default.model_dump(by_alias=True)
+        for key, field in FIELDS.items()
+        if isinstance(field.default, Model)
+    },
+    "projects": [
+        {
+            "name": "remedy",
+            "description": "",
+            "taskSecrets": ["tidal-creds"],
+            "quota": {"pods": 3, "limits": {"cpu": "4"}},
+        }
+    ],
+    "images": {"flyte": "mirror.home/flyte:1"},
+    "flyteValues": {"deployment": {"labels": {"team": "home"}}, "configuration": {"inline": {"webhook": {}}}},
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every part of a structure, but the structure itself."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in parts for place in ((*path, key), *places(item, (*path, key)))]
+
+
+@st.composite
+def changed_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """A setting of the example with one part of it replaced by something."""
+    path = draw(st.sampled_from(places(EXAMPLE)))
+    setting = {path[0]: copy.deepcopy(EXAMPLE[path[0]])}
+    part: Any = setting
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = draw(json_values)
+    return setting
+
+
+@given(changed_settings())
+@settings(deadline=None, max_examples=500)
+def test_whatever_is_written_in_place_of_a_part_of_a_structure_it_is_accepted_or_refused_by_name(changed: dict):
+    wrong = problems(*stack(**changed))
+
+    assert all(problem.startswith(f"{PROJECT}:") for problem in wrong)
+
+
+@given(changed_settings().filter(lambda changed: not problems(*stack(**changed))))
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+def test_the_program_runs_to_its_end_with_whatever_is_accepted(changed: dict):
+    assert run(**changed).resources[-1].kind == "CustomResourceDefinition"
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+@settings(deadline=None, max_examples=300)
+def test_text_that_is_not_even_json_is_accepted_or_refused_by_name(key: str, text: str):
+    config, secrets = stack()
+    config[f"{PROJECT}:{key}"] = text
+
+    assert all(problem.startswith(f"{PROJECT}:") for problem in problems(config, secrets))
+
+
+@given(st.text(min_size=1).filter(lambda name: name not in FIELDS and not name.startswith("tidalCreds-")), json_values)
+@settings(deadline=None)
+def test_a_key_that_there_is_not_is_always_refused(key: str, value: Any):
+    config, secrets = stack()
+    config[f"{PROJECT}:{key}"] = json.dumps(value)
+
+    assert any("there is no such setting" in problem for problem in problems(config, secrets))
+
+
+@given(st.sampled_from(["tidalCreds", "tidalCreds__production", "postgresPassword"]), st.text(min_size=6))
+@settings(deadline=None)
+def test_a_refused_secret_is_never_shown(key: str, value: str):
+    secret = f"pl4nted{value}"
+
+    assert not [problem for problem in problems(*stack(**{key: secret})) if "pl4nted" in problem]
+
+
+@given(st.dictionaries(labels, st.text(), min_size=1).map(json.dumps), st.sampled_from(["development", "production"]))
+@settings(deadline=None)
+def test_task_secrets_reach_their_namespaces_unchanged(value: str, domain: str):
+    found = load(**{"tidalCreds": '{"general": 1}', f"tidalCreds__{domain}": value}).task_secret_values["tidal-creds"]
+
+    assert found.pop(f"remedy-{domain}") == {"json": value}
+    assert {keys["json"] for keys in found.values()} == {'{"general": 1}'}
