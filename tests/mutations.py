@@ -1,0 +1,166 @@
+"""Breaks central lines of the program, one at a time, and sees that a test fails each time.
+
+Usage: python -m tests.mutations    (or `make mutate`)
+
+Only the layers that run everywhere are asked (unit and schema), in a copy of the working tree.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.chart import ROOT
+
+_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A line, and what to put in its place."""
+
+    file: str
+    line: str
+    broken: str
+    meaning: str
+
+    def apply(self, root: Path) -> None:
+        """Break the line in the copy at ``root``.
+
+        Raises:
+            ValueError: the line is not there, or not once.
+        """
+        path = root / self.file
+        text = path.read_text()
+        if text.count(self.line) != 1:
+            raise ValueError(f"{self.file} has {text.count(self.line)} times: {self.line}")
+        path.write_text(text.replace(self.line, self.broken))
+
+
+MUTATIONS = (
+    Mutation(
+        "components/cluster_fence.py", "if uid != args.pinned_uid:", "if False:", "the fence lets any cluster through"
+    ),
+    Mutation(
+        "components/chart.py", "    if _sha256(content) != pin.sha256:", "    if False:", "any chart archive is taken"
+    ),
+    Mutation(
+        "components/chart.py",
+        "problems = [*_problems(values, setting), *_credentials(values, setting)]",
+        "problems = [*_problems(values, setting)]",
+        "credentials get into Helm's values",
+    ),
+    Mutation(
+        "settings.py",
+        "        problems += _plain_text_problems(given, encrypted)\n",
+        "",
+        "secrets in plain text are accepted",
+    ),
+    Mutation(
+        "settings.py",
+        'self.secret_values.get(f"{setting}-{domain}") or self.secret_values.get(setting)',
+        "self.secret_values.get(setting)",
+        "a domain's own credentials are ignored",
+    ),
+    Mutation(
+        "components/task_secret.py",
+        '"name": args.group, "namespace": args.namespaces[namespace]',
+        '"namespace": args.namespaces[namespace]',
+        "tasks do not find their Secret by its name",
+    ),
+    Mutation(
+        "components/flyte_binary.py",
+        '            "inlineSecretRef": credentials,\n',
+        "",
+        "Flyte does not get its credentials",
+    ),
+    Mutation(
+        "components/flyte_binary.py",
+        "protect=args.protect, depends_on=[release]",
+        "protect=args.protect",
+        "destroy removes Flyte before its workflows",
+    ),
+    Mutation(
+        "components/flyte_binary.py",
+        'ignore_changes=["webhooks", "metadata"]',
+        "ignore_changes=[]",
+        "every up takes Flyte's webhook away",
+    ),
+    Mutation(
+        "components/minio.py",
+        '"Resource": [f"arn:aws:s3:::{bucket}/*"]',
+        '"Resource": ["arn:aws:s3:::*"]',
+        "the key of tasks opens all buckets",
+    ),
+    Mutation(
+        "components/volume.py", "retain_on_delete=self.keep", "retain_on_delete=False", "destroy deletes the data"
+    ),
+    Mutation(
+        "components/volume.py",
+        "opts=safekeeping.options(parent)",
+        "opts=pulumi.ResourceOptions(parent=parent)",
+        "volumes are not protected",
+    ),
+    Mutation(
+        "components/stateful_server.py",
+        'spec={"selector": labels(name)',
+        'spec={"selector": labels("other")',
+        "no client reaches the servers",
+    ),
+    Mutation(
+        "components/hardening.py",
+        '"read_only_root_filesystem": True',
+        '"read_only_root_filesystem": False',
+        "containers write where they like",
+    ),
+    Mutation(
+        "components/project_namespaces.py",
+        '"automount_service_account_token": False',
+        '"automount_service_account_token": True',
+        "every task can call the Kubernetes API",
+    ),
+    Mutation(
+        "components/postgres.py",
+        "            immutable=True,\n",
+        "",
+        "a new database password does not reach the running server",
+    ),
+)
+
+
+def main() -> int:
+    """The command line; 0 if every mutation was noticed."""
+    if failed := _first_failure():
+        print(f"without any change, this fails already: {failed}")
+        return 1
+    survivors = 0
+    for mutation in MUTATIONS:
+        caught = _first_failure(mutation)
+        survivors += not caught
+        print(f"{mutation.file}: {mutation.meaning}\n    {caught or 'NOBODY NOTICED'}", flush=True)
+    print(f"{len(MUTATIONS) - survivors} of {len(MUTATIONS)} noticed")
+    return int(survivors > 0)
+
+
+def _first_failure(mutation: Mutation | None = None) -> str:
+    """The test that fails first after ``mutation``; empty if none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "copy")
+        ignored = shutil.ignore_patterns(".git", ".venv", ".tools", ".state", "__pycache__", ".*_cache", "rendered*")
+        shutil.copytree(ROOT, root, ignore=ignored)
+        if mutation:
+            mutation.apply(root)
+        command = [sys.executable, "-m", "pytest", "-x", "--quiet", "--tb=no", "-p", "no:cacheprovider"]
+        # The last only compares the program with the list above.
+        command += ["tests/unit", "tests/schema", "--ignore=tests/unit/test_mutations.py"]
+        answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    failed = [line for line in answer.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if answer.returncode not in (0, 1, 2) or (answer.returncode and not failed):
+        raise RuntimeError(f"the tests could not run: {answer.stdout[-2000:]}{answer.stderr[-2000:]}")
+    return failed[0].split(" - ")[0] if failed else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
