@@ -7,6 +7,7 @@ STACK ?= dev
 CONTEXT ?=
 OUT ?= rendered/
 SECRETS ?=
+EXAMPLE := examples/remedy_tidal
 # The layers of the tests, each a folder of tests/.
 LAYERS := unit schema chart apiserver scripts engine
 PYTHON ?= python3
@@ -14,7 +15,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy render smoke test $(LAYERS:%=test-%) mutate check lock
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +39,15 @@ destroy: $(VENV)/.installed ## remove the stack from its cluster
 render: $(VENV)/.installed ## write what the stack deploys to OUT, without cluster or Pulumi
 	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
 
+# The client of Flyte, in an environment of its own.
+$(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
+	$(PYTHON) -m venv $(EXAMPLE)/.venv
+	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## see that the deployed stack works, with the example workflow
+	@$(PY) -m ops.smoke $(STACK)
+
 test: $(VENV)/.installed check ## check the code and run all layers of the tests that can run here
 	@$(PY) -m tests.tools $(LAYERS)
 	$(PY) -m pytest --cov --cov-report=
@@ -60,4 +70,5 @@ check: $(VENV)/.installed ## formatting, lint, types
 lock: ## compile the hashed lock files anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	cd examples/remedy_tidal && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 	cd tests/tools/checkov && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt

@@ -6,15 +6,15 @@ Usage: python -m ops.up STACK [--context NAME] [--preview | --destroy]
 import argparse
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from components.chart import ROOT
-from components.cluster_fence import find_kubeconfig, known_contexts
+from components.cluster_fence import known_contexts
 from components.errors import SettingsError
+from ops.cluster import Cluster, need
 from ops.stack_file import stack_config
 from settings import PROJECT, SAMPLE_CREDENTIALS
 
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         config, _ = stack_config(args.stack)
         environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
-        _need("pulumi", "https://www.pulumi.com/docs/install/")
+        need("pulumi", "https://www.pulumi.com/docs/install/")
         environment |= backend(environment, logged_in=_logged_in(environment))
         _pulumi(environment, "stack", "select", args.stack, *([] if args.destroy else ["--create"]))
         if not args.destroy and not args.preview:
@@ -102,23 +102,17 @@ def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[
         return
     kubeconfig = config.get("kubernetes:kubeconfig", "")
     context = choose_context(stack, configured, asked, known_contexts(kubeconfig, environment))
-    _need("kubectl", "https://kubernetes.io/docs/tasks/tools/")
-    found = str(Path(find_kubeconfig(context, kubeconfig, environment)).expanduser())
-    query = ["get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}", "--request-timeout=20s"]
-    command = ["kubectl", "--kubeconfig", found, "--context", context, *query]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise SettingsError(f"kubernetes:context: the cluster of {context!r} does not answer: {answer.stderr.strip()}")
-    if uid and uid != answer.stdout:
+    there = Cluster.of(context, kubeconfig, environment).uid()
+    if uid and uid != there:
         raise SettingsError(
-            f"CONTEXT: stack {stack!r} belongs to the cluster {uid}, but {context!r} leads to {answer.stdout}; nothing "
+            f"CONTEXT: stack {stack!r} belongs to the cluster {uid}, but {context!r} leads to {there}; nothing "
             f"was changed. If the stack shall move there, first pulumi config rm {PROJECT}:clusterUid --stack {stack}"
         )
     if context != configured:
         _set(environment, stack, "kubernetes:context", context)
     if not uid:
-        print(f"Stack {stack} is now pinned to the cluster {answer.stdout} of context {context}")
-        _set(environment, stack, f"{PROJECT}:clusterUid", answer.stdout)
+        print(f"Stack {stack} is now pinned to the cluster {there} of context {context}")
+        _set(environment, stack, f"{PROJECT}:clusterUid", there)
 
 
 def _run(environment: Mapping[str, str], stack: str, *command: str) -> int:
@@ -133,11 +127,6 @@ def _run(environment: Mapping[str, str], stack: str, *command: str) -> int:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names)) or "none"
-
-
-def _need(tool: str, where: str) -> None:
-    if not shutil.which(tool):
-        raise SettingsError(f"{tool} is not on the PATH; install it from {where}. make render works without it")
 
 
 def _logged_in(environment: Mapping[str, str]) -> bool:
