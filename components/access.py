@@ -34,8 +34,7 @@ def access(
         "namespace": namespace,
         "services": {"http": forwards[0][0], "grpc": forwards[1][0], "objectStore": forwards[2][0]},
         "consoleUrl": f"{http}/console",
-        # https://docs-legacy.flyte.org/en/latest/flytectl/overview.html#configuration
-        "clientConfig": yaml.safe_dump({"admin": {"endpoint": grpc, "insecure": insecure}}, sort_keys=False),
+        "clientConfig": client_config(http, grpc, insecure),
         # Needed where the addresses are this machine's own, which is the default.
         "portForwards": [
             pulumi.Output.concat(
@@ -46,6 +45,16 @@ def access(
             for service, port, address in forwards
         ],
     }
+
+
+def client_config(http: str, grpc: str, insecure: bool) -> str:
+    """Flyte's client configuration, as YAML (arguments as in :func:`access`).
+
+    https://docs-legacy.flyte.org/en/latest/flytectl/overview.html#configuration
+    """
+    # Without an address of its own, the console would be looked for at that of the gRPC API.
+    config = {"admin": {"endpoint": grpc, "insecure": insecure}, "console": {"endpoint": http}}
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 def split_address(address: str) -> SplitResult:

@@ -21,10 +21,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components import flyte_binary, minio
-from components.access import split_address
+from components.access import client_config, split_address
 from components.chart import ROOT
 from components.errors import SettingsError
 from ops.cluster import Cluster
@@ -144,7 +142,7 @@ def run_example(settings: Settings, timeout: float) -> None:
     client = settings.client_endpoints
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
-        config.write_text(yaml.safe_dump({"admin": {"endpoint": client.grpc, "insecure": client.insecure}}))
+        config.write_text(client_config(client.http, client.grpc, client.insecure))
         where = ["--project", project, "--domain", settings.domains[0]]
         command = [str(EXAMPLE / ".venv/bin/pyflyte"), "--config", str(config), "run", "--remote", "--wait", *where]
         start = time.monotonic()

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import yaml
 
 from components.images import IMAGES
 from ops.recorder import Recording, Resource, Secret
@@ -223,7 +224,10 @@ def test_the_outputs_say_what_is_where_and_how_to_reach_it():
     assert outputs["namespace"] == "flyte"
     assert outputs["services"] == {"http": "flyte-binary-http", "grpc": "flyte-binary-grpc", "objectStore": "minio"}
     assert outputs["consoleUrl"] == "http://127.0.0.1:18088/console"
-    assert outputs["clientConfig"] == "admin:\n  endpoint: dns:///127.0.0.1:8089\n  insecure: true\n"
+    assert yaml.safe_load(outputs["clientConfig"]) == {
+        "admin": {"endpoint": "dns:///127.0.0.1:8089", "insecure": True},
+        "console": {"endpoint": "http://127.0.0.1:18088"},
+    }
     assert outputs["portForwards"] == [
         "kubectl --context k3s --namespace flyte port-forward service/flyte-binary-http 18088:8088",
         "kubectl --context k3s --namespace flyte port-forward service/flyte-binary-grpc 8089:8089",
