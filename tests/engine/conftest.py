@@ -95,9 +95,7 @@ class Project:
 
     def stack(self, cluster: Cluster, **settings: Any) -> auto.Stack:
         """The stack, with the smallest valid configuration for ``cluster`` and these settings over it."""
-        options = auto.LocalWorkspaceOptions(
-            env_vars=self.environment, pulumi_command=auto.PulumiCommand(root=str(require("pulumi").parents[1]))
-        )
+        options = auto.LocalWorkspaceOptions(env_vars=self.environment)
         found = auto.create_or_select_stack(STACK, work_dir=str(self.folder), opts=options)
         self.configure(
             found,
@@ -146,14 +144,9 @@ def new_project() -> Iterator[Callable[[], Project]]:
     pulumi = require("pulumi")
     if not (shutil.which("pulumi-language-python") or (pulumi.resolve().parent / "pulumi-language-python").exists()):
         pytest.skip("needs pulumi-language-python beside pulumi: install Pulumi whole")
-    there = {
-        (plugin["name"], plugin["version"])
-        for plugin in json.loads(
-            subprocess.run(
-                [pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=True, cwd=Path("/")
-            ).stdout
-        )
-    }
+    command = [pulumi, "plugin", "ls", "--json"]
+    listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout)
+    there = {(plugin["name"], plugin["version"]) for plugin in listed}
     pins = (ROOT / "pyproject.toml").read_text()
     for plugin in _PLUGINS:
         version = pins.split(f"pulumi-{plugin}==")[1].split('"')[0]
