@@ -285,12 +285,12 @@ def test_a_refused_root_password_ends_in_an_error_that_names_the_address_but_no_
     store.mount(root_password="plantedWrongPassword")
 
     start = time.monotonic()
-    done = store.run(wait=1)
+    done = store.run(wait=3)
     took = time.monotonic() - start
 
     assert done.returncode != 0
-    assert took < 5
-    assert store.programs.count("mc ls") >= 2  # at once, and again within the second it was to wait
+    assert took < 20
+    assert store.programs.count("mc ls") >= 2  # at once, and again within the seconds it was to wait
     assert f"the object store at {store.url} does not let root in" in done.stderr
     assert "planted" not in done.stdout + done.stderr
     assert store.root("ls", "store") == ""
