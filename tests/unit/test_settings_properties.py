@@ -125,7 +125,7 @@ def test_whatever_is_written_in_place_of_a_part_of_a_structure_it_is_accepted_or
 
 
 @given(changed_settings().filter(lambda changed: not problems(*stack(**changed))))
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
 def test_the_program_runs_to_its_end_with_whatever_is_accepted(changed: dict):
     assert run(**changed).resources[-1].kind == "CustomResourceDefinition"
 
