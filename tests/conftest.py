@@ -1,16 +1,28 @@
 """Configurations and recordings that all layers share."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from ops.recorder import Recording, record
 from tests.api_server import ApiServer, api_server
+
+# A slow or busy machine is no failure of what is tested. In CI the examples are the same every time, as in Hypothesis'
+# own profile: a change must not fail by a find that is not its own.
+hypothesis.settings.register_profile(
+    "flyte-home",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
+)
+hypothesis.settings.load_profile("flyte-home")
 
 UID = "1f0c7a8e-0000-4000-8000-000000000001"
 TIDAL = '{"token": "planted-tidal-token"}'

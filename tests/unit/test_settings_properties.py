@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import SettingsError
@@ -43,7 +43,6 @@ def problems(config: dict[str, str], secrets: set[str]) -> list[str]:
 
 
 @given(st.lists(labels, min_size=1, max_size=4), st.lists(labels, min_size=1, max_size=4), templates)
-@settings(deadline=None)
 def test_accepted_projects_and_domains_get_valid_unique_namespaces_that_lead_back_to_them(
     projects: list[str], domains: list[str], template: str
 ):
@@ -72,7 +71,7 @@ def certainly_fine(projects: list[str], domains: list[str], template: str) -> bo
 
 
 @given(st.sampled_from(sorted(FIELDS)), json_values)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_whatever_is_written_as_a_setting_it_is_accepted_or_refused_by_name(key: str, value: Any):
     wrong = problems(*stack(**{key: value}))
 
@@ -117,7 +116,7 @@ def changed_settings(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(changed_settings())
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_whatever_is_written_in_place_of_a_part_of_a_structure_it_is_accepted_or_refused_by_name(changed: dict):
     wrong = problems(*stack(**changed))
 
@@ -125,13 +124,13 @@ def test_whatever_is_written_in_place_of_a_part_of_a_structure_it_is_accepted_or
 
 
 @given(changed_settings().filter(lambda changed: not problems(*stack(**changed))))
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=25)
 def test_the_program_runs_to_its_end_with_whatever_is_accepted(changed: dict):
     assert run(**changed).resources[-1].kind == "CustomResourceDefinition"
 
 
 @given(st.sampled_from(sorted(FIELDS)), st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_text_that_is_not_even_json_is_accepted_or_refused_by_name(key: str, text: str):
     config, secrets = stack()
     config[f"{PROJECT}:{key}"] = text
@@ -140,7 +139,6 @@ def test_text_that_is_not_even_json_is_accepted_or_refused_by_name(key: str, tex
 
 
 @given(st.text(min_size=1).filter(lambda name: name not in FIELDS and not name.startswith("tidalCreds-")), json_values)
-@settings(deadline=None)
 def test_a_key_that_there_is_not_is_always_refused(key: str, value: Any):
     config, secrets = stack()
     config[f"{PROJECT}:{key}"] = json.dumps(value)
@@ -149,7 +147,6 @@ def test_a_key_that_there_is_not_is_always_refused(key: str, value: Any):
 
 
 @given(st.sampled_from(["tidalCreds", "tidalCreds__production", "postgresPassword"]), st.text(min_size=6))
-@settings(deadline=None)
 def test_a_refused_secret_is_never_shown(key: str, value: str):
     secret = f"pl4nted{value}"
 
@@ -157,7 +154,6 @@ def test_a_refused_secret_is_never_shown(key: str, value: str):
 
 
 @given(st.dictionaries(labels, st.text(), min_size=1).map(json.dumps), st.sampled_from(["development", "production"]))
-@settings(deadline=None)
 def test_task_secrets_reach_their_namespaces_unchanged(value: str, domain: str):
     found = load(**{"tidalCreds": '{"general": 1}', f"tidalCreds__{domain}": value}).task_secret_values["tidal-creds"]
 
