@@ -24,11 +24,7 @@ def access(
         object_store: address of the object store, likewise.
         insecure: whether gRPC goes without TLS.
     """
-    forwards = [
-        (flyte_binary.HTTP_SERVICE, flyte_binary.HTTP_PORT, http),
-        (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, grpc),
-        (minio.SERVICE, minio.PORT, object_store),
-    ]
+    forwards = ways(http, grpc, object_store)
     where = f" --kubeconfig {shlex.quote(kubeconfig)}" if kubeconfig else ""
     return {
         "namespace": namespace,
@@ -45,6 +41,15 @@ def access(
             for service, port, address in forwards
         ],
     }
+
+
+def ways(http: str, grpc: str, object_store: str) -> list[tuple[str, int, str]]:
+    """Service, its port, and the address at which a client reaches it (arguments as in :func:`access`)."""
+    return [
+        (flyte_binary.HTTP_SERVICE, flyte_binary.HTTP_PORT, http),
+        (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, grpc),
+        (minio.SERVICE, minio.PORT, object_store),
+    ]
 
 
 def client_config(http: str, grpc: str, insecure: bool) -> str:

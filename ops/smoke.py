@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from components import flyte_binary, minio
-from components.access import client_config, split_address
+from components.access import client_config, split_address, ways
 from components.chart import ROOT
 from components.errors import SettingsError
 from ops.cluster import Cluster
@@ -52,11 +52,12 @@ def main() -> int:
         cluster = Cluster.of(settings.context, settings.kubeconfig)
         check_fence(cluster, settings, args.stack)
         check_servers(cluster, settings.namespace)
-        with ExitStack() as ways:
-            for way in _ways(settings):
-                ways.enter_context(forwarded(cluster, settings.namespace, *way))
-            check_flyte(settings.client_endpoints.http, [project.name for project in settings.projects])
-            check_store(settings.client_endpoints.object_store)
+        client = settings.client_endpoints
+        with ExitStack() as opened:
+            for way in ways(client.http, client.grpc, client.object_store):
+                opened.enter_context(forwarded(cluster, settings.namespace, *way))
+            check_flyte(client.http, [project.name for project in settings.projects])
+            check_store(client.object_store)
             run_example(settings, args.timeout)
     except (SettingsError, SmokeError) as error:
         print(f"FAILED  {error}", file=sys.stderr)
@@ -157,16 +158,6 @@ def run_example(settings: Settings, timeout: float) -> None:
     if done.returncode:
         raise SmokeError(f"the workflow failed, see above and {client.http}/console")
     _ok(f"the example workflow in {project}-{settings.domains[0]}, in {time.monotonic() - start:.0f} s")
-
-
-def _ways(settings: Settings) -> list[tuple[str, int, str]]:
-    """Service, its port, and the address at which a client looks for it."""
-    client = settings.client_endpoints
-    return [
-        (flyte_binary.HTTP_SERVICE, flyte_binary.HTTP_PORT, client.http),
-        (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, client.grpc),
-        (minio.SERVICE, minio.PORT, client.object_store),
-    ]
 
 
 @contextmanager

@@ -1,11 +1,13 @@
-"""Processes that tests start: a folder to work in, free ports, and nothing that stays."""
+"""Processes and servers that tests start: a folder to work in, free ports, and nothing that stays."""
 
+import http.server
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +77,20 @@ def process(
         for stream in (started.stdin, started.stdout, started.stderr):
             if stream:
                 stream.close()
+
+
+@contextmanager
+def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of an HTTP server on loopback that answers as ``handler`` does, until the context ends."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def free_port() -> int:

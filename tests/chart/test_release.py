@@ -221,11 +221,7 @@ def test_a_scanner_finds_nothing_in_the_release_that_is_not_accepted_with_a_reas
 
 def test_every_accepted_finding_is_about_something_there_is():
     there = {object_name(manifest) for manifest in template(recording("dev"), OLDEST)}
-    there |= {
-        f"{found.kind}/{found.manifest['metadata']['name']}"
-        for found in recording("dev").resources
-        if found.is_manifest
-    }
+    there |= {object_name(found.manifest) for found in recording("dev").resources if found.is_manifest}
 
     for entry in ACCEPTED:
         assert [name for name in there if entry.covers(name)], entry

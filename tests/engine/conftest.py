@@ -114,14 +114,10 @@ class Project:
 
     def state(self) -> dict[str, Any]:
         """The stack's state as it is kept. Automation's own export decrypts the secrets in it."""
-        return json.loads(self._pulumi("stack", "export", "--stack", STACK))["deployment"]
-
-    def _pulumi(self, *arguments: str) -> str:
+        command = [require("pulumi"), "stack", "export", "--stack", STACK, "--non-interactive"]
         environment = os.environ | self.environment
-        command = [require("pulumi"), *arguments, "--non-interactive"]
-        return subprocess.run(
-            command, env=environment, cwd=self.folder, capture_output=True, text=True, check=True
-        ).stdout
+        answer = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=True)
+        return json.loads(answer.stdout)["deployment"]
 
     def configure(self, stack: auto.Stack, **settings: Any) -> None:
         """Set these settings, ``__`` in a name standing for ``-``; None removes one."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import yaml
 
 from components.chart import CHART_DIR, PINNED_CHART, ROOT, ChartPin, chart_archive, check_values, project_path
 from components.errors import SettingsError
+from tests.processes import serving
 
 CONTENT = b"an archive"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -34,13 +34,8 @@ def repository(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *_args):
             (tmp_path / "requests").open("a").write("x")
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as address:
+        yield address
 
 
 def pin(repository: str = "http://127.0.0.1:1", sha256: str = SHA256) -> ChartPin:

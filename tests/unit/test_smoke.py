@@ -3,9 +3,8 @@
 import http.server
 import json
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ops import smoke
 from ops.cluster import Cluster
 from settings import Settings
 from tests.conftest import UID, stack
-from tests.processes import free_port
+from tests.processes import free_port, serving
 
 CLUSTER = Cluster("home", "kubeconfig")
 
@@ -33,8 +32,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@contextmanager
-def serving(answers: Mapping[str, Any]) -> Iterator[str]:
+def answering(answers: Mapping[str, Any]) -> AbstractContextManager[str]:
     """A server on loopback that has these answers, by path."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,15 +45,7 @@ def serving(answers: Mapping[str, Any]) -> Iterator[str]:
         def log_message(self, *_args: Any) -> None:
             pass
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(Handler)
 
 
 def loaded(**settings: Any) -> Settings:
@@ -106,14 +96,14 @@ def test_a_server_that_is_not_there_is_named(kubectl: Path):
 
 def test_a_project_that_flyte_does_not_know_is_named():
     with (
-        serving({"/api/v1/projects": {"projects": [{"id": "remedy"}]}}) as address,
+        answering({"/api/v1/projects": {"projects": [{"id": "remedy"}]}}) as address,
         pytest.raises(smoke.SmokeError, match="does not know the project other;"),
     ):
         smoke.check_flyte(address, ["remedy", "other"])
 
 
 def test_whoever_else_answers_at_the_address_is_not_taken_for_flyte_or_the_store():
-    with serving({}) as address:
+    with answering({}) as address:
         with pytest.raises(smoke.SmokeError, match=f"Flyte's API does not answer at {address}"):
             smoke.check_flyte(address, ["remedy"])
         with pytest.raises(smoke.SmokeError, match=f"the object store does not answer at {address}"):
@@ -126,7 +116,7 @@ def test_an_address_that_is_not_this_machines_needs_no_port_forward(kubectl: Pat
 
 
 def test_a_way_that_is_open_already_is_used(kubectl: Path):
-    with serving({}) as address, smoke.forwarded(CLUSTER, "flyte", "minio", 9000, address):
+    with answering({}) as address, smoke.forwarded(CLUSTER, "flyte", "minio", 9000, address):
         pass
 
 
