@@ -10,11 +10,15 @@ from components.access import access
 from components.chart import chart_archive, project_path
 from components.cluster_fence import ClusterFence, ClusterFenceArgs, find_kubeconfig
 from components.flyte_binary import RELEASE, TASK_STORE_SECRET, FlyteBinary, FlyteBinaryArgs, task_store_environment
+from components.flyte_rights import FlyteRights, FlyteRightsArgs
 from components.images import images
 from components.interrupted_release import forget_interrupted_release
 from components.minio import Minio, MinioArgs
+from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.postgres import Postgres, PostgresArgs
 from components.project_namespaces import ProjectNamespaces, ProjectNamespacesArgs, platform_namespace
+from components.raw_outputs import RawOutputs, RawOutputsArgs
+from components.secrets_webhook import SecretsWebhook, SecretsWebhookArgs
 from components.task_secret import TaskSecret, TaskSecretArgs
 from components.volume import Safekeeping
 from settings import Settings
@@ -43,25 +47,56 @@ postgres = Postgres(
 client = settings.client_endpoints
 minio = Minio(
     "minio",
-    MinioArgs(namespace, image["minio"], image["mc"], keep, client.object_store, **dict(settings.minio)),
+    MinioArgs(
+        namespace=namespace,
+        image=image["minio"],
+        client_image=image["mc"],
+        safekeeping=keep,
+        client_endpoint=client.object_store,
+        bucket=settings.minio.bucket,
+        projects=settings.namespaces,
+        volume=settings.minio.volume,
+        resources=settings.minio.resources,
+    ),
     fenced,
 )
 
 secrets: Mapping[str, Mapping[str, Mapping[str, pulumi.Input[str]]]] = {
     **settings.task_secret_values,
-    TASK_STORE_SECRET: task_store_environment(minio.store, projects.names),
+    TASK_STORE_SECRET: task_store_environment(minio.store),
 }
 task_secrets = [
     TaskSecret(name, TaskSecretArgs(name, projects.names, values), fenced) for name, values in secrets.items()
 ]
+
+minimal = settings.flyte.rights == "minimal"
+webhook = SecretsWebhook(
+    "webhook", SecretsWebhookArgs(namespace, list(projects.names) if minimal else None, fence.provider), fenced
+)
+fences: list[pulumi.Resource] = []
+if minimal:
+    fences.append(
+        FlyteRights("rights", FlyteRightsArgs(namespace, projects.names, webhook.certificate, fence.provider), fenced)
+    )
+if settings.network.enabled:
+    network = NetworkPoliciesArgs(
+        namespace=settings.namespace,
+        platform=namespace,
+        projects=settings.namespaces,
+        task_namespaces=projects.names,
+        cluster_provider=fence.provider,
+        clients=settings.network.clients,
+    )
+    fences.append(NetworkPolicies("network", network, fenced))
 
 flyte = FlyteBinary(
     "flyte",
     FlyteBinaryArgs(
         namespace=namespace,
         cluster_provider=fence.provider,
+        certificate=webhook.certificate,
         before_release=forget_interrupted_release(RELEASE, settings.namespace, settings.context, kubeconfig),
-        requires=[projects, postgres, minio, *task_secrets],
+        requires=[projects, postgres, minio, *task_secrets, webhook, *fences],
         chart=project_path(archive),
         images=image,
         database=postgres.database,
@@ -76,6 +111,7 @@ flyte = FlyteBinary(
     ),
     fenced,
 )
+RawOutputs("raw-outputs", RawOutputsArgs(flyte.namespace, image["postgres"], settings.namespaces), fenced)
 
 for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, **dict(client)).items():
     pulumi.export(name, value)

@@ -17,12 +17,15 @@ from pydantic.alias_generators import to_camel
 
 from components.access import split_address
 from components.chart import PINNED_CHART, ChartPin, check_own_values
+from components.egress import Egress
 from components.errors import SettingsError
 from components.flyte_binary import TASK_STORE_SECRET
+from components.hardening import PodSecurityLevel
 from components.images import images
 from components.merge import merged
 from components.project_namespaces import ProjectNamespace
 from components.sizes import Amount, Model, Resources, Volume, check_order
+from components.store_policies import metadata_prefix
 
 PROJECT = "flyte-home"
 
@@ -152,7 +155,10 @@ class MinioSettings(Model):
     bucket: str = Field(
         default="flyte",
         pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
-        description="Bucket for Flyte's metadata and the data of tasks.",
+        description="Bucket for Flyte's metadata and for registered code.",
+    )
+    data_bucket: str = Field(
+        default="{project}-{domain}", description="Bucket for the data of the tasks of a project and domain."
     )
     resources: Resources = _resources("100m", "256Mi", "2", "1Gi")
 
@@ -163,6 +169,10 @@ class FlyteSettings(Model):
     log_level: int = Field(default=3, ge=1, le=5, description="1 fatal, 2 error, 3 warning, 4 info, 5 debug.")
     max_parallelism: int = Field(
         default=25, ge=1, le=10000, description="Nodes of one workflow that run at the same time."
+    )
+    rights: Literal["minimal", "chart"] = Field(
+        default="minimal",
+        description="chart: the ClusterRole of the chart, which can make namespaces, and read and write every Secret.",
     )
     termination_grace_period_seconds: int = Field(
         default=10, ge=1, le=600, description="Seconds Flyte is given to stop. It ignores SIGTERM and uses all of them."
@@ -177,6 +187,13 @@ class TaskSettings(Model):
     limits: Amount = Amount(cpu="2", memory="1Gi")
     maximum: Amount = Amount(cpu="4", memory="8Gi")
     quota: Quota = Quota()
+    pod_security: PodSecurityLevel = Field(
+        default="baseline", description="Pod Security level that the namespaces of projects enforce."
+    )
+    lowest_pod_security: PodSecurityLevel = Field(
+        default="privileged", description="The lowest level that a project may ask for, with its reason."
+    )
+    egress: Egress = Field(default=Egress(), description="What task pods may reach besides DNS and the object store.")
 
     def model_post_init(self, _context: Any) -> None:
         check_order(requests=self.requests, limits=self.limits, maximum=self.maximum)
@@ -210,6 +227,23 @@ class ChartSettings(Model):
         return ChartPin(PINNED_CHART.name, self.repository, self.version, self.sha256)
 
 
+class NetworkSettings(Model):
+    """The network policies."""
+
+    enabled: bool = Field(default=True, description="Whether there are network policies at all.")
+    clients: list[Label] = Field(
+        default=[],
+        description="Other namespaces whose pods may reach Flyte and the object store, such as an ingress'.",
+    )
+
+
+class ProjectPodSecurity(Model):
+    """The Pod Security level of one project."""
+
+    enforce: PodSecurityLevel
+    reason: str = Field(default="", description="Why; required where it is lower than flyte-home:tasks.podSecurity.")
+
+
 class Project(Model):
     """A Flyte project: a namespace in each domain, registered in Flyte."""
 
@@ -217,6 +251,13 @@ class Project(Model):
     description: str = ""
     task_secrets: list[str] = Field(default=[], description="Groups of flyte-home:taskSecrets that its tasks ask for.")
     quota: Quota | None = Field(default=None, description="Instead of flyte-home:tasks.quota.")
+    pod_security: ProjectPodSecurity | None = Field(
+        default=None, description="Instead of flyte-home:tasks.podSecurity, with the reason."
+    )
+    egress: Egress | None = Field(default=None, description="Instead of flyte-home:tasks.egress.")
+    service_account_token: bool = Field(
+        default=False, description="Whether its task pods get a token for the Kubernetes API, and may reach it."
+    )
 
 
 class TaskSecretKey(Model):
@@ -275,8 +316,9 @@ class Settings(Model):
     minio: MinioSettings = Field(default=MinioSettings(), description="The object store.")
     flyte: FlyteSettings = Field(default=FlyteSettings(), description="The Flyte process.")
     tasks: TaskSettings = Field(
-        default=TaskSettings(), description="Defaults, maximum and quota per namespace of task pods."
+        default=TaskSettings(), description="Defaults, maximum, quota per namespace, and fences of task pods."
     )
+    network: NetworkSettings = Field(default=NetworkSettings(), description="The network policies.")
     client_endpoints: ClientEndpoints = Field(
         default=ClientEndpoints(), description="Where a laptop reaches Flyte and the object store."
     )
@@ -342,9 +384,14 @@ class Settings(Model):
         problems += _key_problems(own.keys(), names)
         problems += _plain_text_problems(given, encrypted)
         problems += _name_problems(settings)
+        problems += _bucket_problems(settings)
         problems += _quota_problems(settings)
+        problems += _privilege_problems(settings)
         problems += _secret_problems(settings)
-        for check in (lambda: images(settings.images), lambda: check_own_values(settings.flyte_values)):
+        for check in (
+            lambda: images(settings.images),
+            lambda: check_own_values(settings.flyte_values, settings.flyte.rights),
+        ):
             try:
                 check()
             except SettingsError as error:
@@ -358,24 +405,26 @@ class Settings(Model):
     @property
     def namespaces(self) -> list[ProjectNamespace]:
         """The namespace of every project in every domain."""
-        return [
-            ProjectNamespace(
-                self._namespace(project.name, domain),
-                project.name,
-                domain,
-                (project.quota or self.tasks.quota).by_name,
-            )
-            for project in self.projects
-            for domain in self.domains
-        ]
+        return [self._namespace(project, domain) for project in self.projects for domain in self.domains]
 
-    def _namespace(self, project: str, domain: str) -> str:
-        return self.namespace_template.replace("{project}", project).replace("{domain}", domain)
+    def _namespace(self, project: Project, domain: str) -> ProjectNamespace:
+        security = project.pod_security or ProjectPodSecurity(enforce=self.tasks.pod_security)
+        return ProjectNamespace(
+            name=_filled(self.namespace_template, project.name, domain),
+            project=project.name,
+            domain=domain,
+            bucket=_filled(self.minio.data_bucket, project.name, domain),
+            quota=(project.quota or self.tasks.quota).by_name,
+            pod_security=security.enforce,
+            pod_security_reason=security.reason,
+            service_account_token=project.service_account_token,
+            egress=project.egress or self.tasks.egress,
+        )
 
     @property
     def flyte_namespace_template(self) -> str:
         """The same mapping in Flyte's notation."""
-        return self._namespace("{{ project }}", "{{ domain }}")
+        return _filled(self.namespace_template, "{{ project }}", "{{ domain }}")
 
     @property
     def task_secret_values(self) -> dict[str, dict[str, dict[str, str]]]:
@@ -399,6 +448,10 @@ class Settings(Model):
         """The value of a secret setting in a domain, the domain's own before the general one; empty if not given."""
         value = self.secret_values.get(f"{setting}-{domain}") or self.secret_values.get(setting)
         return value.get_secret_value() if value else ""
+
+
+def _filled(template: str, project: str, domain: str) -> str:
+    return template.replace("{project}", project).replace("{domain}", domain)
 
 
 _NOT_KEYS = {"context", "kubeconfig", "secret_values"}
@@ -474,23 +527,14 @@ def _name_problems(settings: Settings) -> Iterator[str]:
         if group.group == TASK_STORE_SECRET:
             yield f"{PROJECT}:taskSecrets: the stack itself uses the name {TASK_STORE_SECRET!r}; choose another group"
 
-    unknown = set(re.findall(r"{+\s*(\w*)\s*}+", settings.namespace_template)) - {"project", "domain"}
-    rest = settings.namespace_template.replace("{project}", "").replace("{domain}", "")
-    if unknown or "{" in rest or "}" in rest:
-        yield (
-            f"{PROJECT}:namespaceTemplate: {settings.namespace_template!r} has a placeholder that is neither "
-            "{project} nor {domain}; write it like 103020-{project}-{domain}"
-        )
+    if problem := _template_problem(settings.namespace_template):
+        yield f"{PROJECT}:namespaceTemplate: {problem}; write it like 103020-{{project}}-{{domain}}"
         return
     owners = {settings.namespace: f"{PROJECT}:namespace"}
     remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
     if _is_of_kubernetes(settings.namespace):
         yield f"{PROJECT}:namespace: {settings.namespace!r} belongs to Kubernetes itself; write another, such as flyte"
-    seen = set()
-    for namespace in settings.namespaces:
-        if (namespace.project, namespace.domain) in seen:
-            continue  # the project or domain named twice is reported already
-        seen.add((namespace.project, namespace.domain))
+    for namespace in _distinct(settings):
         who = f"project {namespace.project!r} in domain {namespace.domain!r}"
         if namespace.name in owners:
             both = f"{who} and {owners[namespace.name]}"
@@ -510,8 +554,88 @@ def _name_problems(settings: Settings) -> Iterator[str]:
         owners.setdefault(namespace.name, who)
 
 
+def _template_problem(template: str) -> str:
+    """What is wrong with the template of a name; empty if nothing is."""
+    unknown = set(re.findall(r"{+\s*(\w*)\s*}+", template)) - {"project", "domain"}
+    rest = template.replace("{project}", "").replace("{domain}", "")
+    if unknown or "{" in rest or "}" in rest:
+        return f"{template!r} has a placeholder that is neither {{project}} nor {{domain}}"
+    return ""
+
+
+def _distinct(settings: Settings) -> list[ProjectNamespace]:
+    """Each project in each domain once; one that is named twice is reported elsewhere."""
+    return list({(found.project, found.domain): found for found in reversed(settings.namespaces)}.values())[::-1]
+
+
 def _is_of_kubernetes(namespace: str) -> bool:
     return namespace == "default" or namespace.startswith("kube-")
+
+
+def _bucket_problems(settings: Settings) -> Iterator[str]:
+    """Buckets that S3 refuses or that two would share, and names by which one project could open another's metadata."""
+    place, template = f"{PROJECT}:minio.dataBucket", settings.minio.data_bucket
+    if problem := _template_problem(template):
+        yield f"{place}: {problem}; write it like data-{{project}}-{{domain}}"
+        return
+    if problem := _refused_by_s3(settings.minio.bucket):
+        yield f"{PROJECT}:minio.bucket: {settings.minio.bucket!r} {problem}"
+    remedy = "rename a project or a domain, or change flyte-home:minio.dataBucket"
+    owners = {settings.minio.bucket: f"{PROJECT}:minio.bucket"}
+    found = _distinct(settings)
+    for namespace in found:
+        who = f"project {namespace.project!r} in domain {namespace.domain!r}"
+        if namespace.bucket in owners:
+            yield f"{place}: {who} and {owners[namespace.bucket]} both get the bucket {namespace.bucket!r}; {remedy}"
+        elif problem := _refused_by_s3(namespace.bucket):
+            yield f"{place}: {who} gets the bucket {namespace.bucket!r}, which {problem}; {remedy}"
+        owners.setdefault(namespace.bucket, who)
+    # Sorted, a name stands directly before those that it is the beginning of.
+    by_prefix = sorted(found, key=metadata_prefix)
+    for index, first in enumerate(by_prefix):
+        for second in by_prefix[index + 1 :]:
+            if not metadata_prefix(second).startswith(metadata_prefix(first)):
+                break
+            yield (
+                f"{PROJECT}:projects: Flyte keeps what project {second.project!r} in domain {second.domain!r} does "
+                f"under {metadata_prefix(second).split('/')[-1]!r}, which begins like that of project "
+                f"{first.project!r} in domain {first.domain!r}, whose tasks could read and change it; "
+                "rename a project or a domain"
+            )
+
+
+def _refused_by_s3(bucket: str) -> str:
+    """What S3, or MinIO, has against the name of a bucket; empty if nothing.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket):
+        return "S3 refuses: 3 to 63 lower-case letters, digits and inner hyphens are a name"
+    if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(("-s3alias", "--ol-s3", "--x-s3")):
+        return "S3 keeps for itself"
+    if bucket == "minio":
+        return "the object store keeps for itself"
+    return ""
+
+
+def _privilege_problems(settings: Settings) -> Iterator[str]:
+    """Pods with more rights than the stack allows, or than it says why."""
+    levels = list(get_args(PodSecurityLevel))
+    tasks = settings.tasks
+    lowest = f"{PROJECT}:tasks.lowestPodSecurity, which is {tasks.lowest_pod_security!r}"
+    if levels.index(tasks.pod_security) < levels.index(tasks.lowest_pod_security):
+        yield f"{PROJECT}:tasks.podSecurity: {tasks.pod_security!r} is lower than {lowest}; raise it, or lower that"
+    for project in settings.projects:
+        if not project.pod_security:
+            continue
+        place, wanted = f"{PROJECT}:projects[{project.name}].podSecurity", project.pod_security.enforce
+        if levels.index(wanted) < levels.index(tasks.lowest_pod_security):
+            yield f"{place}: {wanted!r} is lower than {lowest}; leave it out, or lower that"
+        elif levels.index(wanted) < levels.index(tasks.pod_security) and not project.pod_security.reason.strip():
+            yield (
+                f"{place}: {wanted!r} gives its pods more rights than {tasks.pod_security!r}, and no reason; "
+                f"write {{enforce: {wanted}, reason: why}}, or leave it out"
+            )
 
 
 def _quota_problems(settings: Settings) -> Iterator[str]:

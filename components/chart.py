@@ -119,7 +119,6 @@ def _validator() -> jsonschema.Draft202012Validator:
 # What the program itself decides, and where a stack says it instead. Another value in the chart would leave Flyte
 # without its password, its namespaces or its webhook, or something behind after destroy.
 _OWNED = {
-    "clusterResourceTemplates": "",
     "configuration.auth": "",
     "configuration.co-pilot": "images",
     "configuration.database": "postgres",
@@ -129,24 +128,52 @@ _OWNED = {
     "configuration.inline.plugins.k8s.default-env-from-secrets": "",
     "configuration.inline.plugins.k8s.default-pod-template-name": "tasks",
     "configuration.inline.propeller.create-flyteworkflow-crd": "",
+    "configuration.inline.storage.enable-multicontainer": "",
     "configuration.inline.storage.signedURL": "clientEndpoints.objectStore",
     "configuration.inline.task_resources": "tasks",
+    "configuration.inline.webhook.certDir": "",
+    "configuration.inline.webhook.disableCreateMutatingWebhookConfig": "",
+    "configuration.inline.webhook.listenPort": "",
+    "configuration.inline.webhook.localCert": "",
+    "configuration.inline.webhook.namespaceSelector": "",
+    "configuration.inline.webhook.secretName": "",
+    "configuration.inline.webhook.serviceName": "",
+    "configuration.inline.webhook.servicePort": "",
     "configuration.inlineSecretRef": "",
     "configuration.propeller.createCRDs": "",
     "configuration.storage": "minio",
     "deployment.image": "images",
     "deployment.resources": "flyte.resources",
     "deployment.waitForDB.image": "images",
-    "flyte-core-components": "projects",
+    "flyte-core-components.admin.disabled": "",
+    "flyte-core-components.admin.disableScheduler": "",
+    "flyte-core-components.admin.seedProjects": "projects",
+    "flyte-core-components.admin.seedProjectsWithDetails": "projects",
+    "flyte-core-components.dataCatalog": "",
+    "flyte-core-components.propeller": "",
+    "fullnameOverride": "",
+    "nameOverride": "",
+    "rbac.create": "flyte.rights",
     "serviceAccount.create": "",
+    "serviceAccount.name": "",
 }
+# What has an effect, or is possible, only with the chart's own rights.
+_OF_CHART_RIGHTS = (
+    "clusterResourceTemplates",
+    "flyte-core-components.admin.disableClusterResourceManager",
+    "rbac.extraRules",
+)
 _CREDENTIAL = re.compile(r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?)$", re.I)
 # Names a Kubernetes Secret, and holds none.
 _REFERENCES = {"extraEnvVarsSecret"}
 
 
-def check_own_values(values: Mapping[str, Any]) -> None:
+def check_own_values(values: Mapping[str, Any], rights: str) -> None:
     """Refuse what a stack must not put into ``flyte-home:flyteValues``.
+
+    Args:
+        values: what it puts there.
+        rights: ``flyte-home:flyte.rights``.
 
     Raises:
         SettingsError: naming values the chart would ignore, credentials, and values that the stack itself decides.
@@ -154,14 +181,24 @@ def check_own_values(values: Mapping[str, Any]) -> None:
     setting = "flyte-home:flyteValues"
     problems = [*_problems(values, setting), *_credentials(values, setting)]
     for path, instead in _OWNED.items():
-        found: Any = values
-        for key in path.split("."):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        if found is not None:
+        if _at(values, path) is not None:
             remedy = f"write flyte-home:{instead} instead" if instead else "leave it out"
             problems.append(f"{setting}.{path}: is decided by the stack itself; {remedy}")
+    for path in _OF_CHART_RIGHTS:
+        if rights != "chart" and _at(values, path) is not None:
+            problems.append(
+                f"{setting}.{path}: needs more rights than Flyte has; leave it out, or set flyte-home:flyte.rights to "
+                "chart"
+            )
     if problems:
         raise SettingsError(*problems)
+
+
+def _at(values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def _credentials(value: Any, where: str) -> Iterator[str]:

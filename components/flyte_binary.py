@@ -1,15 +1,15 @@
 """Flyte itself: the flyte-binary chart, with its credentials kept out of Helm."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
 import yaml
 
 from components.chart import CHART_DIR, check_values
-from components.hardening import LABELS, resources
+from components.hardening import LABELS, NAME, resources
 from components.images import Image
 from components.merge import merged
 from components.minio import ObjectStore
@@ -20,7 +20,10 @@ from components.sizes import Amount, Resources
 RELEASE = "flyte-binary"
 HTTP_SERVICE, HTTP_PORT = f"{RELEASE}-http", 8088
 GRPC_SERVICE, GRPC_PORT = f"{RELEASE}-grpc", 8089
-_WEBHOOK = f"{RELEASE}-webhook"
+WEBHOOK_PORT = 9443
+SERVICE_ACCOUNT = RELEASE
+POD_LABELS = {NAME: RELEASE, "app.kubernetes.io/component": RELEASE}
+_CERTIFICATE = "webhook-certificate"
 
 # Secret in every task namespace with `task_store_environment`; task pods get its keys as environment variables.
 TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
@@ -55,6 +58,8 @@ class FlyteBinaryArgs:
     namespace: pulumi.Input[str]
     # For what a cluster has once: one that takes over nothing that another Flyte may have made.
     cluster_provider: pulumi.ProviderResource
+    # Name of the Secret with the certificate of the secrets webhook.
+    certificate: pulumi.Input[str]
     # Runs before every installation and upgrade of the release.
     before_release: pulumi.ResourceHook
     # What has to be there before Flyte and may only be deleted after it.
@@ -78,6 +83,8 @@ class FlyteBinaryArgs:
     max_parallelism: int = 25
     # Flyte ignores SIGTERM, so every restart takes this long.
     termination_grace_period_seconds: int = 10
+    # ``chart``: the chart makes its own ClusterRole, with which Flyte can make namespaces.
+    rights: Literal["minimal", "chart"] = "minimal"
     # Whether Pulumi refuses to delete Flyte. It is the first that a destroy would delete, so that nothing goes at all.
     protect: bool = False
     # Merged over all other values.
@@ -85,7 +92,7 @@ class FlyteBinaryArgs:
 
 
 class FlyteBinary(pulumi.ComponentResource):
-    """The flyte-binary release, its credentials, and the webhook configuration that Flyte fills at run time.
+    """The flyte-binary release, its credentials, and the definition of its workflows.
 
     ``namespace`` is that of the services, available once Flyte is ready.
     """
@@ -103,24 +110,17 @@ class FlyteBinary(pulumi.ComponentResource):
             string_data={
                 # Flyte merges its files in the order of their names; these come after all of the chart's.
                 "202-database.yaml": pulumi.Output.secret(args.database.password).apply(_database_file),
-                "203-storage.yaml": pulumi.Output.secret(args.store.secret_key).apply(
-                    lambda key: _storage_file(args.store.access_key, key)
+                "203-storage.yaml": pulumi.Output.secret(args.store.key.secret_key).apply(
+                    lambda key: _storage_file(args.store.key.access_key, key)
                 ),
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # Flyte would make this at its start and nobody would remove it. Made empty here, it is Pulumi's to delete;
-        # what Flyte writes into it is left alone.
-        webhook = k8s.admissionregistration.v1.MutatingWebhookConfiguration(
-            f"{name}-webhook",
-            metadata={"name": _WEBHOOK, "labels": LABELS},
-            webhooks=[],
-            opts=pulumi.ResourceOptions(
-                parent=self, provider=args.cluster_provider, ignore_changes=["webhooks", "metadata"]
-            ),
-        )
         values = pulumi.Output.all(
-            host=args.database.host, endpoint=args.store.endpoint, credentials=credentials.metadata.name
+            host=args.database.host,
+            endpoint=args.store.endpoint,
+            credentials=credentials.metadata.name,
+            certificate=args.certificate,
         ).apply(lambda known: _values(args, **known))
         release = k8s.helm.v3.Release(
             name,
@@ -134,7 +134,7 @@ class FlyteBinary(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
-                depends_on=[webhook, *args.requires],
+                depends_on=args.requires,
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[args.before_release], before_update=[args.before_release]
                 ),
@@ -157,17 +157,19 @@ class FlyteBinary(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
 
-def task_store_environment(store: ObjectStore, namespaces: Iterable[str]) -> dict[str, dict[str, pulumi.Input[str]]]:
+def task_store_environment(store: ObjectStore) -> dict[str, dict[str, pulumi.Input[str]]]:
     """For each namespace, the environment by which flytekit and the co-pilot in a task pod reach the object store.
 
     https://docs-legacy.flyte.org/en/latest/api/flytekit/configuration.html (``FLYTE_AWS_*``)
     """
-    environment = {
-        "FLYTE_AWS_ENDPOINT": store.endpoint,
-        "FLYTE_AWS_ACCESS_KEY_ID": store.access_key,
-        "FLYTE_AWS_SECRET_ACCESS_KEY": store.secret_key,
+    return {
+        namespace: {
+            "FLYTE_AWS_ENDPOINT": store.endpoint,
+            "FLYTE_AWS_ACCESS_KEY_ID": key.access_key,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": key.secret_key,
+        }
+        for namespace, key in store.task_keys.items()
     }
-    return dict.fromkeys(namespaces, environment)
 
 
 def _database_file(password: str) -> str:
@@ -179,7 +181,7 @@ def _storage_file(access_key: str, secret_key: str) -> str:
     return yaml.safe_dump({"storage": {"stow": {"config": config}}})
 
 
-def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str) -> dict[str, Any]:
+def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, certificate: str) -> dict[str, Any]:
     """The chart's values: the static file, what depends on the stack, and the stack's own additions, in this order."""
     static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
     connections = (args.database.max_connections - _SPARE_CONNECTIONS) // _POOLS
@@ -216,6 +218,7 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str) -
                 "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
                 "storage": {"signedURL": {"stowConfigOverride": {"endpoint": args.store.client_endpoint}}},
                 "task_resources": {"limits": args.task_maximum.by_name},
+                "webhook": {"secretName": certificate},
             },
         },
         "deployment": {
@@ -226,11 +229,14 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str) -
                 "terminationGracePeriodSeconds": args.termination_grace_period_seconds,
                 "enableServiceLinks": False,
             },
+            "extraVolumes": [{"name": _CERTIFICATE, "secret": {"secretName": certificate, "defaultMode": 0o440}}],
         },
+        "rbac": {"create": args.rights == "chart"},
     }
     values = merged(merged(static, dynamic), args.values)
     for name in ("extraVolumes", "extraVolumeMounts"):  # in addition: Flyte needs its own
-        values["deployment"][name] = static["deployment"][name] + args.values.get("deployment", {}).get(name, [])
+        layers: tuple[Mapping[str, Any], ...] = (static, dynamic, args.values)
+        values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
     check_values(values)
     return values
 

@@ -1,17 +1,21 @@
 """What every pod of the stack has in common: who runs it, what it may do, and the labels by which it is found."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pulumi_kubernetes as k8s
 
 from components.sizes import Resources
 
+# From the most to the least that a pod may do (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
+PodSecurityLevel = Literal["privileged", "baseline", "restricted"]
+# The label by which the pods of a workload are found; the charts' too.
+NAME = "app.kubernetes.io/name"
 LABELS = {"app.kubernetes.io/part-of": "flyte-home", "app.kubernetes.io/managed-by": "pulumi"}
 
 
 def labels(name: str) -> dict[str, str]:
     """The recommended labels of Kubernetes for the workload ``name``."""
-    return {"app.kubernetes.io/name": name, **LABELS}
+    return {NAME: name, **LABELS}
 
 
 def pod_security(user: int) -> k8s.core.v1.PodSecurityContextArgsDict:
@@ -46,7 +50,7 @@ def empty_dir(name: str, size: str) -> k8s.core.v1.VolumeArgsDict:
     return {"name": name, "empty_dir": {"size_limit": size}}
 
 
-def namespace_labels(level: str, **more: str) -> dict[str, Any]:
+def namespace_labels(level: PodSecurityLevel, **more: str) -> dict[str, Any]:
     """Labels of a namespace that enforces the Pod Security ``level`` and warns about *restricted*."""
     return {
         **LABELS,

@@ -1,6 +1,6 @@
-"""The object store: a MinIO-compatible server in one pod, its bucket, and Flyte's own user in it."""
+"""The object store: a MinIO-compatible server in one pod, and in it a bucket and a user for everyone who needs one."""
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -9,28 +9,44 @@ import pulumi_kubernetes as k8s
 from components.hardening import LABELS, container_security, empty_dir, labels, pod_security, resources
 from components.images import Image
 from components.password import generated_password
+from components.project_namespaces import ProjectNamespace
 from components.scripts import script_config_map
 from components.sizes import Amount, Resources, Volume
 from components.stateful_server import stateful_server
+from components.store_policies import flyte_policy, task_policy
 from components.volume import Safekeeping, volume_claim
 
 SERVICE, PORT = "minio", 9000
 _UID = 1000
+PROVISION = f"{SERVICE}-provision"
 _ROOT_USER = "root"
-_ACCESS_KEY = "flyte"
-_CREDENTIALS = "/run/secrets/minio"
+_FLYTE_USER = "flyte"
+# Users whose names begin so are the stack's; the Job removes those that no project has any more.
+_TASK_USERS = "flyte-tasks-"
+_ROOT, _KEYS = "/run/secrets/root", "/run/secrets/keys"
 _JOB_RESOURCES = Resources(requests=Amount(cpu="50m", memory="64Mi"), limits=Amount(cpu="1", memory="256Mi"))
 
 
 @dataclass(frozen=True)
-class ObjectStore:
-    """A bucket and the key that opens it."""
+class StoreKey:
+    """A user of the object store and its password."""
 
-    endpoint: pulumi.Input[str]
-    bucket: str
     access_key: str
     secret_key: pulumi.Input[str]
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """The object store as Flyte and its tasks use it."""
+
+    endpoint: pulumi.Input[str]
+    # Flyte's own bucket and key.
+    bucket: str
+    key: StoreKey
+    # Where clients outside the cluster reach it.
     client_endpoint: str
+    # By namespace: the key of its tasks.
+    task_keys: Mapping[str, StoreKey]
 
 
 @dataclass
@@ -43,17 +59,21 @@ class MinioArgs:
     safekeeping: Safekeeping
     # Address that clients outside the cluster reach; uploads are signed for it.
     client_endpoint: str
-    # Bucket to make.
+    # Flyte's own bucket.
     bucket: str
+    # Who else gets a bucket and a key.
+    projects: Sequence[ProjectNamespace]
     volume: Volume
     resources: Resources
 
 
 class Minio(pulumi.ComponentResource):
-    """An S3 server with one bucket, and a user that may use this bucket and nothing else.
+    """An S3 server with a bucket for Flyte and one for each project and domain, and a user for each of them.
 
-    The root credential is known only to the server and to the Job that makes bucket and user. The Job runs again when
-    anything it works with changes (a key, the policy, the script), because all of that is in its pod template.
+    No user may do more than its policy says (`components.store_policies`). The root credential is known only to the
+    server and to the Job that makes buckets and users. The Job runs again when anything it works with changes (a key, a
+    project, a policy, the script), because all of that is in its pod template. It removes the user of a project that is
+    gone, and never a bucket.
     """
 
     store: ObjectStore
@@ -63,7 +83,14 @@ class Minio(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
 
         root_password = generated_password(f"{name}-root-password", 40, child)
-        secret_key = generated_password(f"{name}-secret-key", 40, child)
+        flyte_key = StoreKey(_FLYTE_USER, generated_password(f"{name}-secret-key", 40, child))
+        task_keys = {
+            project.name: StoreKey(
+                f"{_TASK_USERS}{project.project}-{project.domain}",
+                generated_password(f"{name}-key-{project.project}-{project.domain}", 40, child),
+            )
+            for project in args.projects
+        }
         root = k8s.core.v1.Secret(
             f"{name}-root",
             metadata={"namespace": args.namespace, "labels": LABELS},
@@ -71,20 +98,21 @@ class Minio(pulumi.ComponentResource):
             string_data={"root-user": _ROOT_USER, "root-password": root_password},
             opts=child,
         )
-        user = k8s.core.v1.Secret(
-            f"{name}-user",
+        keys = k8s.core.v1.Secret(
+            f"{name}-keys",
             metadata={"namespace": args.namespace, "labels": LABELS},
             immutable=True,
-            string_data={"secret-key": secret_key},
+            string_data={key.access_key: key.secret_key for key in (flyte_key, *task_keys.values())},
             opts=child,
         )
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
         pod = _server_pod(args, root.metadata.name, claim.metadata.name)
         server = stateful_server(name, args.namespace, ("s3", PORT), pod, args.safekeeping, self)
         endpoint = pulumi.Output.concat("http://", server.host, f":{PORT}")
-        provision = script_config_map(
-            f"{name}-provision", args.namespace, "minio", child, **{"policy.json": _policy(args.bucket)}
-        )
+        policies = {f"{flyte_key.access_key}.json": flyte_policy(args.bucket, args.projects)} | {
+            f"{task_keys[project.name].access_key}.json": task_policy(args.bucket, project) for project in args.projects
+        }
+        scripts = script_config_map(f"{name}-provision", args.namespace, "minio", child, **policies)
         job = k8s.batch.v1.Job(
             f"{name}-provision",
             metadata={"namespace": args.namespace, "labels": LABELS},
@@ -93,49 +121,16 @@ class Minio(pulumi.ComponentResource):
                 # Before Pulumi's own ten minutes are over.
                 "active_deadline_seconds": 540,
                 "template": {
-                    "metadata": {"labels": labels(f"{name}-provision")},
+                    "metadata": {"labels": labels(PROVISION)},
                     "spec": _provision_pod(
-                        args, endpoint, root.metadata.name, user.metadata.name, provision.metadata.name
+                        args, endpoint, root.metadata.name, keys.metadata.name, scripts.metadata.name
                     ),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),
         )
-        self.store = ObjectStore(endpoint, args.bucket, _ACCESS_KEY, secret_key, args.client_endpoint)
+        self.store = ObjectStore(endpoint, args.bucket, flyte_key, args.client_endpoint, task_keys)
         self.register_outputs({"endpoint": endpoint, "bucket": args.bucket, "provisioned": job.metadata.name})
-
-
-def _policy(bucket: str) -> str:
-    """What Flyte and its tasks do in the bucket, and no more."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
-                    "Resource": [f"arn:aws:s3:::{bucket}"],
-                },
-                {
-                    "Effect": "Allow",
-                    "Action": [
-                        "s3:GetObject",
-                        "s3:PutObject",
-                        "s3:DeleteObject",
-                        "s3:AbortMultipartUpload",
-                        "s3:ListMultipartUploadParts",
-                    ],
-                    "Resource": [f"arn:aws:s3:::{bucket}/*"],
-                },
-                {
-                    # MinIO lets every user make further keys for itself; they would survive a rotation.
-                    "Effect": "Deny",
-                    "Action": ["admin:CreateServiceAccount", "admin:UpdateServiceAccount"],
-                },
-            ],
-        },
-        indent=2,
-    )
 
 
 def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
@@ -199,7 +194,7 @@ def _provision_pod(
     args: MinioArgs,
     endpoint: pulumi.Input[str],
     root: pulumi.Input[str],
-    user: pulumi.Input[str],
+    keys: pulumi.Input[str],
     scripts: pulumi.Input[str],
 ) -> k8s.core.v1.PodSpecArgsDict:
     return {
@@ -215,29 +210,26 @@ def _provision_pod(
                 "command": ["/bin/sh", "/scripts/provision.sh"],
                 "env": [
                     {"name": "STORE_URL", "value": endpoint},
-                    {"name": "BUCKET", "value": args.bucket},
-                    {"name": "ACCESS_KEY", "value": _ACCESS_KEY},
-                    {"name": "POLICY", "value": "/scripts/policy.json"},
-                    {"name": "CREDENTIALS", "value": _CREDENTIALS},
+                    {"name": "BUCKETS", "value": " ".join([args.bucket, *(found.bucket for found in args.projects)])},
+                    {"name": "POLICIES", "value": "/scripts"},
+                    {"name": "ROOT", "value": _ROOT},
+                    {"name": "KEYS", "value": _KEYS},
+                    {"name": "TASK_USERS", "value": _TASK_USERS},
                     {"name": "HOME", "value": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
                 "resources": resources(_JOB_RESOURCES),
                 "security_context": container_security(),
                 "volume_mounts": [
-                    {"name": "credentials", "mount_path": _CREDENTIALS, "read_only": True},
+                    {"name": "root", "mount_path": _ROOT, "read_only": True},
+                    {"name": "keys", "mount_path": _KEYS, "read_only": True},
                     {"name": "scripts", "mount_path": "/scripts", "read_only": True},
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
             }
         ],
         "volumes": [
-            {
-                "name": "credentials",
-                "projected": {
-                    "default_mode": 0o440,
-                    "sources": [{"secret": {"name": root}}, {"secret": {"name": user}}],
-                },
-            },
+            {"name": "root", "secret": {"secret_name": root, "default_mode": 0o440}},
+            {"name": "keys", "secret": {"secret_name": keys, "default_mode": 0o440}},
             {"name": "scripts", "config_map": {"name": scripts}},
             empty_dir("tmp", "100Mi"),
         ],

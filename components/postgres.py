@@ -13,7 +13,7 @@ from components.sizes import Resources, Volume
 from components.stateful_server import stateful_server
 from components.volume import Safekeeping, volume_claim
 
-PORT = 5432
+SERVICE, PORT = "postgres", 5432
 _UID = 999  # "postgres" in the official Debian-based image, which declares no USER
 _CREDENTIALS = "/run/secrets/postgres"
 _DATA = "/var/lib/postgresql/data"

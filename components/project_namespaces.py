@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.hardening import LABELS, namespace_labels, resources
+from components.egress import Egress
+from components.hardening import LABELS, PodSecurityLevel, namespace_labels, pod_security, resources
 from components.sizes import Resources
 
-# The name that `plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml asks for.
-POD_TEMPLATE = "flyte-task"
+# The name that `plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml asks for, and that of the
+# service account with which the template runs tasks.
+POD_TEMPLATE = SERVICE_ACCOUNT = "flyte-task"
+# That of flytekit's own image: https://github.com/flyteorg/flytekit/blob/master/Dockerfile
+_UID = 1000
 
 # The API server wants a pod template to be a valid pod; Flyte replaces the image by that of the task.
 _PLACEHOLDER_IMAGE = "placeholder:of-the-task"
@@ -30,8 +34,17 @@ class ProjectNamespace:
     # Flyte's identifiers.
     project: str
     domain: str
+    # Its bucket in the object store.
+    bucket: str
     # Hard limits of the ResourceQuota, by the names Kubernetes gives them (``requests.cpu``, ``pods``, ...).
     quota: Mapping[str, str]
+    # The Pod Security level that is enforced, and why it is another than usual; empty if it is not.
+    pod_security: PodSecurityLevel
+    pod_security_reason: str
+    # Whether task pods get a token for the Kubernetes API.
+    service_account_token: bool
+    # What task pods may reach.
+    egress: Egress
 
 
 @dataclass
@@ -45,7 +58,7 @@ class ProjectNamespacesArgs:
 
 
 class ProjectNamespaces(pulumi.ComponentResource):
-    """A namespace for each project and domain, with its quota, its limit range and its default pod.
+    """A namespace for each project and domain, with its quota, its limit range, its service account and default pod.
 
     ``names`` are the namespaces; whoever uses one waits until the pod defaults in it are there as well.
     """
@@ -61,7 +74,12 @@ class ProjectNamespaces(pulumi.ComponentResource):
                 metadata={
                     "name": wanted.name,
                     "labels": namespace_labels(
-                        "baseline", **{"flyte.org/project": wanted.project, "flyte.org/domain": wanted.domain}
+                        wanted.pod_security, **{"flyte.org/project": wanted.project, "flyte.org/domain": wanted.domain}
+                    ),
+                    **(
+                        {"annotations": {"flyte-home/pod-security-reason": wanted.pod_security_reason}}
+                        if wanted.pod_security_reason
+                        else {}
                     ),
                 },
                 opts=pulumi.ResourceOptions(parent=self, provider=args.cluster_provider),
@@ -78,6 +96,12 @@ class ProjectNamespaces(pulumi.ComponentResource):
             "labels": LABELS,
         }
         k8s.core.v1.ResourceQuota(wanted.name, metadata=metadata, spec={"hard": dict(wanted.quota)}, opts=opts)
+        k8s.core.v1.ServiceAccount(
+            wanted.name,
+            metadata={**metadata, "name": SERVICE_ACCOUNT},
+            automount_service_account_token=wanted.service_account_token,
+            opts=opts,
+        )
         # For containers the pod template does not reach, such as the co-pilot's or a pod task's side car: the quota
         # would refuse a pod without requests and limits.
         k8s.core.v1.LimitRange(
@@ -97,28 +121,31 @@ class ProjectNamespaces(pulumi.ComponentResource):
         k8s.core.v1.PodTemplate(
             wanted.name,
             metadata=metadata,
-            template={
-                "spec": {
-                    # Tasks call no Kubernetes API.
-                    "automount_service_account_token": False,
-                    "enable_service_links": False,
-                    "termination_grace_period_seconds": 30,
-                    "security_context": {"seccomp_profile": {"type": "RuntimeDefault"}},
-                    "containers": [
-                        {
-                            # Flyte starts every task container from the one of this name.
-                            "name": "default",
-                            "image": _PLACEHOLDER_IMAGE,
-                            # Said, because for an image without a tag it would be Always, and every task would pull.
-                            "image_pull_policy": "IfNotPresent",
-                            "resources": resources(args.resources),
-                            "security_context": {
-                                "allow_privilege_escalation": False,
-                                "capabilities": {"drop": ["ALL"]},
-                            },
-                        }
-                    ],
-                }
-            },
+            template={"spec": _task_pod(wanted, args.resources)},
             opts=opts,
         )
+
+
+def _task_pod(namespace: ProjectNamespace, amounts: Resources) -> k8s.core.v1.PodSpecArgsDict:
+    """What a task pod is like where its task says nothing else: hardened as *restricted* wants it."""
+    container: k8s.core.v1.ContainerArgsDict = {
+        # Flyte starts every container of a task from the one of this name
+        # (https://docs-legacy.flyte.org/en/latest/deployment/configuration/general.html#default-podtemplates).
+        "name": "default",
+        "image": _PLACEHOLDER_IMAGE,
+        # Said, because for an image without a tag it would be Always, and every task would pull.
+        "image_pull_policy": "IfNotPresent",
+        "resources": resources(amounts),
+        # The root file system is not read-only: images of tasks write where they like.
+        "security_context": {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "service_account_name": SERVICE_ACCOUNT,
+        "automount_service_account_token": namespace.service_account_token,
+        "enable_service_links": False,
+        "termination_grace_period_seconds": 30,
+        "security_context": pod_security(_UID),
+        "containers": [container],
+        # The same for init containers, such as the co-pilot's.
+        "init_containers": [{**container, "name": "default-init"}],
+    }

@@ -32,6 +32,7 @@ from components.chart import ROOT, ChartPin
 from settings import PROJECT
 
 GENERATED = "generated"  # what a RandomPassword is in a recording
+API_PORT = 6443  # where the API servers of the cluster listen, in a recording
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,8 @@ class _Provider(mocks.Mocks):
             state["result"] = GENERATED
         elif args.typ == "kubernetes:helm.sh/v3:Release":
             state["status"] = {"namespace": state["namespace"], "status": "deployed"}
+        elif args.typ == "kubernetes:discovery.k8s.io/v1:EndpointSlice":
+            state["ports"] = [{"name": "https", "port": API_PORT, "protocol": "TCP"}]
         elif args.typ.startswith("kubernetes:"):
             metadata = dict(state.get("metadata") or {})
             metadata.setdefault("name", _auto_name(args.name, state))

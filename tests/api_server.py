@@ -52,6 +52,29 @@ class ApiServer:
         ]
         assert self.apply([*wanted, *accounts], dry_run=False) == []
 
+    def may(self, user: str, *questions: tuple[str, str, str]) -> list[bool]:
+        """The server's answer, whether ``user`` may do each of: verb, resource, namespace or empty.
+
+        A resource may have its group, a name and a subresource: ``deployments.apps/NAME``, ``pods//exec``.
+        """
+        reviews = []
+        for verb, resource, namespace in questions:
+            kind, name, part = [*resource.split("/"), "", ""][:3]
+            kind, _, group = kind.partition(".")
+            asked = {"verb": verb, "resource": kind, "subresource": part, "group": group, "name": name}
+            asked["namespace"] = namespace
+            spec = {"user": user, "resourceAttributes": asked}
+            reviews.append({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
+        answer = self.run("create", "--filename=-", "--output=json", given=yaml.safe_dump_all(reviews))
+        assert answer.returncode == 0, answer.stderr
+        decoder, text, allowed = json.JSONDecoder(), answer.stdout.lstrip(), []
+        while text:  # one document after the other
+            found, end = decoder.raw_decode(text)
+            allowed += [item["status"]["allowed"] for item in found.get("items", [found])]
+            text = text[end:].lstrip()
+        assert len(allowed) == len(questions)
+        return allowed
+
     def uid(self) -> str:
         """What identifies the cluster: the UID of its namespace kube-system."""
         return self.run("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}").stdout

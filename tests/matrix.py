@@ -17,12 +17,20 @@ STACKS = ("dev", "prod")
 # The oldest and the newest minor version of Kubernetes that the stack is for.
 KUBERNETES = ("1.31", "1.37")
 
+CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "smallest": {},
     "several projects, own domains and template": {
         "projects": [
             {"name": "a", "description": "with {{ braces }}", "taskSecrets": ["tidal-creds"]},
-            {"name": "b", "quota": {"pods": 3}},
+            {
+                "name": "b",
+                "quota": {"pods": 3},
+                "podSecurity": {"enforce": "privileged", "reason": "writes to a tape drive"},
+                "serviceAccountToken": True,
+                "egress": {"internet": False, "networks": ["192.168.1.20/32", "fd00::/8"]},
+            },
         ],
         "domains": ["d-dev", "p-dev"],
         "namespaceTemplate": "103020-{project}-x-{domain}",
@@ -44,6 +52,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "configuration": {"logging": {"level": 5}},
         },
         "clientEndpoints": {"objectStore": "https://s3.home.example", "grpc": "dns:///flyte.home.example:443"},
+        "network": {"clients": ["traefik"]},
+    },
+    CHART_RIGHTS: {
+        "flyte": {"rights": "chart"},
+        "flyteValues": {
+            "flyte-core-components": {"admin": {"disableClusterResourceManager": False}},
+            "rbac": {"extraRules": [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]}]},
+        },
+        "network": {"enabled": False},
+        "tasks": {"podSecurity": "restricted"},
     },
 }
 CASES = (*STACKS, *SETTINGS)

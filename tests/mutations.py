@@ -83,16 +83,46 @@ MUTATIONS = (
         "destroy removes Flyte before its workflows",
     ),
     Mutation(
-        "components/flyte_binary.py",
-        'ignore_changes=["webhooks", "metadata"]',
-        "ignore_changes=[]",
-        "every up takes Flyte's webhook away",
+        "components/secrets_webhook.py",
+        "x509.DNSName(host)",
+        'x509.DNSName("another")',
+        "the API server does not trust the webhook",
     ),
     Mutation(
-        "components/minio.py",
-        '"Resource": [f"arn:aws:s3:::{bucket}/*"]',
-        '"Resource": ["arn:aws:s3:::*"]',
-        "the key of tasks opens all buckets",
+        "components/store_policies.py",
+        '_allow([*_OBJECT, *_PARTS], f"{project.bucket}/*")',
+        '_allow([*_OBJECT, *_PARTS], "*")',
+        "the key of a project's tasks opens all buckets",
+    ),
+    Mutation(
+        "components/store_policies.py",
+        'f"{_METADATA}/{project.project}-{project.domain}-"',
+        'f"{_METADATA}/{project.project}-"',
+        "the domains of a project open each other's metadata",
+    ),
+    Mutation(
+        "components/flyte_rights.py",
+        '"resource_names": [args.certificate], ',
+        "",
+        "Flyte reads every Secret of its namespace",
+    ),
+    Mutation(
+        "components/flyte_rights.py",
+        'self._role(f"{name}-{namespace}", there, _IN_TASK_NAMESPACES, subject)',
+        'self._role(f"{name}-{namespace}", there, _WATCHED, subject)',
+        "Flyte cannot start tasks",
+    ),
+    Mutation(
+        "components/network_policies.py",
+        'spec["policy_types"] = ["Ingress", "Egress"]',
+        'spec["policy_types"] = ["Ingress"]',
+        "what is not opened is not closed",
+    ),
+    Mutation(
+        "components/egress.py",
+        '    "192.168.0.0/16",\n',
+        "",
+        "tasks reach the home network",
     ),
     Mutation(
         "components/volume.py", "retain_on_delete=self.keep", "retain_on_delete=False", "destroy deletes the data"
@@ -117,7 +147,7 @@ MUTATIONS = (
     ),
     Mutation(
         "components/project_namespaces.py",
-        '"automount_service_account_token": False',
+        '"automount_service_account_token": namespace.service_account_token',
         '"automount_service_account_token": True',
         "every task can call the Kubernetes API",
     ),

@@ -7,17 +7,12 @@ from tests.api_server import ApiServer
 from tests.helm import template
 from tests.matrix import CASES, KUBERNETES, distinct, manifests, recording
 
-# Tasks may run as root where their image does: their namespaces enforce *baseline*.
-_TASKS_MAY_BE_ROOT = (
-    'Warning: would violate PodSecurity "restricted:latest": runAsNonRoot != true '
-    '(pod or container "default" must set securityContext.runAsNonRoot=true)'
-)
-
 
 def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
-    """What the cases have the server take, once their namespaces are there."""
+    """What the cases have the server take, once their namespaces and service accounts are there."""
     found = distinct(manifest for case in cases for manifest in manifests(case).values())
     api.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
+    assert api.apply([one for one in found if one["kind"] == "ServiceAccount"], dry_run=False) == []
     return found
 
 
@@ -37,14 +32,14 @@ def test_the_server_takes_every_manifest(api: ApiServer):
     found = prepared(api, *CASES)
 
     assert len(found) > 60
-    assert set(api.apply(found)) <= {_TASKS_MAY_BE_ROOT}
+    assert api.apply(found) == []
 
 
 def test_the_server_takes_every_pod(api: ApiServer):
     made = distinct(pods(prepared(api, *CASES)))
 
     assert {pod["metadata"]["name"] for pod in made} >= {"postgres", "minio", "flyte-task"}
-    assert set(api.create(made)) <= {_TASKS_MAY_BE_ROOT}
+    assert api.create(made) == []
 
 
 def test_the_server_takes_what_helm_makes_of_the_release_and_its_pod(api: ApiServer):
@@ -58,10 +53,10 @@ def test_the_server_takes_what_helm_makes_of_the_release_and_its_pod(api: ApiSer
 
 
 def test_settings_can_be_changed_in_place(fresh_api: ApiServer):
-    assert set(fresh_api.apply(prepared(fresh_api, "smallest"), dry_run=False)) <= {_TASKS_MAY_BE_ROOT}
+    assert fresh_api.apply(prepared(fresh_api, "smallest"), dry_run=False) == []
 
     for case in ("given password, secret of one domain, mirror", "own values of the chart and addresses"):
-        assert set(fresh_api.apply(prepared(fresh_api, case))) <= {_TASKS_MAY_BE_ROOT}
+        assert fresh_api.apply(prepared(fresh_api, case)) == []
 
 
 def test_an_unknown_field_would_be_refused(api: ApiServer):
@@ -82,8 +77,24 @@ def test_a_pod_with_more_rights_would_be_refused(api: ApiServer):
 
     problems = api.create(found)
 
+    assert len(found) == 7
     assert len(problems) == len(found)
     assert all("violates PodSecurity" in problem for problem in problems)
+
+
+def test_pods_of_a_project_get_what_its_pod_security_level_gives_them(api: ApiServer):
+    prepared(api, "several projects, own domains and template")
+    images_of_their_own = {"containers": [{"name": "task", "image": "image:1"}]}
+    as_root = {**images_of_their_own, "securityContext": {"runAsUser": 0}}
+    with_the_disk = {**as_root, "volumes": [{"name": "disk", "hostPath": {"path": "/dev"}}]}
+
+    def said(namespace: str, spec: dict[str, Any]) -> str:
+        metadata = {"name": "task", "namespace": namespace}
+        return " ".join(api.create([{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}]))
+
+    assert said("103020-a-x-d-dev", as_root).startswith("Warning: would violate")
+    assert 'violates PodSecurity "baseline' in said("103020-a-x-d-dev", with_the_disk)
+    assert said("103020-b-x-d-dev", with_the_disk).startswith("Warning: would violate")
 
 
 def test_a_workflow_of_flyte_is_stored_whole(api: ApiServer):

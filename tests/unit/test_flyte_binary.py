@@ -86,14 +86,6 @@ def test_workflows_are_deleted_while_flyte_can_still_let_go_of_them(dev: Recordi
     assert schema == {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-def test_the_webhook_configuration_is_ours_to_delete_and_flytes_to_fill(dev: Recording):
-    webhook = dev.one("MutatingWebhookConfiguration")
-
-    assert webhook.manifest["metadata"]["name"] == "flyte-binary-webhook"
-    assert set(webhook.ignore_changes) == {"webhooks", "metadata"}
-    assert webhook.urn in dev.one("Release").dependencies
-
-
 def test_uploads_are_signed_for_the_address_that_clients_reach():
     inline = values(run(clientEndpoints={"objectStore": "https://s3.home.example"}))["configuration"]["inline"]
 
@@ -163,5 +155,5 @@ def test_volumes_of_the_stack_file_are_added_to_those_flyte_needs():
     extra = {"extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}], "extraVolumeMounts": [{"name": "ca"}]}
     deployment = values(run(flyteValues={"deployment": extra}))["deployment"]
 
-    assert [volume["name"] for volume in deployment["extraVolumes"]] == ["tmp", "ca"]
-    assert [mount["name"] for mount in deployment["extraVolumeMounts"]] == ["tmp", "ca"]
+    for kind in ("extraVolumes", "extraVolumeMounts"):
+        assert [item["name"] for item in deployment[kind]] == ["tmp", "webhook-certificate", "ca"]

@@ -1,7 +1,5 @@
 """The object store."""
 
-import json
-
 from ops.recorder import Recording
 from tests.conftest import containers, run
 
@@ -24,31 +22,28 @@ def test_the_root_credential_comes_by_reference_because_a_missing_file_would_mea
     assert not any(name.endswith("_FILE") for name in environment)
 
 
-def test_the_policy_opens_the_bucket_and_nothing_else():
-    recording = run(minio={"bucket": "flyte-data"})
-    policy = json.loads(recording.one("ConfigMap", "minio-provision").plain["data"]["policy.json"])
-
-    allowed = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
-    resources = {resource for statement in allowed for resource in statement["Resource"]}
-    actions = {action for statement in allowed for action in statement["Action"]}
-    assert resources == {"arn:aws:s3:::flyte-data", "arn:aws:s3:::flyte-data/*"}
-    assert not [action for action in actions if "*" in action or action.startswith("admin:") or "Policy" in action]
-
-
 def test_the_job_has_no_secret_in_its_arguments_or_environment(dev: Recording):
-    (container,) = containers(dev.one("Job").plain)
+    (container,) = containers(dev.one("Job", "minio-provision").plain)
 
     assert container["command"] == ["/bin/sh", "/scripts/provision.sh"]
     assert "args" not in container
     assert not [entry for entry in container["env"] if "valueFrom" in entry]
 
 
-def test_the_job_runs_again_when_what_it_makes_changes(dev: Recording):
-    other = run(minio={"bucket": "other"})
+def test_the_job_makes_every_bucket_and_removes_only_users_that_the_stack_has_made(dev: Recording):
+    (container,) = containers(dev.one("Job", "minio-provision").plain)
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
 
-    assert dev.one("Job").manifest["metadata"]["name"] != other.one("Job").manifest["metadata"]["name"]
-    assert dev.by_urn(dev.one("Job").dependencies[0])
-    assert "StatefulSet" in {dev.by_urn(urn).kind for urn in dev.one("Job").dependencies}
+    assert environment["BUCKETS"].split() == ["flyte", "remedy-development", "remedy-staging", "remedy-production"]
+    assert environment["TASK_USERS"] == "flyte-tasks-"
+
+
+def test_the_job_runs_again_when_what_it_makes_changes(dev: Recording):
+    name = dev.one("Job", "minio-provision").manifest["metadata"]["name"]
+    for other in (run(minio={"bucket": "other"}), run(projects=[{"name": "remedy"}, {"name": "more"}])):
+        assert other.one("Job", "minio-provision").manifest["metadata"]["name"] != name
+    assert dev.by_urn(dev.one("Job", "minio-provision").dependencies[0])
+    assert "StatefulSet" in {dev.by_urn(urn).kind for urn in dev.one("Job", "minio-provision").dependencies}
 
 
 def test_health_routes_are_asked_and_not_too_often(dev: Recording):

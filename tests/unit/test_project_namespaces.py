@@ -1,5 +1,7 @@
 """Namespaces of projects and what is in them from the start."""
 
+import pytest
+
 from ops.recorder import Recording
 from tests.conftest import run
 
@@ -54,12 +56,62 @@ def test_the_pod_template_is_the_one_flyte_is_told_to_use_and_has_flytes_contain
     (container,) = template["template"]["spec"]["containers"]
     assert container["name"] == "default"
     assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_task_pods_are_hardened_as_restricted_wants_it_and_init_containers_too(dev: Recording, kind: str):
+    pod = dev.one("PodTemplate", "remedy-production").manifest["template"]["spec"]
+    (container,) = pod[kind]
+
+    assert container["name"] == {"containers": "default", "initContainers": "default-init"}[kind]
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    assert template["template"]["spec"]["automountServiceAccountToken"] is False
+    assert set(container["resources"]) == {"requests", "limits"}
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 1000
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_task_pods_have_an_account_of_their_own_without_a_token(dev: Recording):
+    account = dev.one("ServiceAccount", "remedy-production").manifest
+    pod = dev.one("PodTemplate", "remedy-production").manifest["template"]["spec"]
+
+    assert account["metadata"]["name"] == pod["serviceAccountName"] == "flyte-task"
+    assert account["metadata"]["namespace"] == "remedy-production"
+    assert account["automountServiceAccountToken"] is False
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_a_project_that_asks_gets_a_token():
+    found = run(projects=[{"name": "a", "serviceAccountToken": True}, {"name": "b"}], tidalCreds=None)
+
+    for project, token in (("a", True), ("b", False)):
+        assert found.one("ServiceAccount", f"{project}-staging").manifest["automountServiceAccountToken"] is token
+        pod = found.one("PodTemplate", f"{project}-staging").manifest["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is token
+
+
+def test_a_project_can_have_another_pod_security_level_and_its_namespaces_say_why():
+    found = run(
+        projects=[
+            {"name": "a", "podSecurity": {"enforce": "privileged", "reason": "writes to a tape drive"}},
+            {"name": "b", "podSecurity": {"enforce": "restricted"}},
+            {"name": "c"},
+        ],
+        tidalCreds=None,
+    )
+
+    levels = {}
+    for project in "abc":
+        metadata = found.one("Namespace", f"{project}-staging").manifest["metadata"]
+        levels[project] = metadata["labels"]["pod-security.kubernetes.io/enforce"]
+        assert metadata["labels"]["pod-security.kubernetes.io/warn"] == "restricted"
+    assert levels == {"a": "privileged", "b": "restricted", "c": "baseline"}
+    annotations = found.one("Namespace", "a-staging").manifest["metadata"]["annotations"]
+    assert annotations == {"flyte-home/pod-security-reason": "writes to a tape drive"}
 
 
 def test_what_is_in_a_namespace_goes_with_it(dev: Recording):
     namespace = dev.one("Namespace", "remedy-staging").urn
 
-    for kind in ("ResourceQuota", "LimitRange", "PodTemplate"):
+    for kind in ("ResourceQuota", "LimitRange", "PodTemplate", "ServiceAccount"):
         assert dev.one(kind, "remedy-staging").deleted_with == namespace

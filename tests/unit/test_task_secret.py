@@ -54,5 +54,5 @@ def test_task_pods_reach_the_store_through_a_secret_of_their_own_namespace(dev: 
 
     assert [manifest["metadata"]["name"]] == name
     assert value(dev, "flyte-object-store-remedy-staging", "FLYTE_AWS_ENDPOINT") == "http://minio.flyte.svc:9000"
-    assert value(dev, "flyte-object-store-remedy-staging", "FLYTE_AWS_ACCESS_KEY_ID") == "flyte"
+    assert value(dev, "flyte-object-store-remedy-staging", "FLYTE_AWS_ACCESS_KEY_ID") == ("flyte-tasks-remedy-staging")
     assert value(dev, "flyte-object-store-remedy-staging", "FLYTE_AWS_SECRET_ACCESS_KEY") == "generated"

@@ -1,0 +1,133 @@
+"""Who may do what in the cluster, as a real API server answers it (SubjectAccessReview)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api_server import ApiServer, api_server
+from tests.helm import template
+from tests.matrix import CHART_RIGHTS, KUBERNETES, manifests, recording
+
+FLYTE = "system:serviceaccount:flyte:flyte-binary"
+TASK = "system:serviceaccount:remedy-development:flyte-task"
+WORKFLOWS = "flyteworkflows.flyte.lyft.com"
+WEBHOOKS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+NAMESPACES = ("flyte", "remedy-development", "media", "kube-system", "")
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    """A server with the namespaces and roles of the smallest stack, and a namespace that is not the stack's."""
+    with api_server() as started:
+        found = list(manifests("smallest").values())
+        started.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
+        rights = [manifest for manifest in found if "Role" in manifest["kind"] or manifest["kind"] == "ServiceAccount"]
+        assert started.apply(rights, dry_run=False) == []
+        yield started
+
+
+def certificate() -> str:
+    (rule,) = [
+        rule
+        for found in recording("smallest").of("Role", "rights-own")
+        for rule in found.manifest["rules"]
+        if "resourceNames" in rule
+    ]
+    return rule["resourceNames"][0]
+
+
+def allowed(server: ApiServer, user: str, *questions: tuple[str, str, str]) -> set[tuple[str, str, str]]:
+    """Those of the questions that the server answers with yes."""
+    return {question for question, answer in zip(questions, server.may(user, *questions), strict=True) if answer}
+
+
+def test_flyte_may_do_what_a_workflow_needs(server: ApiServer):
+    needed = [
+        *(
+            (verb, resource, "")
+            for verb in ("get", "list", "watch")
+            for resource in ("pods", "podtemplates", WORKFLOWS)
+        ),
+        *((verb, "pods", "remedy-staging") for verb in ("create", "delete", "patch", "update")),
+        *((verb, "events", "remedy-staging") for verb in ("create", "delete", "patch", "update")),
+        *((verb, WORKFLOWS, "remedy-staging") for verb in ("create", "delete", "deletecollection", "patch", "update")),
+        ("create", "secrets", "flyte"),
+        ("get", f"secrets/{certificate()}", "flyte"),
+    ]
+
+    assert allowed(server, FLYTE, *needed) == set(needed)
+
+
+def test_flyte_may_neither_read_nor_write_secrets(server: ApiServer):
+    questions = [(verb, "secrets", namespace) for verb in VERBS for namespace in NAMESPACES]
+    questions += [(verb, "secrets/tidal-creds", "remedy-development") for verb in VERBS if verb != "create"]
+    questions += [(verb, "secrets/postgres-credentials", "flyte") for verb in VERBS if verb != "create"]
+
+    # Its own namespace has to let it try to make the certificate that is there already.
+    assert allowed(server, FLYTE, *questions) == {("create", "secrets", "flyte")}
+
+
+def test_flyte_changes_pods_and_workflows_only_in_the_namespaces_of_projects(server: ApiServer):
+    questions = [
+        (verb, resource, namespace)
+        for verb in ("create", "update", "patch", "delete", "deletecollection")
+        for resource in ("pods", WORKFLOWS, "events")
+        for namespace in ("flyte", "media", "kube-system", "default", "")
+    ]
+
+    assert allowed(server, FLYTE, *questions) == set()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        WEBHOOKS,
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "namespaces",
+        "resourcequotas",
+        "serviceaccounts",
+        "configmaps",
+        "pods//exec",
+        "nodes",
+        "persistentvolumes",
+        "deployments.apps",
+        "daemonsets.apps",
+        "networkpolicies.networking.k8s.io",
+        "roles.rbac.authorization.k8s.io",
+        "rolebindings.rbac.authorization.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+    ],
+)
+def test_flyte_has_no_way_to_more_rights(server: ApiServer, resource: str):
+    questions = [
+        (verb, resource, namespace)
+        for verb in ("create", "update", "patch", "delete")
+        for namespace in ("flyte", "remedy-development", "kube-system", "")
+    ]
+
+    assert allowed(server, FLYTE, *questions) == set()
+
+
+def test_tasks_may_do_nothing_at_all(server: ApiServer):
+    questions = [
+        (verb, resource, namespace)
+        for verb in VERBS
+        for resource in ("secrets", "pods", "configmaps", WORKFLOWS)
+        for namespace in ("remedy-development", "remedy-production", "flyte", "")
+    ]
+
+    assert allowed(server, TASK, *questions) == set()
+
+
+def test_with_the_charts_own_role_flyte_reads_every_secret(fresh_api: ApiServer):
+    namespaces = [found for found in manifests(CHART_RIGHTS).values() if found["kind"] == "Namespace"]
+    fresh_api.make_namespaces(namespaces)
+    rendered = template(recording(CHART_RIGHTS), KUBERNETES[-1])
+    roles = [found for found in rendered if "Role" in found["kind"] or found["kind"] == "ServiceAccount"]
+    assert fresh_api.apply(roles, dry_run=False) == []
+
+    questions = [("list", "secrets", "kube-system"), ("create", "namespaces", ""), ("update", WEBHOOKS, "")]
+    assert allowed(fresh_api, FLYTE, *questions) == set(questions)

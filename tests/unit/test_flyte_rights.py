@@ -1,0 +1,65 @@
+"""What Flyte may do in the cluster."""
+
+from typing import Any
+
+from ops.recorder import Recording
+from tests.conftest import run
+
+READ = {"get", "list", "watch"}
+
+
+def rules(recording: Recording, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Namespace, empty for the cluster, and rule."""
+    return [
+        (found.manifest["metadata"].get("namespace", ""), rule)
+        for found in recording.of(kind)
+        for rule in found.manifest["rules"]
+    ]
+
+
+def test_in_the_whole_cluster_flyte_only_looks_at_pods_and_workflows(dev: Recording):
+    found = [rule for _, rule in rules(dev, "ClusterRole")]
+
+    assert found
+    assert all(set(rule["verbs"]) <= READ for rule in found)
+    assert {resource for rule in found for resource in rule["resources"]} == {"pods", "podtemplates", "flyteworkflows"}
+
+
+def test_flyte_has_no_right_on_secrets_outside_its_own_namespace(dev: Recording):
+    secrets = [(where, rule) for kind in ("Role", "ClusterRole") for where, rule in rules(dev, kind)]
+    secrets = [(where, rule) for where, rule in secrets if "secrets" in rule["resources"]]
+
+    assert {where for where, _ in secrets} == {"flyte"}
+    certificate = dev.one("Secret", "webhook-certificate").manifest["metadata"]["name"]
+    reading = [rule for _, rule in secrets if set(rule["verbs"]) - {"create"}]
+    assert [(rule["verbs"], rule["resourceNames"]) for rule in reading] == [(["get"], [certificate])]
+
+
+def test_no_rule_has_a_wildcard(dev: Recording):
+    for kind in ("Role", "ClusterRole"):
+        for _, rule in rules(dev, kind):
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_flyte_works_in_every_namespace_of_a_project_and_nowhere_else():
+    found = run(projects=[{"name": "a"}, {"name": "b"}], domains=["d-dev"], tidalCreds=None)
+    writing = {where for where, rule in rules(found, "Role") if "pods" in rule["resources"]}
+
+    assert writing == {"a-d-dev", "b-d-dev"}
+    for binding in (*found.of("RoleBinding"), *found.of("ClusterRoleBinding")):
+        (subject,) = binding.manifest["subjects"]
+        assert subject == {"kind": "ServiceAccount", "name": "flyte-binary", "namespace": "flyte"}
+
+
+def test_the_chart_makes_its_own_role_only_where_the_settings_ask_for_it(dev: Recording):
+    chart = run(flyte={"rights": "chart"})
+
+    assert dev.one("Release").plain["values"]["rbac"] == {"create": False}
+    assert chart.one("Release").plain["values"]["rbac"] == {"create": True}
+    assert not [found for kind in ("Role", "ClusterRole", "RoleBinding") for found in chart.of(kind)]
+
+
+def test_flyte_has_its_rights_before_it_starts_and_until_it_is_gone(dev: Recording):
+    made = {found.urn for kind in ("Role", "RoleBinding", "ClusterRoleBinding") for found in dev.of(kind)}
+
+    assert made <= set(dev.one("Release").dependencies)

@@ -1,0 +1,91 @@
+"""What the users of the object store may do, as their policies say it. A real server is asked in tests/scripts."""
+
+import fnmatch
+import json
+from typing import Any
+
+from ops.recorder import Recording
+from tests.conftest import run
+
+TASKS = "flyte-tasks-remedy-development"
+
+
+def policy(recording: Recording, user: str) -> list[dict[str, Any]]:
+    data = recording.one("ConfigMap", "minio-provision").plain["data"]
+    return json.loads(data[f"{user}.json"])["Statement"]
+
+
+def allows(statements: list[dict[str, Any]], action: str, path: str) -> bool:
+    """Whether some statement allows ``action`` on a bucket or object without any condition."""
+    return any(
+        statement["Effect"] == "Allow"
+        and "Condition" not in statement
+        and action in statement["Action"]
+        and any(fnmatch.fnmatchcase(f"arn:aws:s3:::{path}", resource) for resource in statement["Resource"])
+        for statement in statements
+    )
+
+
+def test_there_is_a_user_with_a_policy_and_a_key_for_flyte_and_for_every_project_and_domain(dev: Recording):
+    policies = {name.removesuffix(".json") for name in dev.one("ConfigMap", "minio-provision").plain["data"]}
+    policies -= {"provision.sh"}
+
+    assert policies == {
+        "flyte",
+        *(f"flyte-tasks-remedy-{domain}" for domain in ("development", "staging", "production")),
+    }
+    assert set(dev.one("Secret", "minio-keys").plain["stringData"]) == policies
+    assert len({found.name for found in dev.of("RandomPassword") if "-key" in found.name}) == 5  # and the webhook's
+
+
+def test_tasks_change_their_own_data_and_metadata_and_read_their_own_code(dev: Recording):
+    own = policy(dev, TASKS)
+
+    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
+        assert allows(own, action, "remedy-development/data/x")
+        assert allows(own, action, "flyte/metadata/propeller/remedy-development-a1/n0/data/0/outputs.pb")
+    assert allows(own, "s3:GetObject", "flyte/remedy/development/HASH/script.tar.gz")
+    assert not allows(own, "s3:PutObject", "flyte/remedy/development/HASH/script.tar.gz")
+
+
+def test_tasks_have_no_way_to_what_is_anothers(dev: Recording):
+    own = policy(dev, TASKS)
+
+    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
+        for path in (
+            "remedy-production/data/x",
+            "flyte/metadata/propeller/remedy-production-a1/x",
+            "flyte/metadata/admin/remedy/development/a1/inputs.pb",
+            "flyte/remedy/production/HASH/script.tar.gz",
+        ):
+            assert not allows(own, action, path), (action, path)
+    for bucket in ("flyte", "remedy-production"):
+        assert not allows(own, "s3:ListBucket", bucket)
+
+
+def test_listing_in_flytes_bucket_ends_at_ones_own(dev: Recording):
+    (listing,) = [statement for statement in policy(dev, TASKS) if "Condition" in statement]
+
+    assert listing["Condition"] == {
+        "StringLike": {"s3:prefix": ["metadata/propeller/remedy-development-*", "remedy/development/*"]}
+    }
+
+
+def test_flyte_opens_the_buckets_of_the_stack_and_no_other():
+    found = run(minio={"bucket": "other", "dataBucket": "data-{project}-{domain}"}, domains=["d-dev"])
+    own = policy(found, "flyte")
+
+    resources = {resource for statement in own if statement["Effect"] == "Allow" for resource in statement["Resource"]}
+    assert resources == {
+        f"arn:aws:s3:::{bucket}{rest}" for bucket in ("other", "data-remedy-d-dev") for rest in ("", "/*")
+    }
+
+
+def test_nobody_may_administer_the_store(dev: Recording):
+    for user in ("flyte", TASKS):
+        for statement in policy(dev, user):
+            actions = statement["Action"]
+            assert statement["Effect"] == "Deny" or not [
+                action for action in actions if "*" in action or action.startswith("admin:") or "Policy" in action
+            ]
+            assert statement["Effect"] == "Allow" or "admin:CreateServiceAccount" in actions
