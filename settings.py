@@ -254,6 +254,12 @@ class Project(Model):
     pod_security: ProjectPodSecurity | None = Field(
         default=None, description="Instead of flyte-home:tasks.podSecurity, with the reason."
     )
+    run_as_user: int = Field(
+        default=1000,
+        ge=0,
+        le=65535,
+        description="User of its task pods, 1000 as in flytekit's own image; 0, root, is for images that need it.",
+    )
     egress: Egress | None = Field(default=None, description="Instead of flyte-home:tasks.egress.")
     service_account_token: bool = Field(
         default=False, description="Whether its task pods get a token for the Kubernetes API, and may reach it."
@@ -417,6 +423,7 @@ class Settings(Model):
             quota=(project.quota or self.tasks.quota).by_name,
             pod_security=security.enforce,
             pod_security_reason=security.reason,
+            run_as_user=project.run_as_user,
             service_account_token=project.service_account_token,
             egress=project.egress or self.tasks.egress,
         )
@@ -626,6 +633,12 @@ def _privilege_problems(settings: Settings) -> Iterator[str]:
     if levels.index(tasks.pod_security) < levels.index(tasks.lowest_pod_security):
         yield f"{PROJECT}:tasks.podSecurity: {tasks.pod_security!r} is lower than {lowest}; raise it, or lower that"
     for project in settings.projects:
+        enforced = project.pod_security.enforce if project.pod_security else tasks.pod_security
+        if project.run_as_user == 0 and enforced == "restricted":
+            yield (
+                f"{PROJECT}:projects[{project.name}].runAsUser: 0 is root, which its Pod Security level 'restricted' "
+                "forbids; write another user, or podSecurity: {enforce: baseline, reason: why}"
+            )
         if not project.pod_security:
             continue
         place, wanted = f"{PROJECT}:projects[{project.name}].podSecurity", project.pod_security.enforce

@@ -22,9 +22,9 @@ PROVISION = f"{SERVICE}-provision"
 _ROOT_USER = "root"
 _FLYTE_USER = "flyte"
 # Users whose names begin so are the stack's; the Job removes those that no project has any more.
-_TASK_USERS = "flyte-tasks-"
+TASK_USERS = "flyte-tasks-"
 _ROOT, _KEYS = "/run/secrets/root", "/run/secrets/keys"
-_JOB_RESOURCES = Resources(requests=Amount(cpu="50m", memory="64Mi"), limits=Amount(cpu="1", memory="256Mi"))
+_JOB_RESOURCES = Resources(requests=Amount(cpu="50m", memory="64Mi"), limits=Amount(cpu="2", memory="640Mi"))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Minio(pulumi.ComponentResource):
         flyte_key = StoreKey(_FLYTE_USER, generated_password(f"{name}-secret-key", 40, child))
         task_keys = {
             project.name: StoreKey(
-                f"{_TASK_USERS}{project.project}-{project.domain}",
+                f"{TASK_USERS}{project.project}-{project.domain}",
                 generated_password(f"{name}-key-{project.project}-{project.domain}", 40, child),
             )
             for project in args.projects
@@ -214,7 +214,7 @@ def _provision_pod(
                     {"name": "POLICIES", "value": "/scripts"},
                     {"name": "ROOT", "value": _ROOT},
                     {"name": "KEYS", "value": _KEYS},
-                    {"name": "TASK_USERS", "value": _TASK_USERS},
+                    {"name": "TASK_USERS", "value": TASK_USERS},
                     {"name": "HOME", "value": "/tmp"},  # noqa: S108 (a volume of the pod)
                 ],
                 "resources": resources(_JOB_RESOURCES),

@@ -13,8 +13,6 @@ from components.sizes import Resources
 # The name that `plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml asks for, and that of the
 # service account with which the template runs tasks.
 POD_TEMPLATE = SERVICE_ACCOUNT = "flyte-task"
-# That of flytekit's own image: https://github.com/flyteorg/flytekit/blob/master/Dockerfile
-_UID = 1000
 
 # The API server wants a pod template to be a valid pod; Flyte replaces the image by that of the task.
 _PLACEHOLDER_IMAGE = "placeholder:of-the-task"
@@ -41,6 +39,8 @@ class ProjectNamespace:
     # The Pod Security level that is enforced, and why it is another than usual; empty if it is not.
     pod_security: PodSecurityLevel
     pod_security_reason: str
+    # User and group of task pods; 0 is root.
+    run_as_user: int
     # Whether task pods get a token for the Kubernetes API.
     service_account_token: bool
     # What task pods may reach.
@@ -127,7 +127,10 @@ class ProjectNamespaces(pulumi.ComponentResource):
 
 
 def _task_pod(namespace: ProjectNamespace, amounts: Resources) -> k8s.core.v1.PodSpecArgsDict:
-    """What a task pod is like where its task says nothing else: hardened as *restricted* wants it."""
+    """What a task pod is like where its task says nothing else: hardened as *restricted* wants it, but for root.
+
+    A task cannot make itself root: Flyte takes a zero in its own pod template for nothing said.
+    """
     container: k8s.core.v1.ContainerArgsDict = {
         # Flyte starts every container of a task from the one of this name
         # (https://docs-legacy.flyte.org/en/latest/deployment/configuration/general.html#default-podtemplates).
@@ -144,7 +147,7 @@ def _task_pod(namespace: ProjectNamespace, amounts: Resources) -> k8s.core.v1.Po
         "automount_service_account_token": namespace.service_account_token,
         "enable_service_links": False,
         "termination_grace_period_seconds": 30,
-        "security_context": pod_security(_UID),
+        "security_context": {**pod_security(namespace.run_as_user), "run_as_non_root": namespace.run_as_user > 0},
         "containers": [container],
         # The same for init containers, such as the co-pilot's.
         "init_containers": [{**container, "name": "default-init"}],

@@ -59,16 +59,21 @@ def run(stack_name: str = "dev", **settings: Any) -> Recording:
     return record(config, secrets, stack_name)
 
 
-# Tests that share a cluster with room for one Flyte, and so one process.
-_TOGETHER = "tests/engine/test_lifecycle.py"
+# Tests that share what is slow to start, or a cluster with room for one Flyte, and so one process.
+_TOGETHER = (
+    "tests/apiserver/",
+    "tests/engine/test_lifecycle.py",
+    "tests/engine/test_preview.py",
+    "tests/scripts/test_minio_isolation.py",
+)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Give each test to the process that is free, but those of one file that belong together to the same one."""
+    """Give each test to the process that is free, but those that belong together to the same one."""
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _TOGETHER if nodeid.startswith(_TOGETHER) else nodeid
+            return next((scope for scope in _TOGETHER if nodeid.startswith(scope)), nodeid)
 
     return Scheduling(config, log)
 

@@ -29,6 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
                 "quota": {"pods": 3},
                 "podSecurity": {"enforce": "privileged", "reason": "writes to a tape drive"},
                 "serviceAccountToken": True,
+                "runAsUser": 0,
                 "egress": {"internet": False, "networks": ["192.168.1.20/32", "fd00::/8"]},
             },
         ],
@@ -36,6 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "namespaceTemplate": "103020-{project}-x-{domain}",
     },
     "storage classes, sizes and resources": {
+        "domains": ["development"],
         "postgres": {"volume": {"size": "5Gi", "storageClass": "local-path"}, "maxConnections": 200},
         "minio": {"volume": {"size": "1Ti", "storageClass": "longhorn"}, "bucket": "other"},
         "flyte": {"resources": {"limits": {"cpu": "4", "memory": "4Gi"}}, "terminationGracePeriodSeconds": 30},
@@ -47,6 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "images": {"minio": "mirror.home:5000/silo:1", "flyte": "mirror.home:5000/flyte@sha256:" + "a" * 64},
     },
     "own values of the chart and addresses": {
+        "domains": ["development"],
         "flyteValues": {
             "deployment": {"labels": {"team": "home"}, "extraEnvVars": [{"name": "TZ", "value": "Europe/Berlin"}]},
             "configuration": {"logging": {"level": 5}},
@@ -55,6 +58,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "network": {"clients": ["traefik"]},
     },
     CHART_RIGHTS: {
+        "domains": ["development"],
         "flyte": {"rights": "chart"},
         "flyteValues": {
             "flyte-core-components": {"admin": {"disableClusterResourceManager": False}},

@@ -1,12 +1,11 @@
 """Who may do what in the cluster, as a real API server answers it (SubjectAccessReview)."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.api_server import ApiServer, api_server
+from tests.api_server import ApiServer
+from tests.conftest import run
 from tests.helm import template
-from tests.matrix import CHART_RIGHTS, KUBERNETES, manifests, recording
+from tests.matrix import KUBERNETES, manifests, recording
 
 FLYTE = "system:serviceaccount:flyte:flyte-binary"
 TASK = "system:serviceaccount:remedy-development:flyte-task"
@@ -17,14 +16,13 @@ VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletec
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ApiServer]:
-    """A server with the namespaces and roles of the smallest stack, and a namespace that is not the stack's."""
-    with api_server() as started:
-        found = list(manifests("smallest").values())
-        started.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
-        rights = [manifest for manifest in found if "Role" in manifest["kind"] or manifest["kind"] == "ServiceAccount"]
-        assert started.apply(rights, dry_run=False) == []
-        yield started
+def server(api: ApiServer) -> ApiServer:
+    """A server with the namespaces and roles of the smallest stack."""
+    found = list(manifests("smallest").values())
+    api.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
+    rights = [manifest for manifest in found if "Role" in manifest["kind"] or manifest["kind"] == "ServiceAccount"]
+    assert api.apply(rights, dry_run=False) == []
+    return api
 
 
 def certificate() -> str:
@@ -122,12 +120,13 @@ def test_tasks_may_do_nothing_at_all(server: ApiServer):
     assert allowed(server, TASK, *questions) == set()
 
 
-def test_with_the_charts_own_role_flyte_reads_every_secret(fresh_api: ApiServer):
-    namespaces = [found for found in manifests(CHART_RIGHTS).values() if found["kind"] == "Namespace"]
-    fresh_api.make_namespaces(namespaces)
-    rendered = template(recording(CHART_RIGHTS), KUBERNETES[-1])
+def test_with_the_charts_own_role_flyte_reads_every_secret(api: ApiServer):
+    # In another namespace, so that the Flyte of the other tests does not have this role.
+    stack = run(namespace="charts", flyte={"rights": "chart"})
+    api.make_namespaces(found.manifest for found in stack.of("Namespace"))
+    rendered = template(stack, KUBERNETES[-1])
     roles = [found for found in rendered if "Role" in found["kind"] or found["kind"] == "ServiceAccount"]
-    assert fresh_api.apply(roles, dry_run=False) == []
+    assert api.apply(roles, dry_run=False) == []
 
     questions = [("list", "secrets", "kube-system"), ("create", "namespaces", ""), ("update", WEBHOOKS, "")]
-    assert allowed(fresh_api, FLYTE, *questions) == set(questions)
+    assert allowed(api, "system:serviceaccount:charts:flyte-binary", *questions) == set(questions)

@@ -4,20 +4,31 @@ import base64
 import gzip
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from components.images import IMAGES
 from tests.conftest import run
 from tests.engine.conftest import Cluster, KubectlError, Project, Steps, kubectl
 from tests.engine.states import store
+from tests.network import OPEN
 
 PLANTED = {
     "tidalCreds": '{"token": "planted-tidal"}',
     "tidalCreds__production": '{"token": "planted-production"}',
     "postgresPassword": "planted-postgres-1",
+}
+# Where something listens.
+TRIED = [("postgres", 5432), ("minio", 9000), ("flyte", 8088), ("flyte", 8089), ("flyte", 9443), ("api server", 6443)]
+_POD = ["get", "pods", "--namespace=flyte", "--output=jsonpath={.items[*].status.podIP}", "--selector"]
+_ADDRESSES = {
+    "postgres": [*_POD, "app.kubernetes.io/name=postgres"],
+    "minio": [*_POD, "app.kubernetes.io/name=minio"],
+    "flyte": [*_POD, "app.kubernetes.io/component=flyte-binary"],
+    "api server": ["get", "endpointslice", "kubernetes", "--output=jsonpath={.endpoints[0].addresses[0]}"],
 }
 ROTATED = {"tidalCreds": '{"token": "planted-rotated"}', "postgresPassword": "planted-postgres-2"}
 
@@ -37,6 +48,8 @@ class Life:
     logins: dict[str, bool] = field(default_factory=dict)
     # By namespace: the value in the Secret for the tasks, after the rotation.
     task_secrets: dict[str, str] = field(default_factory=dict)
+    # From, to and port of the connections that were opened, of all that were tried.
+    reached: set[tuple[str, str, int]] = field(default_factory=set)
     # Names of what there was before the first and after the last stage.
     before: set[str] = field(default_factory=set)
     after: set[str] = field(default_factory=set)
@@ -60,6 +73,43 @@ class Life:
             name = pod["metadata"]["name"]
             texts.append(self.kubectl("logs", name, "--namespace=flyte", "--all-containers", "--ignore-errors"))
         return "\n".join(texts)
+
+    def reach(self) -> set[tuple[str, str, int]]:
+        """Which of `TRIED` can be opened, by pods made for that."""
+        images: Mapping[str, str] = self.cluster.settings.get("images", {})
+        image = images.get("postgres", IMAGES["postgres"].reference)  # one with a shell
+        spec = {
+            "containers": [{"name": "probe", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["cat"]}],
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+        }
+        spec["containers"][0] |= {"stdin": True, "resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}}
+        namespaces = {"task": "remedy-development", "pod of another namespace": "default"}
+        sources = {"postgres": ("postgres-0", "flyte")} | {name: ("probe", where) for name, where in namespaces.items()}
+        for namespace in namespaces.values():
+            pod = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "probe", "namespace": namespace},
+                "spec": spec,
+            }
+            self.kubectl("apply", "--filename=-", given=json.dumps(pod))
+        try:
+            targets = {name: self.kubectl(*command).split()[0] for name, command in _ADDRESSES.items()}
+            found = set()
+            for source, (pod_name, namespace) in sources.items():
+                wait = ["wait", "--for=condition=Ready", f"pod/{pod_name}", f"--namespace={namespace}", "--timeout=60s"]
+                self.kubectl(*wait)
+                tries = "".join(
+                    f"(timeout 2 bash -c 'exec 3<>/dev/tcp/{targets[target]}/{port}' 2>/dev/null && echo {index}) & "
+                    for index, (target, port) in enumerate(TRIED)
+                )
+                answer = self.kubectl("exec", pod_name, f"--namespace={namespace}", "--", "bash", "-c", f"{tries} wait")
+                found |= {(source, *TRIED[int(index)]) for index in answer.split()}
+            return found
+        finally:
+            for namespace in namespaces.values():
+                self.kubectl("delete", "pod", "probe", f"--namespace={namespace}", "--ignore-not-found")
 
     def logs_in(self, password: str) -> bool:
         """Whether the database lets the role flyte in, over the network, with this password."""
@@ -94,6 +144,7 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
         assert found.objects() == found.before
         stage("up", stack.up)
         found.visible["up"], found.state["up"] = found.look(), project.state()
+        found.reached = found.reach()
         if version := os.environ.get("FLYTE_HOME_TEST_STORE"):
             store(version, found.state["up"], {**cluster.settings, **PLANTED}, *cluster.identity)
         stage("up again", stack.up)
@@ -107,6 +158,10 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
         for domain in ("development", "staging", "production"):
             secret = found.kubectl("get", "secret", "tidal-creds", f"--namespace=remedy-{domain}", "--output=json")
             found.task_secrets[domain] = base64.b64decode(json.loads(secret)["data"]["json"]).decode()
+        project.configure(stack, projects=[{"name": "remedy", "taskSecrets": ["tidal-creds"]}, {"name": "other"}])
+        stage("another project", stack.up)
+        project.configure(stack, projects=[{"name": "remedy", "taskSecrets": ["tidal-creds"]}])
+        stage("a project less", stack.up)
         stage("refresh", stack.refresh)
         stage("up after refresh", stack.up)
     finally:
@@ -124,8 +179,9 @@ def test_the_recorder_of_the_tests_sees_the_resources_that_the_engine_sees(life:
     engine = {resource["urn"]: resource.get("parent", "") for resource in life.state["up"]["resources"]}
     recorded = {resource.urn: resource.parent for resource in run(**PLANTED).resources}
 
-    # The stack itself, and the namespace that the fence reads, are not registered.
-    others = {urn for urn in engine if urn.endswith(("::flyte-home-dev", "::cluster-kube-system"))}
+    # The stack itself, and what is only read, are not registered.
+    read = ("::cluster-kube-system", "::network-api-servers")
+    others = {urn for urn in engine if urn.endswith(("::flyte-home-dev", *read))}
     assert set(engine) - others == set(recorded)
     assert {urn: engine[urn] for urn in recorded} == recorded
 
@@ -161,6 +217,41 @@ def test_tasks_get_the_new_value_but_where_a_domain_has_its_own(life: Life):
         "staging": ROTATED["tidalCreds"],
         "production": PLANTED["tidalCreds__production"],
     }
+
+
+def test_another_project_gets_all_it_needs_and_touches_nothing_of_the_first(life: Life):
+    changes = life.changes["another project"]
+    created = {name for operation, name in changes if operation == "create"}
+    others = {name for operation, name in changes if operation != "create"}
+
+    for domain in ("development", "staging", "production"):
+        for kind in ("Namespace", "ResourceQuota", "LimitRange", "PodTemplate", "ServiceAccount"):
+            assert f"{kind}:other-{domain}" in created
+        assert {f"Role:rights-other-{domain}", f"RandomPassword:minio-key-other-{domain}"} <= created
+        assert {f"NetworkPolicy:network-other-{domain}-{name}" for name in ("deny", "tasks")} <= created
+        assert f"Secret:flyte-object-store-other-{domain}" in created
+    assert not [name for name in others if "remedy" in name]
+    # Flyte restarts with the project; who serves the data does not.
+    assert ("update", "Release:flyte") in changes
+    assert not [name for name in others if name.startswith(("StatefulSet:", "PersistentVolumeClaim:", "Namespace:"))]
+
+
+def test_a_project_less_takes_only_what_was_made_for_it(life: Life):
+    deleted = {name for operation, name in life.changes["a project less"] if operation == "delete"}
+    made = {name for operation, name in life.changes["another project"] if operation == "create"}
+
+    assert deleted == made
+
+
+def test_the_network_plugin_lets_through_what_the_policies_open_and_nothing_else(life: Life):
+    if ("pod of another namespace", "postgres", 5432) in life.reached:
+        pytest.skip("needs a cluster whose network plugin enforces network policies; this one's does not")
+    sources = ("task", "pod of another namespace", "postgres")
+    # No policy of the stack is about a pod and itself, or about what is not the stack's.
+    tried = {(source, target, port) for source in sources for target, port in TRIED if source != target}
+    tried -= {("pod of another namespace", "api server", 6443)}
+
+    assert life.reached & tried == OPEN & tried
 
 
 def test_refresh_finds_nothing_that_has_drifted(life: Life):

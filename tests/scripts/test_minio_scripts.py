@@ -1,149 +1,24 @@
 """The script that provisions the object store, against a real server."""
 
-import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from components.minio import _policy
-from tests.processes import Workspace, free_port, wait_until, workspace
-from tests.scripts.conftest import Programs, run_script, start_script, tools
-from tests.tools import require
-
-SCRIPT = "minio/provision.sh"
-# Letters and digits, as the program generates them.
-ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretKey1", "plantedSecretKey2"
-BUCKET, USER = "flyte", "flyte"
-
-
-class Store:
-    """An object store, its server, and the script as its Job would run it."""
-
-    def __init__(self, server: str, client: str, work: Workspace) -> None:
-        self.work, self.port = work, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._server, self._client = server, client
-        self.programs = Programs(work, {"mc": client} | tools("cat", "date", "sleep", "printf", "echo"))
-        self.home = work.folder("home")
-        self._own_home = work.folder("own-home")
-        self._credentials = work.folder("credentials")
-        self._process: subprocess.Popen[bytes] | None = None
-        self.mount()
-
-    def mount(self, root_password: str = ROOT_PASSWORD, secret_key: str = SECRET_KEY, bucket: str = BUCKET) -> None:
-        """Put credentials and policy where the Job would have its Secrets and its ConfigMap."""
-        self.work.file("credentials/root-user", "root")
-        self.work.file("credentials/root-password", root_password)
-        self.work.file("credentials/secret-key", secret_key)
-        self._policy = self.work.file("policy.json", _policy(bucket))
-        self._bucket = bucket
-
-    def env(self, wait: int) -> dict[str, str]:
-        """The script's environment."""
-        return {
-            "PATH": str(self.programs.path),
-            "HOME": str(self.home),
-            "MC_CONFIG_DIR": str(self.home / ".mc"),
-            "STORE_URL": self.url,
-            "BUCKET": self._bucket,
-            "ACCESS_KEY": USER,
-            "POLICY": str(self._policy),
-            "CREDENTIALS": str(self._credentials),
-            "WAIT": str(wait),
-        }
-
-    def start(self) -> None:
-        """Start the server and wait until it is ready."""
-        env = {
-            "HOME": str(self._own_home),
-            "MINIO_ROOT_USER": "root",
-            "MINIO_ROOT_PASSWORD": ROOT_PASSWORD,
-            "MINIO_BROWSER": "off",
-            "MINIO_UPDATE": "off",
-        }
-        log = self.work.path / "server.log"
-        command = [self._server, "server", str(self.work.path / "data"), "--address", f"127.0.0.1:{self.port}"]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=self.work.path
-            )
-
-        def ready() -> bool:
-            assert self._process is not None
-            assert self._process.poll() is None, f"the object store does not start: {log.read_text()}"
-            return self.answers("/minio/health/ready") == 200
-
-        wait_until(ready, "the object store's start")
-
-    def stop(self) -> None:
-        """Stop the server."""
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def answers(self, path: str) -> int | None:
-        """The status of an answer to a request without credentials, None if there is no answer."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310 (the URL is ours)
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return None
-
-    def run(self, wait: int = 20) -> subprocess.CompletedProcess[str]:
-        """Run the script to its end."""
-        return run_script(SCRIPT, self.env(wait), self.work)
-
-    def provision(self) -> subprocess.CompletedProcess[str]:
-        """Run the script, which has to succeed."""
-        done = self.run()
-        assert done.returncode == 0, done.stderr
-        return done
-
-    def mc(
-        self, *arguments: str, user: str = USER, key: str = SECRET_KEY, text: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        """What the client gets, as this user, from the alias ``store``."""
-        env = {
-            "HOME": str(self._own_home),
-            "MC_CONFIG_DIR": str(self._own_home / ".mc"),
-            "MC_HOST_store": self.url.replace("://", f"://{user}:{key}@"),
-        }
-        command = [self._client, *arguments]
-        return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=20)
-
-    def root(self, *arguments: str, text: str = "") -> str:
-        """What the client prints for root, who may do everything."""
-        done = self.mc(*arguments, user="root", key=ROOT_PASSWORD, text=text)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def lets_in(self, key: str) -> bool:
-        """Whether the user can list its bucket with this key; any failure but a refused key is an error."""
-        done = self.mc("ls", f"store/{BUCKET}", key=key)
-        if done.returncode != 0:
-            assert "signature we calculated does not match" in done.stderr
-        return done.returncode == 0
-
-
-@contextmanager
-def stopped_store() -> Iterator[Store]:
-    """A store whose server is not running, and will not be when the context ends."""
-    with workspace() as work:
-        made = Store(str(require("minio")), str(require("mc")), work)
-        try:
-            yield made
-        finally:
-            made.stop()
+from tests.processes import wait_until
+from tests.scripts.conftest import start_script
+from tests.scripts.store import (
+    BUCKET,
+    CHANGED_KEY,
+    SCRIPT,
+    SECRET_KEY,
+    USER,
+    Store,
+    key_of,
+    project,
+    stopped_store,
+    user_of,
+)
 
 
 @pytest.fixture
@@ -297,7 +172,7 @@ def test_a_refused_root_password_ends_in_an_error_that_names_the_address_but_no_
 
 
 def test_a_policy_that_cannot_be_read_is_an_error(store: Store):
-    store.work.file("policy.json", "{")
+    store.work.file(f"policies/{USER}.json", "{")
 
     assert store.run().returncode != 0
 
@@ -337,3 +212,101 @@ def test_secrets_are_neither_in_arguments_nor_in_output_nor_left_in_files(store:
     assert written  # the client does keep files of its own there
     for text in (store.programs.calls, *written, done.stdout, done.stderr):
         assert "planted" not in text
+
+
+def test_a_project_gets_its_bucket_and_its_key_without_touching_what_is_there(store: Store):
+    first, second = project("remedy", "development"), project("other", "development")
+    store.mount(projects=[first])
+    store.provision()
+    assert (
+        store.mc("pipe", "store/remedy-development/x", user=user_of(first), key=key_of(first), text="kept").returncode
+        == 0
+    )
+
+    store.mount(projects=[first, second])
+    store.provision()
+
+    assert store.mc("ls", "store/other-development", user=user_of(second), key=key_of(second)).returncode == 0
+    assert store.mc("cat", "store/remedy-development/x", user=user_of(first), key=key_of(first)).stdout == "kept"
+
+
+def test_the_key_of_a_project_that_is_gone_opens_nothing_and_its_data_waits_for_it(store: Store):
+    first, second = project("remedy", "development"), project("other", "development")
+    store.mount(projects=[first, second])
+    store.provision()
+    assert (
+        store.mc("pipe", "store/other-development/x", user=user_of(second), key=key_of(second), text="kept").returncode
+        == 0
+    )
+
+    store.mount(projects=[first])
+    store.provision()
+
+    refused = store.mc("ls", "store/other-development", user=user_of(second), key=key_of(second))
+    assert refused.returncode != 0
+    assert "does not exist" in refused.stderr
+    assert user_of(second) not in store.root("admin", "user", "list", "store") + store.root(
+        "admin", "policy", "list", "store"
+    )
+    assert store.root("cat", "store/other-development/x") == "kept"
+    assert store.mc("ls", "store/remedy-development", user=user_of(first), key=key_of(first)).returncode == 0
+
+    store.mount(projects=[first, second])
+    store.provision()
+    assert store.mc("cat", "store/other-development/x", user=user_of(second), key=key_of(second)).stdout == "kept"
+
+
+def test_a_repeated_run_leaves_users_alone_that_are_as_they_shall_be(store: Store):
+    found = project("remedy", "development")
+    store.mount(projects=[found])
+    store.provision()
+    added = store.programs.count("mc admin user add")
+
+    store.provision()
+    assert store.programs.count("mc admin user add") == added == 2
+    store.mount(projects=[found], secret_key=CHANGED_KEY)
+    store.provision()
+
+    assert store.programs.count("mc admin user add") == added + 1
+    assert store.lets_in(CHANGED_KEY)
+    assert store.mc("ls", "store/remedy-development", user=user_of(found), key=key_of(found)).returncode == 0
+
+
+def test_a_user_whose_policy_or_access_was_taken_away_gets_it_back(store: Store):
+    store.provision()
+
+    store.root("admin", "policy", "detach", "store", USER, "--user", USER)
+    store.provision()
+    assert store.lets_in(SECRET_KEY)
+    store.root("admin", "user", "disable", "store", USER)
+    store.provision()
+
+    assert store.lets_in(SECRET_KEY)
+
+
+def test_one_user_that_cannot_be_made_is_an_error_though_others_are_made_at_the_same_time(store: Store):
+    projects = [project("remedy", domain) for domain in ("a-dev", "b-dev", "c-dev")]
+    store.mount(projects=projects)
+    store.work.file(f"keys/{user_of(projects[0])}", "short")
+
+    assert store.run().returncode != 0
+
+
+def test_users_that_somebody_else_has_made_stay(store: Store):
+    store.root("admin", "user", "add", "store", "backup", "a-key-of-the-backup")
+
+    store.provision()
+
+    assert "backup" in store.root("admin", "user", "list", "store")
+
+
+def test_a_run_that_was_killed_while_it_removed_a_user_is_completed_by_the_next(store: Store):
+    gone = project("other", "development")
+    store.mount(projects=[gone])
+    store.provision()
+    store.root("admin", "policy", "detach", "store", user_of(gone), "--user", user_of(gone))
+
+    store.mount()
+    store.provision()
+
+    assert user_of(gone) not in store.root("admin", "user", "list", "store")

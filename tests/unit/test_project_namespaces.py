@@ -90,6 +90,16 @@ def test_a_project_that_asks_gets_a_token():
         assert pod["automountServiceAccountToken"] is token
 
 
+@pytest.mark.parametrize(("user", "non_root"), [(0, False), (5678, True)])
+def test_a_projects_images_can_have_another_user(user: int, non_root: bool):
+    found = run(projects=[{"name": "a", "runAsUser": user}], tidalCreds=None)
+    context = found.one("PodTemplate", "a-staging").manifest["template"]["spec"]["securityContext"]
+
+    assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (user, user, user)
+    assert context["runAsNonRoot"] is non_root
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
 def test_a_project_can_have_another_pod_security_level_and_its_namespaces_say_why():
     found = run(
         projects=[

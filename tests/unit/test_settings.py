@@ -288,6 +288,87 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
             "'postgresPassword' is a setting",
             id="the database's password for tasks",
         ),
+        pytest.param(
+            {"projects": [{"name": "a-b"}, {"name": "a"}], "domains": ["c", "b-c"], "namespaceTemplate": "{domain}.x"},
+            "flyte-home:projects",
+            "project 'a-b' in domain 'c'",
+            id="two projects that Flyte takes for one",
+        ),
+        pytest.param(
+            {"projects": [{"name": "a"}], "domains": ["dev", "dev-x"]},
+            "flyte-home:projects",
+            "could read and change it",
+            id="a domain that begins like another",
+        ),
+        pytest.param(
+            {"minio": {"dataBucket": "{project}"}}, "minio.dataBucket", "both get the bucket 'remedy'", id="one bucket"
+        ),
+        pytest.param(
+            {"minio": {"dataBucket": "data_{project}_{domain}"}},
+            "project 'remedy' in domain 'development' gets the bucket 'data_remedy_development'",
+            "S3 refuses",
+            id="bucket with underscores",
+        ),
+        pytest.param(
+            {"minio": {"dataBucket": "{project}-{domain}-" + "x" * 50}}, "minio.dataBucket", "3 to 63", id="long bucket"
+        ),
+        pytest.param(
+            {"minio": {"dataBucket": "xn--{project}-{domain}"}}, "minio.dataBucket", "for itself", id="reserved bucket"
+        ),
+        pytest.param({"minio": {"bucket": "minio"}}, "minio.bucket", "keeps for itself", id="the store's own bucket"),
+        pytest.param(
+            {"minio": {"bucket": "remedy-staging"}}, "minio.dataBucket", "flyte-home:minio.bucket", id="Flyte's bucket"
+        ),
+        pytest.param(
+            {"minio": {"dataBucket": "{project}-{env}"}}, "minio.dataBucket", "placeholder", id="unknown placeholder"
+        ),
+        pytest.param(
+            {"projects": [{"name": "a", "podSecurity": {"enforce": "privileged"}}]},
+            "projects[a].podSecurity",
+            "no reason; write {enforce: privileged, reason: why}",
+            id="more rights without a reason",
+        ),
+        pytest.param(
+            {
+                "projects": [{"name": "a", "podSecurity": {"enforce": "privileged", "reason": "a device"}}],
+                "tasks": {"lowestPodSecurity": "baseline"},
+            },
+            "projects[a].podSecurity",
+            "flyte-home:tasks.lowestPodSecurity, which is 'baseline'",
+            id="more rights than the stack allows",
+        ),
+        pytest.param(
+            {"tasks": {"podSecurity": "privileged", "lowestPodSecurity": "restricted"}},
+            "tasks.podSecurity",
+            "lower than",
+            id="a default below the lowest",
+        ),
+        pytest.param(
+            {"projects": [{"name": "a", "runAsUser": 0}], "tasks": {"podSecurity": "restricted"}},
+            "projects[a].runAsUser: 0 is root",
+            "'restricted' forbids",
+            id="root where it is forbidden",
+        ),
+        pytest.param(
+            {"projects": [{"name": "a", "podSecurity": {"enforce": "root"}}]},
+            "projects[0].podSecurity.enforce: 'root'",
+            "'restricted'",
+            id="no pod security level",
+        ),
+        pytest.param(
+            {"tasks": {"egress": {"networks": ["192.168.1.20/24"]}}},
+            "egress.networks[0]: '192.168.1.20/24'",
+            "192.168.1.0/24",
+            id="address that is no network",
+        ),
+        pytest.param(
+            {"projects": [{"name": "a", "egress": {"networks": ["0.0.0.0/0"]}}]},
+            "projects[0].egress.networks[0]",
+            "every address",
+            id="the whole network",
+        ),
+        pytest.param({"network": {"clients": ["Traefik"]}}, "network.clients[0]", "lower-case", id="no namespace"),
+        pytest.param({"flyte": {"rights": "all"}}, "flyte.rights: 'all'", "'chart'", id="unknown rights"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_wrong_and_what_to_write(settings: dict[str, Any], key: str, said: str):
@@ -430,6 +511,11 @@ def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str)
         ({"configuration": {"propeller": {"createCRDs": False}}}, "createCRDs: is decided"),
         ({"flyte-core-components": {"admin": {"seedProjects": []}}}, "write flyte-home:projects instead"),
         ({"deployment": {"image": {"tag": "latest"}}}, "write flyte-home:images instead"),
+        ({"fullnameOverride": "flyte"}, "fullnameOverride: is decided"),
+        ({"rbac": {"create": True}}, "write flyte-home:flyte.rights instead"),
+        ({"rbac": {"extraRules": []}}, "set flyte-home:flyte.rights to chart"),
+        ({"flyte-core-components": {"admin": {"disableClusterResourceManager": False}}}, "more rights than Flyte has"),
+        ({"configuration": {"inline": {"webhook": {"localCert": True}}}}, "webhook.localCert: is decided"),
         (
             {"configuration": {"inline": {"plugins": {"K8S": {"default-env-vars": [{"T": "planted"}]}}}}},
             "not in lower case",
@@ -450,3 +536,21 @@ def test_values_that_would_undo_the_stack_or_leak_are_refused(values: dict[str, 
 
     assert said in message
     assert "planted" not in message
+
+
+def test_with_the_charts_rights_flyte_may_be_told_to_make_namespaces():
+    manager = {"flyte-core-components": {"admin": {"disableClusterResourceManager": False}}}
+
+    assert load(flyte={"rights": "chart"}, flyteValues=manager).flyte_values == manager
+
+
+def test_names_that_only_look_alike_are_fine():
+    settings = load(projects=[{"name": "a"}, {"name": "a-b"}], domains=["dev", "prod"], tidalCreds=None)
+
+    assert len({namespace.bucket for namespace in settings.namespaces}) == 4
+
+
+def test_a_project_that_asks_for_less_needs_no_reason():
+    settings = load(projects=[{"name": "a", "podSecurity": {"enforce": "restricted"}}], tidalCreds=None)
+
+    assert {namespace.pod_security for namespace in settings.namespaces} == {"restricted"}

@@ -1,0 +1,185 @@
+"""A real object store, and the script that provisions it as its Job would run it."""
+
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from components.egress import Egress
+from components.minio import TASK_USERS
+from components.project_namespaces import ProjectNamespace
+from components.store_policies import flyte_policy, task_policy
+from tests.processes import Workspace, free_port, wait_until, workspace
+from tests.scripts.conftest import Programs, run_script, tools
+from tests.tools import require
+
+SCRIPT = "minio/provision.sh"
+# Letters and digits, as the program generates them.
+ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretKey1", "plantedSecretKey2"
+BUCKET, USER = "flyte", "flyte"
+
+
+def project(name: str, domain: str) -> ProjectNamespace:
+    """A project in a domain, with the bucket that it has by default."""
+    return ProjectNamespace(
+        name=f"{name}-{domain}",
+        project=name,
+        domain=domain,
+        bucket=f"{name}-{domain}",
+        quota={},
+        pod_security="baseline",
+        pod_security_reason="",
+        run_as_user=1000,
+        service_account_token=False,
+        egress=Egress(),
+    )
+
+
+def user_of(project: ProjectNamespace) -> str:
+    """The user of the project's tasks."""
+    return f"{TASK_USERS}{project.project}-{project.domain}"
+
+
+def key_of(project: ProjectNamespace) -> str:
+    """The secret key of the project's tasks."""
+    return f"plantedKeyOf{project.project}{project.domain}".replace("-", "")
+
+
+class Store:
+    """An object store, its server, and the script as its Job would run it."""
+
+    def __init__(self, server: str, client: str, work: Workspace) -> None:
+        self.work, self.port = work, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._server, self._client = server, client
+        self.programs = Programs(work, {"mc": client} | tools("cat", "date", "sleep", "printf", "echo"))
+        self.home = work.folder("home")
+        self._own_home = work.folder("own-home")
+        self._root, self._keys, self._policies = (work.folder(name) for name in ("root", "keys", "policies"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.mount()
+
+    def mount(
+        self,
+        root_password: str = ROOT_PASSWORD,
+        secret_key: str = SECRET_KEY,
+        bucket: str = BUCKET,
+        projects: Sequence[ProjectNamespace] = (),
+    ) -> None:
+        """Put credentials and policies where the Job would have its Secrets and its ConfigMap."""
+        self.work.file("root/root-user", "root")
+        self.work.file("root/root-password", root_password)
+        for folder in (self._keys, self._policies):
+            for old in folder.iterdir():
+                old.unlink()
+        self.work.file(f"keys/{USER}", secret_key)
+        self.work.file(f"policies/{USER}.json", flyte_policy(bucket, projects))
+        for project in projects:
+            self.work.file(f"keys/{user_of(project)}", key_of(project))
+            self.work.file(f"policies/{user_of(project)}.json", task_policy(bucket, project))
+        self._buckets = [bucket, *(project.bucket for project in projects)]
+
+    def env(self, wait: int) -> dict[str, str]:
+        """The script's environment."""
+        return {
+            "PATH": str(self.programs.path),
+            "HOME": str(self.home),
+            "MC_CONFIG_DIR": str(self.home / ".mc"),
+            "STORE_URL": self.url,
+            "BUCKETS": " ".join(self._buckets),
+            "POLICIES": str(self._policies),
+            "ROOT": str(self._root),
+            "KEYS": str(self._keys),
+            "TASK_USERS": TASK_USERS,
+            "WAIT": str(wait),
+        }
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready."""
+        env = {
+            "HOME": str(self._own_home),
+            "MINIO_ROOT_USER": "root",
+            "MINIO_ROOT_PASSWORD": ROOT_PASSWORD,
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+        }
+        log = self.work.path / "server.log"
+        command = [self._server, "server", str(self.work.path / "data"), "--address", f"127.0.0.1:{self.port}"]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=self.work.path
+            )
+
+        def ready() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, f"the object store does not start: {log.read_text()}"
+            return self.answers("/minio/health/ready") == 200
+
+        wait_until(ready, "the object store's start")
+
+    def stop(self) -> None:
+        """Stop the server."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def answers(self, path: str) -> int | None:
+        """The status of an answer to a request without credentials, None if there is no answer."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310 (the URL is ours)
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
+
+    def run(self, wait: int = 20) -> subprocess.CompletedProcess[str]:
+        """Run the script to its end."""
+        return run_script(SCRIPT, self.env(wait), self.work)
+
+    def provision(self) -> subprocess.CompletedProcess[str]:
+        """Run the script, which has to succeed."""
+        done = self.run()
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def mc(
+        self, *arguments: str, user: str = USER, key: str = SECRET_KEY, text: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """What the client gets, as this user, from the alias ``store``."""
+        env = {
+            "HOME": str(self._own_home),
+            "MC_CONFIG_DIR": str(self._own_home / ".mc"),
+            "MC_HOST_store": self.url.replace("://", f"://{user}:{key}@"),
+        }
+        command = [self._client, *arguments]
+        return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=20)
+
+    def root(self, *arguments: str, text: str = "") -> str:
+        """What the client prints for root, who may do everything."""
+        done = self.mc(*arguments, user="root", key=ROOT_PASSWORD, text=text)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def lets_in(self, key: str) -> bool:
+        """Whether the user can list its bucket with this key; any failure but a refused key is an error."""
+        done = self.mc("ls", f"store/{BUCKET}", key=key)
+        if done.returncode != 0:
+            assert "signature we calculated does not match" in done.stderr
+        return done.returncode == 0
+
+
+@contextmanager
+def stopped_store() -> Iterator[Store]:
+    """A store whose server is not running, and will not be when the context ends."""
+    with workspace() as work:
+        made = Store(str(require("minio")), str(require("mc")), work)
+        try:
+            yield made
+        finally:
+            made.stop()

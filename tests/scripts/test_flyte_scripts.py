@@ -1,0 +1,118 @@
+"""The script that tells Flyte where the tasks put their data, against a server that answers as Flyte does."""
+
+import http.server
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.processes import Workspace, free_port, process, serving, workspace
+from tests.scripts.conftest import SCRIPTS, Programs, tools
+
+SCRIPT = str(SCRIPTS / "flyte" / "raw-outputs.sh")
+
+
+@dataclass
+class Flyte:
+    """What was put, and how it is answered."""
+
+    # By path: the body.
+    put: dict[str, Any] = field(default_factory=dict)
+    # Statuses of the next answers; 200 after them.
+    answers: list[int] = field(default_factory=list)
+
+    def handler(self, *arguments: Any) -> http.server.BaseHTTPRequestHandler:
+        flyte = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = flyte.answers.pop(0) if flyte.answers else 200
+                if status == 200:
+                    flyte.put[self.path] = body
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b"{}" if status == 200 else b'{"error": "of flyte"}')
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        return Handler(*arguments)
+
+
+@pytest.fixture
+def work() -> Iterator[Workspace]:
+    with workspace() as made:
+        yield made
+
+
+def run(work: Workspace, address: str, outputs: str, wait: int = 20) -> tuple[int, str, str]:
+    """Exit code, output and errors of the script; all programs but those it names are out of its reach."""
+    bash = shutil.which("bash")
+    if not bash:
+        pytest.skip("needs bash")
+    parts = urlsplit(address)
+    environment = {
+        "PATH": str(Programs(work, tools("sleep")).path),
+        "FLYTE_HOST": str(parts.hostname),
+        "FLYTE_PORT": str(parts.port),
+        "OUTPUTS": str(work.file("outputs", outputs)),
+        "WAIT": str(wait),
+    }
+    with process([bash, SCRIPT], environment, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        output, errors = started.communicate(timeout=60)
+    return started.returncode, output, errors
+
+
+def attributes(project: str, domain: str, prefix: str) -> dict[str, Any]:
+    config = {"workflow_execution_config": {"raw_output_data_config": {"output_location_prefix": prefix}}}
+    return {"attributes": {"project": project, "domain": domain, "matching_attributes": config}}
+
+
+def test_every_project_and_domain_is_told_to_flyte(work: Workspace):
+    flyte = Flyte()
+    with serving(flyte.handler) as address:
+        code, output, errors = run(work, address, "a d-dev s3://a-d-dev/data\nb d-dev s3://b-d-dev/data\n")
+
+    assert (code, errors) == (0, "")
+    assert flyte.put == {
+        f"/api/v1/project_domain_attributes/{project}/d-dev": attributes(project, "d-dev", f"s3://{project}-d-dev/data")
+        for project in "ab"
+    }
+    assert output.splitlines()[-1] == "raw-outputs: tasks of b in d-dev put their data to s3://b-d-dev/data"
+
+
+def test_a_flyte_that_is_not_ready_yet_is_asked_again(work: Workspace):
+    flyte = Flyte(answers=[503, 500])
+    with serving(flyte.handler) as address:
+        code, _, _ = run(work, address, "a d-dev s3://a-d-dev/data\n")
+
+    assert code == 0
+    assert len(flyte.put) == 1
+
+
+def test_what_flyte_has_against_it_is_said_in_one_line(work: Workspace):
+    flyte = Flyte(answers=[404] * 20)
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, "a d-dev s3://a-d-dev/data\n", wait=2)
+
+    assert code == 1
+    assert errors.splitlines() == [
+        f"raw-outputs: Flyte at {address.removeprefix('http://')} does not take s3://a-d-dev/data for a in d-dev: "
+        '404 {"error": "of flyte"}'
+    ]
+
+
+def test_a_flyte_that_does_not_answer_is_given_up_in_time(work: Workspace):
+    start = time.monotonic()
+    code, _, errors = run(work, f"http://127.0.0.1:{free_port()}", "a d-dev s3://a-d-dev/data\n", wait=2)
+
+    assert code == 1
+    assert "does not take s3://a-d-dev/data for a in d-dev: no answer" in errors
+    assert time.monotonic() - start < 20
