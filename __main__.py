@@ -1,6 +1,7 @@
 """Flyte on a home cluster: the table of contents."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pulumi
 import pulumi_random as random
@@ -13,7 +14,7 @@ from components.flyte_binary import RELEASE, TASK_STORE_SECRET, FlyteBinary, Fly
 from components.flyte_rights import FlyteRights, FlyteRightsArgs
 from components.images import images
 from components.interrupted_release import forget_interrupted_release
-from components.minio import Minio, MinioArgs
+from components.minio import Minio, MinioArgs, RetiredUsers, RetiredUsersArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.postgres import Postgres, PostgresArgs
 from components.project_namespaces import ProjectNamespaces, ProjectNamespacesArgs, platform_namespace
@@ -41,8 +42,19 @@ projects = ProjectNamespaces(
 )
 
 password = settings.postgres_password.get_secret_value() or None
+generation = settings.generations
 postgres = Postgres(
-    "postgres", PostgresArgs(namespace, image["postgres"], keep, password=password, **dict(settings.postgres)), fenced
+    "postgres",
+    PostgresArgs(
+        namespace=namespace,
+        image=image["postgres"],
+        safekeeping=keep,
+        password=password,
+        generation=generation.postgres,
+        superuser_generation=generation.postgres_superuser,
+        **dict(settings.postgres),
+    ),
+    fenced,
 )
 client = settings.client_endpoints
 minio = Minio(
@@ -57,6 +69,9 @@ minio = Minio(
         projects=settings.namespaces,
         volume=settings.minio.volume,
         resources=settings.minio.resources,
+        root_generation=generation.minio_root,
+        flyte_generation=generation.minio_flyte,
+        task_generation=generation.minio_tasks,
     ),
     fenced,
 )
@@ -66,12 +81,15 @@ secrets: Mapping[str, Mapping[str, Mapping[str, pulumi.Input[str]]]] = {
     TASK_STORE_SECRET: task_store_environment(minio.store),
 }
 task_secrets = [
-    TaskSecret(name, TaskSecretArgs(name, projects.names, values), fenced) for name, values in secrets.items()
+    TaskSecret(name, TaskSecretArgs(name, projects.names, values, requires=[minio]), fenced)
+    for name, values in secrets.items()
 ]
 
 minimal = settings.flyte.rights == "minimal"
 webhook = SecretsWebhook(
-    "webhook", SecretsWebhookArgs(namespace, list(projects.names) if minimal else None, fence.provider), fenced
+    "webhook",
+    SecretsWebhookArgs(namespace, list(projects.names) if minimal else None, fence.provider, generation.webhook),
+    fenced,
 )
 fences: list[pulumi.Resource] = []
 if minimal:
@@ -105,12 +123,16 @@ flyte = FlyteBinary(
         domains=settings.domains,
         namespace_template=settings.flyte_namespace_template,
         task_maximum=settings.tasks.maximum,
+        secret_manager=settings.secret_manager,
         protect=settings.protect,
         values=settings.flyte_values,
         **dict(settings.flyte),
     ),
     fenced,
 )
+# When Flyte has its new key, and not before.
+administration = replace(minio.administration, namespace=flyte.namespace)
+RetiredUsers("retired-users", RetiredUsersArgs(administration, settings.minio.task_key_window), fenced)
 RawOutputs("raw-outputs", RawOutputsArgs(flyte.namespace, image["postgres"], settings.namespaces), fenced)
 
 for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, **dict(client)).items():

@@ -24,7 +24,8 @@ from components.hardening import PodSecurityLevel
 from components.images import images
 from components.merge import merged
 from components.project_namespaces import ProjectNamespace
-from components.sizes import Amount, Model, Resources, Volume, check_order
+from components.secret_manager import SecretManager
+from components.sizes import Amount, Label, Model, Resources, Volume, check_label, check_order
 from components.store_policies import metadata_prefix
 
 PROJECT = "flyte-home"
@@ -42,12 +43,6 @@ _UNSHOWN = {"setting", "http", "grpc", "objectStore", "repository", "archive"}
 
 
 # --- kinds of values ----------------------------------------------------------------------------------------------
-
-
-def _label(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
-        raise ValueError("is not a name Kubernetes accepts; write 1 to 63 lower-case letters, digits and inner hyphens")
-    return value
 
 
 def _secret_name(value: str) -> str:
@@ -103,7 +98,6 @@ def _sha256(value: str) -> str:
     return value
 
 
-Label = Annotated[str, AfterValidator(_label)]
 Url = Annotated[str, AfterValidator(_url)]
 GrpcAddress = Annotated[str, AfterValidator(_grpc)]
 
@@ -160,7 +154,28 @@ class MinioSettings(Model):
     data_bucket: str = Field(
         default="{project}-{domain}", description="Bucket for the data of the tasks of a project and domain."
     )
+    task_key_window: int = Field(
+        default=3600,
+        ge=0,
+        le=604800,
+        description="Seconds for which the keys of tasks of the generation before still open it, for running tasks.",
+    )
     resources: Resources = _resources("100m", "256Mi", "2", "1Gi")
+
+
+def _generation(what: str) -> Any:
+    return Field(default=1, ge=1, le=1_000_000, description=f"Of {what}.")
+
+
+class Generations(Model):
+    """Each generated secret is generated anew for another number."""
+
+    postgres: int = _generation("the password of the database's role flyte, where none is given")
+    postgres_superuser: int = _generation("the password of the database's superuser")
+    minio_root: int = _generation("the object store's root password")
+    minio_flyte: int = _generation("Flyte's key of the object store")
+    minio_tasks: int = _generation("the keys of the object store of all projects and domains")
+    webhook: int = _generation("the certificate of Flyte's webhook")
 
 
 class FlyteSettings(Model):
@@ -311,12 +326,18 @@ class Settings(Model):
         ],
         description="Secret groups that tasks can ask for, and the secret setting with the value of each key.",
     )
+    secret_manager: SecretManager = Field(
+        default=SecretManager(), description="Where tasks get their secrets from: K8s, AWS, GCP, Vault or Global."
+    )
     tidal_creds: SecretStr = Field(
         default=SecretStr(""),
         description="Secret: Tidal credentials, a JSON object. tidalCreds-<domain> replaces it in one domain.",
     )
     postgres_password: SecretStr = Field(
         default=SecretStr(""), description="Secret: password of the role flyte; empty: one is generated."
+    )
+    generations: Generations = Field(
+        default=Generations(), description="Numbers of the generated secrets; another number is another secret."
     )
     postgres: PostgresSettings = Field(default=PostgresSettings(), description="Flyte's database.")
     minio: MinioSettings = Field(default=MinioSettings(), description="The object store.")
@@ -394,6 +415,10 @@ class Settings(Model):
         problems += _quota_problems(settings)
         problems += _privilege_problems(settings)
         problems += _secret_problems(settings)
+        problems += [
+            f"{PROJECT}:secretManager.{part}: has no effect with type {settings.secret_manager.type!r}; leave it out"
+            for part in settings.secret_manager.unused
+        ]
         for check in (
             lambda: images(settings.images),
             lambda: check_own_values(settings.flyte_values, settings.flyte.rights),
@@ -436,6 +461,8 @@ class Settings(Model):
     @property
     def task_secret_values(self) -> dict[str, dict[str, dict[str, str]]]:
         """Group, then namespace, then key: the values of every secret that some project asks for."""
+        if self.secret_manager.type != "K8s":
+            return {}
         groups = {group.group: group for group in self.task_secrets}
         projects = {project.name: project for project in self.projects}
         values: dict[str, dict[str, dict[str, str]]] = {}
@@ -555,7 +582,7 @@ def _name_problems(settings: Settings) -> Iterator[str]:
             )
         else:
             try:
-                _label(namespace.name)
+                check_label(namespace.name)
             except ValueError as error:
                 yield f"{PROJECT}:namespaceTemplate: {who} gets {namespace.name!r}, which {error}"
         owners.setdefault(namespace.name, who)
@@ -693,9 +720,17 @@ def _secret_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:postgresPassword: has a space, a quote, a backslash or a character that is not ASCII, which "
             "Flyte's connection string cannot carry; use letters, digits and the other signs"
         )
+    if password and settings.generations.postgres > 1:
+        yield (
+            f"{PROJECT}:generations.postgres: is about a generated password, but {PROJECT}:postgresPassword gives one; "
+            "leave one of them out"
+        )
     if password and len(password) < 8:
         yield f"{PROJECT}:postgresPassword: is shorter than 8 characters; make it longer, or leave it empty"
 
+    if settings.secret_manager.type != "K8s":
+        yield from _other_manager_problems(settings)
+        return
     groups = {group.group: group for group in settings.task_secrets}
     wanted: dict[str, list[str]] = {}
     for project in settings.projects:
@@ -711,6 +746,21 @@ def _secret_problems(settings: Settings) -> Iterator[str]:
     for name, projects in wanted.items():
         for key in groups[name].keys:
             yield from _value_problems(settings, key, f"project {', '.join(projects)} asks for the group {name!r}")
+
+
+def _other_manager_problems(settings: Settings) -> Iterator[str]:
+    """What Pulumi would keep although nobody asks it, and what Vault's agent cannot do without."""
+    manager = f"{PROJECT}:secretManager.type is {settings.secret_manager.type!r}"
+    for name in sorted(settings.secret_values.keys() - {"postgresPassword"}):
+        yield (
+            f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
+            f"pulumi config rm {PROJECT}:{name}"
+        )
+    if settings.secret_manager.type == "Vault" and not any(found.service_account_token for found in settings.projects):
+        yield (
+            f"{PROJECT}:projects: {manager}, whose agent logs in with the token of the pod, and no project has one; "
+            "write serviceAccountToken: true where tasks ask for secrets"
+        )
 
 
 def _value_problems(settings: Settings, key: TaskSecretKey, why: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from components.sizes import Model
+from components.sizes import Label, Model
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry/ and multicast
 NOT_PUBLIC = [
@@ -47,3 +47,4 @@ class Egress(Model):
     networks: list[Annotated[str, AfterValidator(_network)]] = Field(
         default=[], description="Further networks, such as 192.168.1.20/32 for a NAS."
     )
+    namespaces: list[Label] = Field(default=[], description="Namespaces of the cluster, such as vault.")

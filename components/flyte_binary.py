@@ -14,6 +14,7 @@ from components.images import Image
 from components.merge import merged
 from components.minio import ObjectStore
 from components.postgres import Database
+from components.secret_manager import SecretManager
 from components.sizes import Amount, Resources
 
 # Every object of the chart derives its name from the release's.
@@ -78,6 +79,8 @@ class FlyteBinaryArgs:
     resources: Resources
     # The most that a task may ask for.
     task_maximum: Amount
+    # Where the webhook takes the secrets of tasks from.
+    secret_manager: SecretManager
     # 1 fatal to 5 debug.
     log_level: int = 3
     max_parallelism: int = 25
@@ -184,6 +187,7 @@ def _storage_file(access_key: str, secret_key: str) -> str:
 def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, certificate: str) -> dict[str, Any]:
     """The chart's values: the static file, what depends on the stack, and the stack's own additions, in this order."""
     static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
+    secrets = args.secret_manager.configuration
     connections = (args.database.max_connections - _SPARE_CONNECTIONS) // _POOLS
     dynamic = {
         "flyte-core-components": {
@@ -218,7 +222,8 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, c
                 "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
                 "storage": {"signedURL": {"stowConfigOverride": {"endpoint": args.store.client_endpoint}}},
                 "task_resources": {"limits": args.task_maximum.by_name},
-                "webhook": {"secretName": certificate},
+                "secrets": secrets["secrets"],
+                "webhook": {**secrets["webhook"], "secretName": certificate},
             },
         },
         "deployment": {

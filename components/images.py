@@ -77,6 +77,12 @@ IMAGES: dict[str, Image] = {
 }
 
 
+def is_full_reference(reference: str) -> bool:
+    """Whether it names one image: with a tag or a digest, because without both it would mean ``latest``."""
+    match = _REFERENCE.fullmatch(reference)
+    return bool(match and (match["tag"] or match["digest"]))
+
+
 def images(overrides: Mapping[str, str]) -> dict[str, Image]:
     """The images to run: the table above with ``overrides`` (name to full reference) put over it.
 
@@ -89,7 +95,7 @@ def images(overrides: Mapping[str, str]) -> dict[str, Image]:
         match = _REFERENCE.fullmatch(reference)
         if name not in IMAGES:
             problems.append(f"flyte-home:images.{name}: there is no such image; write one of {', '.join(IMAGES)}")
-        elif not match or not (match["tag"] or match["digest"]):
+        elif not match or not is_full_reference(reference):
             problems.append(
                 f"flyte-home:images.{name}: is not a full image reference; "
                 f"write it with a tag or a digest, such as {IMAGES[name].reference}"

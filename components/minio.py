@@ -18,12 +18,12 @@ from components.volume import Safekeeping, volume_claim
 
 SERVICE, PORT = "minio", 9000
 _UID = 1000
+# Name of the Jobs that make and remove users.
 PROVISION = f"{SERVICE}-provision"
 _ROOT_USER = "root"
 _FLYTE_USER = "flyte"
-# Users whose names begin so are the stack's; the Job removes those that no project has any more.
-TASK_USERS = "flyte-tasks-"
-_ROOT, _KEYS = "/run/secrets/root", "/run/secrets/keys"
+_TASK_USERS = f"{_FLYTE_USER}-tasks-"
+_MOUNTS = "/run/secrets"
 _JOB_RESOURCES = Resources(requests=Amount(cpu="50m", memory="64Mi"), limits=Amount(cpu="2", memory="640Mi"))
 
 
@@ -49,6 +49,22 @@ class ObjectStore:
     task_keys: Mapping[str, StoreKey]
 
 
+@dataclass(frozen=True)
+class StoreAdministration:
+    """What a Job needs to make and remove the users of the object store."""
+
+    namespace: pulumi.Input[str]
+    endpoint: pulumi.Input[str]
+    # The image of the store's client.
+    image: Image
+    # Name of the Secret with the root credential.
+    root: pulumi.Input[str]
+    # The users there shall be.
+    users: Sequence[str]
+    # Those whose keys tasks may still have that were started before the newest generation.
+    previous_task_users: Sequence[str]
+
+
 @dataclass
 class MinioArgs:
     """How the object store is run."""
@@ -65,32 +81,49 @@ class MinioArgs:
     projects: Sequence[ProjectNamespace]
     volume: Volume
     resources: Resources
+    # Another generation is another generated key.
+    root_generation: int = 1
+    flyte_generation: int = 1
+    task_generation: int = 1
 
 
 class Minio(pulumi.ComponentResource):
     """An S3 server with a bucket for Flyte and one for each project and domain, and a user for each of them.
 
     No user may do more than its policy says (`components.store_policies`). The root credential is known only to the
-    server and to the Job that makes buckets and users. The Job runs again when anything it works with changes (a key, a
-    project, a policy, the script), because all of that is in its pod template. It removes the user of a project that is
-    gone, and never a bucket.
+    server and to the Jobs that make and remove users. They run again when anything they work with changes (a key, a
+    project, a policy, the script), because all of that is in their pod templates. Nobody ever removes a bucket.
+
+    Another generation of a key is another user, so that both work while Flyte and the tasks change over; `RetiredUsers`
+    then removes the old one.
     """
 
     store: ObjectStore
+    administration: StoreAdministration
 
     def __init__(self, name: str, args: MinioArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Minio", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        root_password = generated_password(f"{name}-root-password", 40, child)
-        flyte_key = StoreKey(_FLYTE_USER, generated_password(f"{name}-secret-key", 40, child))
+        root_password = generated_password(f"{name}-root-password", 40, child, args.root_generation)
+        flyte_key = StoreKey(
+            f"{_FLYTE_USER}{_suffix(args.flyte_generation)}",
+            generated_password(f"{name}-secret-key{_suffix(args.flyte_generation)}", 40, child),
+        )
         task_keys = {
             project.name: StoreKey(
-                f"{TASK_USERS}{project.project}-{project.domain}",
-                generated_password(f"{name}-key-{project.project}-{project.domain}", 40, child),
+                _task_user(project, args.task_generation),
+                generated_password(
+                    f"{name}-key-{project.project}-{project.domain}{_suffix(args.task_generation)}", 40, child
+                ),
             )
             for project in args.projects
         }
+        keys = [flyte_key, *task_keys.values()]
+        policies = {flyte_key.access_key: flyte_policy(args.bucket, args.projects)} | {
+            task_keys[project.name].access_key: task_policy(args.bucket, project) for project in args.projects
+        }
+
         root = k8s.core.v1.Secret(
             f"{name}-root",
             metadata={"namespace": args.namespace, "labels": LABELS},
@@ -98,39 +131,87 @@ class Minio(pulumi.ComponentResource):
             string_data={"root-user": _ROOT_USER, "root-password": root_password},
             opts=child,
         )
-        keys = k8s.core.v1.Secret(
+        key_files = k8s.core.v1.Secret(
             f"{name}-keys",
             metadata={"namespace": args.namespace, "labels": LABELS},
             immutable=True,
-            string_data={key.access_key: key.secret_key for key in (flyte_key, *task_keys.values())},
+            string_data={key.access_key: key.secret_key for key in keys},
             opts=child,
         )
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
         pod = _server_pod(args, root.metadata.name, claim.metadata.name)
         server = stateful_server(name, args.namespace, ("s3", PORT), pod, args.safekeeping, self)
         endpoint = pulumi.Output.concat("http://", server.host, f":{PORT}")
-        policies = {f"{flyte_key.access_key}.json": flyte_policy(args.bucket, args.projects)} | {
-            f"{task_keys[project.name].access_key}.json": task_policy(args.bucket, project) for project in args.projects
-        }
-        scripts = script_config_map(f"{name}-provision", args.namespace, "minio", child, **policies)
-        job = k8s.batch.v1.Job(
+        self.administration = StoreAdministration(
+            namespace=args.namespace,
+            endpoint=endpoint,
+            image=args.client_image,
+            root=root.metadata.name,
+            users=[key.access_key for key in keys],
+            previous_task_users=[_task_user(project, args.task_generation - 1) for project in args.projects]
+            if args.task_generation > 1
+            else [],
+        )
+        scripts = script_config_map(
             f"{name}-provision",
-            metadata={"namespace": args.namespace, "labels": LABELS},
-            spec={
-                "backoff_limit": 4,
-                # Before Pulumi's own ten minutes are over.
-                "active_deadline_seconds": 540,
-                "template": {
-                    "metadata": {"labels": labels(PROVISION)},
-                    "spec": _provision_pod(
-                        args, endpoint, root.metadata.name, keys.metadata.name, scripts.metadata.name
-                    ),
-                },
-            },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),
+            args.namespace,
+            "minio",
+            child,
+            **{f"{user}.json": policy for user, policy in policies.items()},
+        )
+        job = _administering_job(
+            f"{name}-provision",
+            "provision.sh",
+            self.administration,
+            {"BUCKETS": " ".join([args.bucket, *(found.bucket for found in args.projects)])},
+            {"keys": key_files.metadata.name},
+            scripts.metadata.name,
+            pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),
         )
         self.store = ObjectStore(endpoint, args.bucket, flyte_key, args.client_endpoint, task_keys)
         self.register_outputs({"endpoint": endpoint, "bucket": args.bucket, "provisioned": job.metadata.name})
+
+
+@dataclass
+class RetiredUsersArgs:
+    """Whose keys are closed, and when."""
+
+    store: StoreAdministration
+    # Seconds for which the keys of tasks of the generation before still open the store.
+    task_key_window: int
+
+
+class RetiredUsers(pulumi.ComponentResource):
+    """A Job that removes from the object store the users that the stack has made and has no more.
+
+    It has to run when Flyte and the Secrets of the tasks have the new keys. Tasks that are running then have the old
+    ones; a second Job, which nobody waits for, removes those after the window.
+    """
+
+    def __init__(self, name: str, args: RetiredUsersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flyte-home:index:RetiredUsers", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        store = args.store
+        later = store.previous_task_users if args.task_key_window else []
+        scripts = script_config_map(f"{name}-scripts", store.namespace, "minio", child).metadata.name
+        environment = {"OWN": _FLYTE_USER, "USERS": " ".join([*store.users, *later])}
+        job = _administering_job(name, "retire.sh", store, environment, {}, scripts, child)
+        if later:
+            environment = {"OWN": _FLYTE_USER, "USERS": " ".join(store.users), "AFTER": str(args.task_key_window)}
+            after = pulumi.ResourceOptions(parent=self, depends_on=[job])
+            _administering_job(
+                f"{name}-later", "retire.sh", store, environment, {}, scripts, after, args.task_key_window
+            )
+        self.register_outputs({"retired": job.metadata.name})
+
+
+def _suffix(generation: int) -> str:
+    # A dot is in no name of a project or domain.
+    return f".{generation}" if generation > 1 else ""
+
+
+def _task_user(project: ProjectNamespace, generation: int) -> str:
+    return f"{_TASK_USERS}{project.project}-{project.domain}{_suffix(generation)}"
 
 
 def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
@@ -190,47 +271,70 @@ def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[st
     }
 
 
-def _provision_pod(
-    args: MinioArgs,
-    endpoint: pulumi.Input[str],
-    root: pulumi.Input[str],
-    keys: pulumi.Input[str],
+def _administering_job(
+    name: str,
+    script: str,
+    store: StoreAdministration,
+    environment: Mapping[str, str],
+    secrets: Mapping[str, pulumi.Input[str]],
     scripts: pulumi.Input[str],
-) -> k8s.core.v1.PodSpecArgsDict:
-    return {
+    opts: pulumi.ResourceOptions,
+    sleeps: int = 0,
+) -> k8s.batch.v1.Job:
+    """A Job that runs ``script`` as root; a Secret is mounted where the variable of the same name says.
+
+    Pulumi waits for it, unless it ``sleeps`` for some seconds.
+    """
+    mounted = {"root": store.root, **secrets}
+    variables = {
+        "STORE_URL": store.endpoint,
+        "SCRIPTS": "/scripts",
+        **{name.upper(): f"{_MOUNTS}/{name}" for name in mounted},
+        **environment,
+        "HOME": "/tmp",  # noqa: S108 (a volume of the pod)
+    }
+    volumes: list[k8s.core.v1.VolumeArgsDict] = [
+        {"name": name, "secret": {"secret_name": secret, "default_mode": 0o440}} for name, secret in mounted.items()
+    ]
+    volumes += [{"name": "scripts", "config_map": {"name": scripts}}, empty_dir("tmp", "100Mi")]
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
+        {"name": name, "mount_path": f"{_MOUNTS}/{name}", "read_only": True} for name in mounted
+    ]
+    mounts += [
+        {"name": "scripts", "mount_path": "/scripts", "read_only": True},
+        {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
+    ]
+    pod: k8s.core.v1.PodSpecArgsDict = {
         "automount_service_account_token": False,
         "enable_service_links": False,
         "restart_policy": "Never",
         "security_context": pod_security(_UID),
         "containers": [
             {
-                "name": "provision",
-                "image": args.client_image.reference,
+                "name": "mc",
+                "image": store.image.reference,
                 "image_pull_policy": "IfNotPresent",
-                "command": ["/bin/sh", "/scripts/provision.sh"],
-                "env": [
-                    {"name": "STORE_URL", "value": endpoint},
-                    {"name": "BUCKETS", "value": " ".join([args.bucket, *(found.bucket for found in args.projects)])},
-                    {"name": "POLICIES", "value": "/scripts"},
-                    {"name": "ROOT", "value": _ROOT},
-                    {"name": "KEYS", "value": _KEYS},
-                    {"name": "TASK_USERS", "value": TASK_USERS},
-                    {"name": "HOME", "value": "/tmp"},  # noqa: S108 (a volume of the pod)
-                ],
+                "command": ["/bin/sh", f"/scripts/{script}"],
+                "env": [{"name": variable, "value": value} for variable, value in variables.items()],
                 "resources": resources(_JOB_RESOURCES),
                 "security_context": container_security(),
-                "volume_mounts": [
-                    {"name": "root", "mount_path": _ROOT, "read_only": True},
-                    {"name": "keys", "mount_path": _KEYS, "read_only": True},
-                    {"name": "scripts", "mount_path": "/scripts", "read_only": True},
-                    {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
-                ],
+                "volume_mounts": mounts,
             }
         ],
-        "volumes": [
-            {"name": "root", "secret": {"secret_name": root, "default_mode": 0o440}},
-            {"name": "keys", "secret": {"secret_name": keys, "default_mode": 0o440}},
-            {"name": "scripts", "config_map": {"name": scripts}},
-            empty_dir("tmp", "100Mi"),
-        ],
+        "volumes": volumes,
     }
+    return k8s.batch.v1.Job(
+        name,
+        metadata={
+            "namespace": store.namespace,
+            "labels": LABELS,
+            **({"annotations": {"pulumi.com/skipAwait": "true"}} if sleeps else {}),
+        },
+        spec={
+            "backoff_limit": 4,
+            # Before Pulumi's own ten minutes are over. A sleeper may be moved to another node, and sleep again.
+            "active_deadline_seconds": 540 + 2 * sleeps,
+            "template": {"metadata": {"labels": labels(PROVISION)}, "spec": pod},
+        },
+        opts=opts,
+    )

@@ -111,6 +111,8 @@ class NetworkPolicies(pulumi.ComponentResource):
             egress.append({"to": [{"ip_block": {"cidr": "0.0.0.0/0", "except_": NOT_PUBLIC}}]})
         if wanted.networks:
             egress.append({"to": [{"ip_block": {"cidr": network}} for network in wanted.networks]})
+        if wanted.namespaces:
+            egress.append({"to": [_all_of(other) for other in wanted.namespaces]})
         if project.service_account_token:
             egress.append(to_api)
         self._policy(f"{name}-deny", namespace, "default-deny", {}, (), ())

@@ -4,10 +4,12 @@ import pulumi
 import pulumi_random as random
 
 
-def generated_password(name: str, length: int, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """A random password of ``length`` letters and digits, kept encrypted in the state.
+def generated_password(name: str, length: int, opts: pulumi.ResourceOptions, generation: int = 1) -> pulumi.Output[str]:
+    """A random password of ``length`` letters and digits, kept encrypted in the state; another ``generation``, another.
 
     No other characters: Flyte's connection string does not quote the password, and the object store's client takes
     its own from a URL.
     """
-    return pulumi.Output.secret(random.RandomPassword(name, length=length, special=False, opts=opts).result)
+    keepers = {"generation": str(generation)} if generation > 1 else None
+    password = random.RandomPassword(name, length=length, special=False, keepers=keepers, opts=opts)
+    return pulumi.Output.secret(password.result)

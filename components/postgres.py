@@ -44,6 +44,9 @@ class PostgresArgs:
     resources: Resources
     # Password of the role flyte; None: one is generated.
     password: pulumi.Input[str] | None = None
+    # Another generation is another generated password.
+    generation: int = 1
+    superuser_generation: int = 1
     max_connections: int = 100
 
 
@@ -60,11 +63,11 @@ class Postgres(pulumi.ComponentResource):
         super().__init__("flyte-home:index:Postgres", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        superuser_password = generated_password(f"{name}-superuser-password", 32, child)
+        superuser_password = generated_password(f"{name}-superuser-password", 32, child, args.superuser_generation)
         password = (
             pulumi.Output.secret(args.password)
             if args.password is not None
-            else generated_password(f"{name}-password", 32, child)
+            else generated_password(f"{name}-password", 32, child, args.generation)
         )
         credentials = k8s.core.v1.Secret(
             f"{name}-credentials",

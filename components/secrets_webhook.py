@@ -33,6 +33,8 @@ class SecretsWebhookArgs:
     task_namespaces: Sequence[str] | None
     # For the registration: one that takes over none that another Flyte may have made.
     cluster_provider: pulumi.ProviderResource
+    # Another generation is another certificate.
+    generation: int = 1
 
 
 class SecretsWebhook(pulumi.ComponentResource):
@@ -45,7 +47,7 @@ class SecretsWebhook(pulumi.ComponentResource):
     asked about. ``certificate`` is the name of the Secret with the certificate, for Flyte to mount.
 
     Certificate and key follow from one generated password, so they are the same at every update and are kept nowhere
-    else; replacing the password (``<name>-key``) replaces both, and restarts Flyte.
+    else; another ``generation`` replaces both, and restarts Flyte.
     """
 
     certificate: pulumi.Output[str]
@@ -53,7 +55,7 @@ class SecretsWebhook(pulumi.ComponentResource):
     def __init__(self, name: str, args: SecretsWebhookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:SecretsWebhook", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        seed = generated_password(f"{name}-key", 64, child)
+        seed = generated_password(f"{name}-key", 64, child, args.generation)
         namespace = pulumi.Output.from_input(args.namespace)
         pair = pulumi.Output.all(seed, namespace).apply(lambda known: _certificate(str(known[0]), str(known[1])))
         public = pulumi.Output.unsecret(pair.apply(lambda pair: pair[0]))

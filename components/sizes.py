@@ -1,4 +1,4 @@
-"""Amounts of CPU, memory and storage, checked when they are made."""
+"""Amounts of CPU, memory and storage, and names, checked when they are made."""
 
 import re
 from decimal import Decimal
@@ -57,6 +57,18 @@ def _cores(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def check_label(value: str) -> str:
+    """``value``, if it can be the name of a namespace.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        raise ValueError("is not a name Kubernetes accepts; write 1 to 63 lower-case letters, digits and inner hyphens")
+    return value
+
+
+Label = Annotated[str, AfterValidator(check_label)]
 Cpu = Annotated[str, BeforeValidator(_cores), AfterValidator(_cpu)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Storage = Annotated[str, AfterValidator(_storage)]

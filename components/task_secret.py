@@ -1,7 +1,7 @@
 """A secret group that tasks ask Flyte for."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -20,6 +20,8 @@ class TaskSecretArgs:
     namespaces: Mapping[str, pulumi.Input[str]]
     # Namespace, then key, then value.
     values: Mapping[str, Mapping[str, pulumi.Input[str]]]
+    # What has to be there before the values are of any use.
+    requires: Sequence[pulumi.Resource] = ()
 
 
 class TaskSecret(pulumi.ComponentResource):
@@ -40,7 +42,7 @@ class TaskSecret(pulumi.ComponentResource):
                 type="Opaque",
                 # `data` rather than `stringData`: with server-side apply a key removed from stringData would stay.
                 data={key: pulumi.Output.secret(value).apply(_base64) for key, value in values.items()},
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.requires]),
             )
         self.register_outputs({})
 

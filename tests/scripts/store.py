@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from components.egress import Egress
-from components.minio import TASK_USERS
 from components.project_namespaces import ProjectNamespace
 from components.store_policies import flyte_policy, task_policy
 from tests.processes import Workspace, free_port, wait_until, workspace
-from tests.scripts.conftest import Programs, run_script, tools
+from tests.scripts.conftest import SCRIPTS, Programs, run_script, tools
 from tests.tools import require
 
-SCRIPT = "minio/provision.sh"
+SCRIPT, RETIRE = "minio/provision.sh", "minio/retire.sh"
 # Letters and digits, as the program generates them.
 ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretKey1", "plantedSecretKey2"
 BUCKET, USER = "flyte", "flyte"
@@ -38,7 +37,7 @@ def project(name: str, domain: str) -> ProjectNamespace:
 
 def user_of(project: ProjectNamespace) -> str:
     """The user of the project's tasks."""
-    return f"{TASK_USERS}{project.project}-{project.domain}"
+    return f"{USER}-tasks-{project.project}-{project.domain}"
 
 
 def key_of(project: ProjectNamespace) -> str:
@@ -56,7 +55,7 @@ class Store:
         self.programs = Programs(work, {"mc": client} | tools("cat", "date", "sleep", "printf", "echo"))
         self.home = work.folder("home")
         self._own_home = work.folder("own-home")
-        self._root, self._keys, self._policies = (work.folder(name) for name in ("root", "keys", "policies"))
+        self._root, self._keys, self._scripts = (work.folder(name) for name in ("root", "keys", "scripts"))
         self._process: subprocess.Popen[bytes] | None = None
         self.mount()
 
@@ -66,18 +65,21 @@ class Store:
         secret_key: str = SECRET_KEY,
         bucket: str = BUCKET,
         projects: Sequence[ProjectNamespace] = (),
+        user: str = USER,
     ) -> None:
         """Put credentials and policies where the Job would have its Secrets and its ConfigMap."""
         self.work.file("root/root-user", "root")
         self.work.file("root/root-password", root_password)
-        for folder in (self._keys, self._policies):
+        for folder in (self._keys, self._scripts):
             for old in folder.iterdir():
                 old.unlink()
-        self.work.file(f"keys/{USER}", secret_key)
-        self.work.file(f"policies/{USER}.json", flyte_policy(bucket, projects))
+        self.work.file("scripts/root.sh", (SCRIPTS / "minio" / "root.sh").read_text())
+        self.work.file(f"keys/{user}", secret_key)
+        self.work.file(f"scripts/{user}.json", flyte_policy(bucket, projects))
         for project in projects:
             self.work.file(f"keys/{user_of(project)}", key_of(project))
-            self.work.file(f"policies/{user_of(project)}.json", task_policy(bucket, project))
+            self.work.file(f"scripts/{user_of(project)}.json", task_policy(bucket, project))
+        self.users = [user, *(user_of(project) for project in projects)]
         self._buckets = [bucket, *(project.bucket for project in projects)]
 
     def env(self, wait: int) -> dict[str, str]:
@@ -88,10 +90,11 @@ class Store:
             "MC_CONFIG_DIR": str(self.home / ".mc"),
             "STORE_URL": self.url,
             "BUCKETS": " ".join(self._buckets),
-            "POLICIES": str(self._policies),
+            "SCRIPTS": str(self._scripts),
             "ROOT": str(self._root),
             "KEYS": str(self._keys),
-            "TASK_USERS": TASK_USERS,
+            "OWN": USER,
+            "USERS": " ".join(self.users),
             "WAIT": str(wait),
         }
 
@@ -148,6 +151,11 @@ class Store:
         assert done.returncode == 0, done.stderr
         return done
 
+    def retire(self, **environment: str) -> None:
+        """Run the other script, which has to succeed."""
+        done = run_script(RETIRE, self.env(20) | environment, self.work)
+        assert done.returncode == 0, done.stderr
+
     def mc(
         self, *arguments: str, user: str = USER, key: str = SECRET_KEY, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
@@ -166,9 +174,9 @@ class Store:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def lets_in(self, key: str) -> bool:
+    def lets_in(self, key: str, user: str = USER) -> bool:
         """Whether the user can list its bucket with this key; any failure but a refused key is an error."""
-        done = self.mc("ls", f"store/{BUCKET}", key=key)
+        done = self.mc("ls", f"store/{BUCKET}", user=user, key=key)
         if done.returncode != 0:
             assert "signature we calculated does not match" in done.stderr
         return done.returncode == 0

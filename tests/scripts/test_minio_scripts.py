@@ -10,6 +10,7 @@ from tests.scripts.conftest import start_script
 from tests.scripts.store import (
     BUCKET,
     CHANGED_KEY,
+    RETIRE,
     SCRIPT,
     SECRET_KEY,
     USER,
@@ -172,7 +173,7 @@ def test_a_refused_root_password_ends_in_an_error_that_names_the_address_but_no_
 
 
 def test_a_policy_that_cannot_be_read_is_an_error(store: Store):
-    store.work.file(f"policies/{USER}.json", "{")
+    store.work.file(f"scripts/{USER}.json", "{")
 
     assert store.run().returncode != 0
 
@@ -234,26 +235,50 @@ def test_the_key_of_a_project_that_is_gone_opens_nothing_and_its_data_waits_for_
     first, second = project("remedy", "development"), project("other", "development")
     store.mount(projects=[first, second])
     store.provision()
-    assert (
-        store.mc("pipe", "store/other-development/x", user=user_of(second), key=key_of(second), text="kept").returncode
-        == 0
-    )
+    done = store.mc("pipe", "store/other-development/x", user=user_of(second), key=key_of(second), text="kept")
+    assert done.returncode == 0
 
     store.mount(projects=[first])
     store.provision()
+    store.retire()
 
     refused = store.mc("ls", "store/other-development", user=user_of(second), key=key_of(second))
     assert refused.returncode != 0
     assert "does not exist" in refused.stderr
-    assert user_of(second) not in store.root("admin", "user", "list", "store") + store.root(
-        "admin", "policy", "list", "store"
-    )
+    left = store.root("admin", "user", "list", "store") + store.root("admin", "policy", "list", "store")
+    assert user_of(second)[:20] not in left
     assert store.root("cat", "store/other-development/x") == "kept"
     assert store.mc("ls", "store/remedy-development", user=user_of(first), key=key_of(first)).returncode == 0
 
     store.mount(projects=[first, second])
     store.provision()
     assert store.mc("cat", "store/other-development/x", user=user_of(second), key=key_of(second)).stdout == "kept"
+
+
+def test_both_keys_work_until_the_old_one_is_retired(store: Store):
+    store.provision()
+    store.mount(user=f"{USER}.2", secret_key=CHANGED_KEY)
+    store.provision()
+
+    assert store.lets_in(SECRET_KEY)
+    assert store.lets_in(CHANGED_KEY, user=f"{USER}.2")
+    store.retire()
+
+    assert store.mc("ls", f"store/{BUCKET}").returncode != 0
+    assert store.lets_in(CHANGED_KEY, user=f"{USER}.2")
+
+
+def test_users_are_retired_not_before_the_time(store: Store):
+    store.provision()
+    store.mount(user=f"{USER}.2", secret_key=CHANGED_KEY)
+    store.provision()
+
+    with start_script(RETIRE, store.env(20) | {"AFTER": "4"}, store.work) as later:
+        time.sleep(1)
+        assert store.lets_in(SECRET_KEY)
+        assert later.wait(timeout=30) == 0
+
+    assert store.mc("ls", f"store/{BUCKET}").returncode != 0
 
 
 def test_a_repeated_run_leaves_users_alone_that_are_as_they_shall_be(store: Store):
@@ -292,12 +317,15 @@ def test_one_user_that_cannot_be_made_is_an_error_though_others_are_made_at_the_
     assert store.run().returncode != 0
 
 
-def test_users_that_somebody_else_has_made_stay(store: Store):
-    store.root("admin", "user", "add", "store", "backup", "a-key-of-the-backup")
+@pytest.mark.parametrize("user", ["backup", "flyte2", "flytetasks", "other-flyte-tasks-remedy-development"])
+def test_users_that_somebody_else_has_made_stay(store: Store, user: str):
+    store.root("admin", "user", "add", "store", user, "a-key-of-the-backup")
 
     store.provision()
+    store.retire()
 
-    assert "backup" in store.root("admin", "user", "list", "store")
+    # The store knows the user, who has no policy.
+    assert "Access Denied" in store.mc("ls", "store", user=user, key="a-key-of-the-backup").stderr
 
 
 def test_a_run_that_was_killed_while_it_removed_a_user_is_completed_by_the_next(store: Store):
@@ -307,6 +335,6 @@ def test_a_run_that_was_killed_while_it_removed_a_user_is_completed_by_the_next(
     store.root("admin", "policy", "detach", "store", user_of(gone), "--user", user_of(gone))
 
     store.mount()
-    store.provision()
+    store.retire()
 
-    assert user_of(gone) not in store.root("admin", "user", "list", "store")
+    assert store.mc("ls", "store", user=user_of(gone), key=key_of(gone)).returncode != 0

@@ -358,9 +358,20 @@ def test_passwords_are_neither_in_arguments_nor_in_output(running: Cluster):
     running.mount(flyte="planted-wrong")
     refused = running.login_probe()
 
-    assert running.programs.count("psql") == 3
+    assert running.programs.count("psql") == 4  # the probe that succeeds has also tried a wrong one
     for text in (running.programs.calls, *(each.stdout + each.stderr for each in (first, probe, refused))):
         assert "planted" not in text
+
+
+def test_the_startup_probe_fails_where_any_password_is_let_in(running: Cluster):
+    running.ensure_roles()
+    assert running.login_probe().returncode == 0
+    rules = running.data / "pg_hba.conf"
+    rules.write_text("local all all trust\nhost all all 127.0.0.1/32 trust\n")
+    running.sql("SELECT pg_reload_conf()")
+
+    wait_until(lambda: running.login_probe().returncode != 0, "the server to read its rules")
+    assert "lets flyte in with any password" in running.login_probe().stderr
 
 
 def test_the_startup_probe_fails_with_a_wrong_password(running: Cluster):

@@ -4,13 +4,13 @@ from ops.recorder import Recording
 from tests.conftest import containers, run
 
 
-def test_the_root_credential_is_mounted_only_in_the_server_and_the_provisioning_job(dev: Recording):
+def test_the_root_credential_is_mounted_only_in_the_server_and_the_jobs_that_make_and_remove_users(dev: Recording):
     root = dev.one("Secret", "minio-root").manifest["metadata"]["name"]
     users = {
         f"{item.kind}:{item.name}" for item in dev.resources if item.name != "minio-root" and root in str(item.plain)
     }
 
-    assert users == {"StatefulSet:minio", "Job:minio-provision"}
+    assert users == {"StatefulSet:minio", "Job:minio-provision", "Job:retired-users"}
 
 
 def test_the_root_credential_comes_by_reference_because_a_missing_file_would_mean_the_default(dev: Recording):
@@ -30,12 +30,48 @@ def test_the_job_has_no_secret_in_its_arguments_or_environment(dev: Recording):
     assert not [entry for entry in container["env"] if "valueFrom" in entry]
 
 
-def test_the_job_makes_every_bucket_and_removes_only_users_that_the_stack_has_made(dev: Recording):
-    (container,) = containers(dev.one("Job", "minio-provision").plain)
-    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+def environment(recording: Recording, job: str) -> dict[str, str]:
+    (container,) = containers(recording.one("Job", job).plain)
+    return {entry["name"]: entry["value"] for entry in container["env"]}
 
-    assert environment["BUCKETS"].split() == ["flyte", "remedy-development", "remedy-staging", "remedy-production"]
-    assert environment["TASK_USERS"] == "flyte-tasks-"
+
+def test_the_job_makes_every_bucket(dev: Recording):
+    buckets = environment(dev, "minio-provision")["BUCKETS"].split()
+
+    assert buckets == ["flyte", "remedy-development", "remedy-staging", "remedy-production"]
+
+
+def test_users_that_the_stack_has_no_more_are_removed_when_flyte_and_the_tasks_have_the_new_keys(dev: Recording):
+    job = dev.one("Job", "retired-users")
+    kept = environment(dev, "retired-users")["USERS"].split()
+
+    assert set(kept) == set(dev.one("Secret", "minio-keys").plain["stringData"])
+    assert dev.one("Release").urn in job.dependencies
+    assert dev.one("Secret", "flyte-object-store-remedy-staging").urn in dev.one("Release").dependencies
+    assert dev.one("Job", "minio-provision").urn in dev.one("Secret", "flyte-object-store-remedy-staging").dependencies
+    assert not dev.of("Job", "retired-users-later")
+
+
+def test_another_generation_of_task_keys_leaves_running_tasks_the_old_ones_for_a_while():
+    found = run(generations={"minioTasks": 3}, minio={"taskKeyWindow": 600})
+    newest, previous = "flyte-tasks-remedy-staging.3", "flyte-tasks-remedy-staging.2"
+
+    assert newest in found.one("Secret", "minio-keys").plain["stringData"]
+    assert {newest, previous} <= set(environment(found, "retired-users")["USERS"].split())
+    later = environment(found, "retired-users-later")
+    assert newest in later["USERS"].split()
+    assert previous not in later["USERS"].split()
+    assert later["AFTER"] == "600"
+    job = found.one("Job", "retired-users-later").manifest
+    assert job["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    assert job["spec"]["activeDeadlineSeconds"] > 600
+
+
+def test_without_a_window_the_old_keys_are_closed_before_up_ends():
+    found = run(generations={"minioTasks": 2}, minio={"taskKeyWindow": 0})
+
+    assert not found.of("Job", "retired-users-later")
+    assert "flyte-tasks-remedy-staging" not in environment(found, "retired-users")["USERS"].split()
 
 
 def test_the_job_runs_again_when_what_it_makes_changes(dev: Recording):

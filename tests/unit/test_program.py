@@ -109,7 +109,7 @@ def test_every_container_runs_an_image_of_the_table_or_is_flytes_placeholder(sta
     allowed = {image.reference for image in IMAGES.values()}
     workloads = [found for kind in ("StatefulSet", "Job") for found in stack.of(kind)]
 
-    assert len(workloads) == 4
+    assert len(workloads) == 5
     assert {container["image"] for found in workloads for container in containers(found.plain)} <= allowed
 
 

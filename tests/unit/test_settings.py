@@ -344,6 +344,13 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
             id="a default below the lowest",
         ),
         pytest.param(
+            {"postgresPassword": "planted-password", "generations": {"postgres": 2}},
+            "generations.postgres",
+            "leave one of them out",
+            id="given and generated",
+        ),
+        pytest.param({"generations": {"minioRoot": 0}}, "generations.minioRoot: 0", "out of range", id="generation 0"),
+        pytest.param(
             {"projects": [{"name": "a", "runAsUser": 0}], "tasks": {"podSecurity": "restricted"}},
             "projects[a].runAsUser: 0 is root",
             "'restricted' forbids",
