@@ -14,12 +14,13 @@ from components.flyte_binary import RELEASE, TASK_STORE_SECRET, FlyteBinary, Fly
 from components.flyte_rights import FlyteRights, FlyteRightsArgs
 from components.images import images
 from components.interrupted_release import forget_interrupted_release
-from components.minio import Minio, MinioArgs, RetiredUsers, RetiredUsersArgs
+from components.minio import Minio, MinioArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.postgres import Postgres, PostgresArgs
 from components.project_namespaces import ProjectNamespaces, ProjectNamespacesArgs, platform_namespace
 from components.raw_outputs import RawOutputs, RawOutputsArgs
 from components.secrets_webhook import SecretsWebhook, SecretsWebhookArgs
+from components.store_users import RetiredUsers, RetiredUsersArgs
 from components.task_secret import TaskSecret, TaskSecretArgs
 from components.volume import Safekeeping
 from settings import Settings

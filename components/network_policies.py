@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import flyte_binary, minio, postgres, raw_outputs
+from components import flyte_binary, minio, postgres, raw_outputs, store_users
 from components.egress import NOT_PUBLIC
 from components.hardening import LABELS, NAME
 from components.project_namespaces import ProjectNamespace
@@ -82,9 +82,9 @@ class NetworkPolicies(pulumi.ComponentResource):
         policy(postgres.SERVICE, ingress=[_from(postgres.PORT, _pods(flyte_binary.RELEASE))])
         policy(
             store,
-            ingress=[_from(minio.PORT, _pods(flyte_binary.RELEASE), _pods(minio.PROVISION), *tasks, *clients)],
+            ingress=[_from(minio.PORT, _pods(flyte_binary.RELEASE), _pods(store_users.JOBS), *tasks, *clients)],
         )
-        policy(minio.PROVISION, egress=[_dns(), _to(minio.PORT, _pods(store))])
+        policy(store_users.JOBS, egress=[_dns(), _to(minio.PORT, _pods(store))])
         policy(raw_outputs.JOB, egress=[_dns(), _to(flyte_binary.HTTP_PORT, _pods(flyte_binary.RELEASE))])
         policy(
             flyte_binary.RELEASE,

@@ -1,9 +1,12 @@
 """A stack's whole life on a cluster with nodes: preview, up, nothing to do, a change, a rotation, refresh, destroy."""
 
 import base64
+import contextlib
 import gzip
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +15,10 @@ import pytest
 
 from components.images import IMAGES
 from tests.conftest import run
-from tests.engine.conftest import Cluster, KubectlError, Project, Steps, kubectl
+from tests.engine.conftest import STACK, Cluster, KubectlError, Project, Steps, kubectl
 from tests.engine.states import store
 from tests.network import OPEN
+from tests.tools import require
 
 PLANTED = {
     "tidalCreds": '{"token": "planted-tidal"}',
@@ -30,6 +34,8 @@ _ADDRESSES = {
     "flyte": [*_POD, "app.kubernetes.io/component=flyte-binary"],
     "api server": ["get", "endpointslice", "kubernetes", "--output=jsonpath={.endpoints[0].addresses[0]}"],
 }
+# Seconds after which an up is killed while it rotates everything: among the servers, and at Flyte.
+KILLED_AFTER = (9, 22)
 ROTATED = {"tidalCreds": '{"token": "planted-rotated"}', "postgresPassword": "planted-postgres-2"}
 
 
@@ -124,6 +130,19 @@ class Life:
             raise
 
 
+def kill_up(project: Project, seconds: float) -> None:
+    """Start an up and end it and all its processes at once, as a power cut would; its lock is left to be lifted."""
+    pulumi, environment = str(require("pulumi")), os.environ | project.environment
+    options = {"cwd": project.folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    up = [pulumi, "up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK]
+    with subprocess.Popen(up, start_new_session=True, **options) as started:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            started.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+    subprocess.run([pulumi, "cancel", "--yes", "--stack", STACK], check=False, **options)
+
+
 @pytest.fixture(scope="module")
 def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
     """One life of a stack, from the first preview to the last trace."""
@@ -162,7 +181,16 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
         stage("another project", stack.up)
         project.configure(stack, projects=[{"name": "remedy", "taskSecrets": ["tidal-creds"]}])
         stage("a project less", stack.up)
+        for seconds in KILLED_AFTER:
+            password = f"planted-postgres-killed-{seconds}"
+            everything = dict.fromkeys(("minioRoot", "minioFlyte", "minioTasks", "webhook"), seconds)
+            project.configure(stack, generations=everything, postgresPassword=password)
+            kill_up(project, seconds)
+            stage(f"up after a kill at {seconds} s", stack.up)
+            found.logins[password] = found.logs_in(password)
         stage("refresh", stack.refresh)
+        # Encrypted anew, so the stack file does change.
+        project.configure(stack, tidalCreds=ROTATED["tidalCreds"], postgresPassword=password)
         stage("up after refresh", stack.up)
     finally:
         stage("destroy", stack.destroy)
@@ -208,7 +236,16 @@ def test_a_rotation_touches_who_uses_the_secret_and_replaces_nothing_that_holds_
 
 
 def test_the_new_database_password_works_and_the_old_one_is_refused(life: Life):
-    assert life.logins == {PLANTED["postgresPassword"]: False, ROTATED["postgresPassword"]: True}
+    assert life.logins[PLANTED["postgresPassword"]] is False
+    assert life.logins[ROTATED["postgresPassword"]] is True
+
+
+def test_a_rotation_that_is_killed_is_completed_by_the_next_up(life: Life):
+    """That the up succeeds means: Flyte has started with the new key, and so have the Jobs with the new root key."""
+    assert len(KILLED_AFTER) == 2
+    for seconds in KILLED_AFTER:
+        assert life.logins[f"planted-postgres-killed-{seconds}"] is True
+        assert f"up after a kill at {seconds} s" in life.changes
 
 
 def test_tasks_get_the_new_value_but_where_a_domain_has_its_own(life: Life):
@@ -256,6 +293,9 @@ def test_the_network_plugin_lets_through_what_the_policies_open_and_nothing_else
 
 def test_refresh_finds_nothing_that_has_drifted(life: Life):
     assert life.changes["refresh"] == set()
+
+
+def test_secrets_that_are_given_again_with_the_same_value_restart_nothing(life: Life):
     assert life.changes["up after refresh"] == set()
 
 

@@ -1,5 +1,7 @@
 """The real engine and provider before anything is deployed: previews against a real API server."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ from pulumi import automation as auto
 from ops.recorder import Recording
 from tests.api_server import ApiServer, api_server
 from tests.conftest import run
-from tests.engine.conftest import Cluster, Project, Steps
+from tests.engine.conftest import PASSPHRASE, STACK, Cluster, Project, Steps
 from tests.engine.states import HOLDS_DATA, STATES, load
+from tests.tools import require
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,29 @@ def objects(deployment: dict[str, Any]) -> list[dict[str, Any]]:
         metadata = {**inputs["metadata"], "name": resource["outputs"]["metadata"]["name"]}
         found.append({**inputs, "metadata": metadata})
     return found
+
+
+def test_another_passphrase_opens_the_stack_and_the_old_one_does_not(project: Project, cluster: Cluster):
+    stack = project.stack(cluster, postgresPassword="planted-password")
+    command = [require("pulumi"), "stack", "change-secrets-provider", "passphrase", "--stack", STACK]
+    options: dict[str, Any] = {"cwd": project.folder, "capture_output": True, "text": True, "check": False}
+
+    changed = subprocess.run(command, input="another\nanother\n", env=os.environ | project.environment, **options)
+    assert changed.returncode == 0, changed.stderr
+
+    show = [require("pulumi"), "config", "get", "flyte-home:postgresPassword", "--stack", STACK]
+    answers = {
+        passphrase: subprocess.run(
+            show, env=os.environ | project.environment | {"PULUMI_CONFIG_PASSPHRASE": passphrase}, **options
+        )
+        for passphrase in (PASSPHRASE, "another")
+    }
+    assert "incorrect passphrase" in answers[PASSPHRASE].stderr
+    assert answers["another"].stdout.strip() == "planted-password"
+    stack.workspace.env_vars["PULUMI_CONFIG_PASSPHRASE"] = "another"
+    steps = Steps()
+    stack.preview(on_event=steps)
+    assert ("create", "StatefulSet:postgres") in steps.changes
 
 
 @pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
