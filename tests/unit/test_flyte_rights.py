@@ -43,9 +43,14 @@ def test_no_rule_has_a_wildcard(dev: Recording):
 
 def test_flyte_works_in_every_namespace_of_a_project_and_nowhere_else():
     found = run(projects=[{"name": "a"}, {"name": "b"}], domains=["d-dev"], tidalCreds=None)
-    writing = {where for where, rule in rules(found, "Role") if "pods" in rule["resources"]}
 
-    assert writing == {"a-d-dev", "b-d-dev"}
+    for resource in ("pods", "flyteworkflows", "events"):
+        writing = {
+            where
+            for where, rule in rules(found, "Role")
+            if resource in rule["resources"] and {"create", "delete", "patch", "update"} <= set(rule["verbs"])
+        }
+        assert writing == {"a-d-dev", "b-d-dev"}
     for binding in (*found.of("RoleBinding"), *found.of("ClusterRoleBinding")):
         (subject,) = binding.manifest["subjects"]
         assert subject == {"kind": "ServiceAccount", "name": "flyte-binary", "namespace": "flyte"}
