@@ -130,6 +130,8 @@ def administering_job(
         "automount_service_account_token": False,
         "enable_service_links": False,
         "restart_policy": "Never",
+        # A shell that sleeps hears nothing, and may be ended at any time.
+        "termination_grace_period_seconds": 1,
         "security_context": pod_security(_UID),
         "containers": [
             {

@@ -90,7 +90,7 @@ class Life:
             answer = self.kubectl("get", "secrets", f"--namespace={namespace}", "--output=json")
             for secret in json.loads(answer)["items"]:
                 if secret["type"] == "Opaque":
-                    values = {key: value for key, value in secret["data"].items() if key != "tls.crt"}
+                    values = {key: value for key, value in secret.get("data", {}).items() if key != "tls.crt"}
                     text = " ".join(base64.b64decode(value).decode() for value in values.values())
                     found |= set(re.findall("[A-Za-z0-9]{30,}", text))
         return found
