@@ -84,7 +84,7 @@ def test_a_pod_with_more_rights_would_be_refused(api: ApiServer):
 
     problems = api.create(found)
 
-    assert len(found) == 7
+    assert {pod["metadata"]["name"] for pod in found} >= {"postgres", "minio", "flyte-task"}
     assert len(problems) == len(found)
     assert all("violates PodSecurity" in problem for problem in problems)
 
