@@ -35,9 +35,12 @@ class ApiServer:
         environment = os.environ | {"HOME": str(self.kubeconfig.parent)}
         return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
 
-    def apply(self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True) -> list[str]:
+    def apply(
+        self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True, manager: str = "kubectl"
+    ) -> list[str]:
         """Apply ``manifests`` on the server, strictly; what it has against them, warnings included."""
-        return self._problems(["apply", "--server-side", "--force-conflicts"], list(manifests), dry_run)
+        command = ["apply", "--server-side", "--force-conflicts", f"--field-manager={manager}"]
+        return self._problems(command, list(manifests), dry_run)
 
     def create(self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True) -> list[str]:
         """Create ``manifests`` on the server, strictly; what it has against them, warnings included."""

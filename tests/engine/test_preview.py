@@ -85,15 +85,15 @@ def test_a_wrong_setting_ends_in_one_message_without_a_traceback(
     assert "planted" not in str(refused.value)
 
 
-def objects(deployment: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a state says is in the cluster, but for Secrets, which are encrypted, and what only nodes can make."""
+def objects(deployment: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """What a state says is in the cluster, and who manages it; no Secrets, which are encrypted, and no definitions."""
     found = []
     for resource in deployment["resources"]:
         inputs = resource.get("inputs", {})
         if resource.get("external") or inputs.get("kind") in {None, "Secret", "CustomResourceDefinition"}:
             continue
         metadata = {**inputs["metadata"], "name": resource["outputs"]["metadata"]["name"]}
-        found.append({**inputs, "metadata": metadata})
+        found.append(({**inputs, "metadata": metadata}, resource["outputs"]["__fieldManager"]))
     return found
 
 
@@ -127,9 +127,11 @@ def test_the_state_of_an_earlier_version_is_taken_over_without_replacing_what_ho
     cluster = on(fresh_api)
     stored = load(file, *cluster.identity)
     made = objects(stored["deployment"])
-    fresh_api.make_namespaces(manifest for manifest in made if manifest["kind"] == "Namespace")
-    said = fresh_api.create([manifest for manifest in made if manifest["kind"] != "Namespace"], dry_run=False)
-    assert all(line.startswith("Warning:") for line in said), said
+    fresh_api.make_namespaces(manifest for manifest, _ in made if manifest["kind"] == "Namespace")
+    for manifest, manager in made:
+        # As that manager: another's fields Pulumi would not change.
+        said = fresh_api.apply([manifest], dry_run=False, manager=manager)
+        assert all(line.startswith("Warning:") for line in said), said
     stack = project.stack(cluster, **stored["settings"])
     stack.import_stack(auto.Deployment(version=3, deployment=stored["deployment"]))
     steps = Steps()
