@@ -8,11 +8,13 @@ import pulumi_random as random
 from pulumi import ResourceOptions
 
 from components.access import access
+from components.auth import Auth, AuthArgs
 from components.chart import chart_archive, project_path
 from components.cluster_fence import ClusterFence, ClusterFenceArgs, find_kubeconfig
 from components.flyte_binary import RELEASE, TASK_STORE_SECRET, FlyteBinary, FlyteBinaryArgs, task_store_environment
 from components.flyte_rights import FlyteRights, FlyteRightsArgs
 from components.images import images
+from components.ingress import Ingress, IngressArgs
 from components.interrupted_release import forget_interrupted_release
 from components.minio import Minio, MinioArgs
 from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
@@ -57,7 +59,7 @@ postgres = Postgres(
     ),
     fenced,
 )
-client = settings.client_endpoints
+client = settings.client
 minio = Minio(
     "minio",
     MinioArgs(
@@ -105,8 +107,20 @@ if settings.network.enabled:
         task_namespaces=projects.names,
         cluster_provider=fence.provider,
         clients=settings.network.clients,
+        client_pods=settings.ingress.controller_pods,
+        login=settings.auth.egress if client.login else None,
     )
     fences.append(NetworkPolicies("network", network, fenced))
+
+auth = None
+if client.login:
+    auth = Auth(
+        "auth",
+        AuthArgs(
+            namespace, settings.auth, settings.oidc_client_secret.get_secret_value(), client.http, generation.auth
+        ),
+        fenced,
+    ).flyte
 
 flyte = FlyteBinary(
     "flyte",
@@ -125,6 +139,9 @@ flyte = FlyteBinary(
         namespace_template=settings.flyte_namespace_template,
         task_maximum=settings.tasks.maximum,
         secret_manager=settings.secret_manager,
+        auth=auth,
+        log_links=settings.log_links.configuration,
+        grpc_service_annotations=settings.ingress.grpc_service_annotations,
         protect=settings.protect,
         values=settings.flyte_values,
         **dict(settings.flyte),
@@ -134,7 +151,11 @@ flyte = FlyteBinary(
 # When Flyte has its new key, and not before.
 administration = replace(minio.administration, namespace=flyte.namespace)
 RetiredUsers("retired-users", RetiredUsersArgs(administration, settings.minio.task_key_window), fenced)
-RawOutputs("raw-outputs", RawOutputsArgs(flyte.namespace, image["postgres"], settings.namespaces), fenced)
+outputs = RawOutputsArgs(flyte.namespace, image["postgres"], settings.namespaces, auth.secret if auth else None)
+RawOutputs("raw-outputs", outputs, fenced)
+if settings.ingress.controller != "none":
+    buckets = [settings.minio.bucket, *(project.bucket for project in settings.namespaces)]
+    Ingress("ingress", IngressArgs(flyte.namespace, settings.ingress, buckets), fenced)
 
-for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, **dict(client)).items():
+for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, client).items():
     pulumi.export(name, value)

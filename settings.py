@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, get_args
 
 import pulumi
@@ -15,13 +16,16 @@ import pulumi.runtime.config as pulumi_config
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from components.access import split_address
+from components.auth import AuthSettings
 from components.chart import PINNED_CHART, ChartPin, check_own_values
+from components.client import Client, split_address
 from components.egress import Egress
 from components.errors import SettingsError
 from components.flyte_binary import TASK_STORE_SECRET
 from components.hardening import PodSecurityLevel
 from components.images import images
+from components.ingress import IngressSettings
+from components.log_links import LogLinks
 from components.merge import merged
 from components.project_namespaces import ProjectNamespace
 from components.secret_manager import SecretManager
@@ -176,6 +180,7 @@ class Generations(Model):
     minio_flyte: int = _generation("Flyte's key of the object store")
     minio_tasks: int = _generation("the keys of the object store of all projects and domains")
     webhook: int = _generation("the certificate of Flyte's webhook")
+    auth: int = _generation("the keys of Flyte's login; everybody has to log in again")
 
 
 class FlyteSettings(Model):
@@ -347,7 +352,19 @@ class Settings(Model):
     )
     network: NetworkSettings = Field(default=NetworkSettings(), description="The network policies.")
     client_endpoints: ClientEndpoints = Field(
-        default=ClientEndpoints(), description="Where a laptop reaches Flyte and the object store."
+        default=ClientEndpoints(), description="Where a laptop reaches Flyte and the object store, without an ingress."
+    )
+    ingress: IngressSettings = Field(
+        default=IngressSettings(), description="The way to Flyte and the object store through an ingress controller."
+    )
+    auth: AuthSettings = Field(
+        default=AuthSettings(), description="Login to Flyte with an OpenID Connect provider; without issuer, none."
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Secret: what Flyte proves itself with to the provider of auth.issuer."
+    )
+    log_links: LogLinks = Field(
+        default=LogLinks(), description="Where the console's links to the logs of a task lead; without any, none."
     )
     images: dict[str, str] = Field(default={}, description="Image references that replace those of the table.")
     chart: ChartSettings = Field(default=ChartSettings(), description="Source of the pinned flyte-binary chart.")
@@ -406,6 +423,7 @@ class Settings(Model):
                 "secret_values": given,
                 "tidal_creds": given.get("tidalCreds", SecretStr("")),
                 "postgres_password": given.get("postgresPassword", SecretStr("")),
+                "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),
             }
         )
         problems += _key_problems(own.keys(), names)
@@ -415,6 +433,7 @@ class Settings(Model):
         problems += _quota_problems(settings)
         problems += _privilege_problems(settings)
         problems += _secret_problems(settings)
+        problems += _reach_problems(settings)
         problems += [
             f"{PROJECT}:secretManager.{part}: has no effect with type {settings.secret_manager.type!r}; leave it out"
             for part in settings.secret_manager.unused
@@ -472,6 +491,12 @@ class Settings(Model):
                     key.key: self.secret_for(key.setting, namespace.domain) for key in groups[name].keys
                 }
         return values
+
+    @property
+    def client(self) -> Client:
+        """How a client outside of the cluster reaches the stack."""
+        way = self.ingress.client if self.ingress.controller != "none" else Client(**dict(self.client_endpoints))
+        return replace(way, login=bool(self.auth.issuer))
 
     @property
     def samples(self) -> list[str]:
@@ -751,7 +776,7 @@ def _secret_problems(settings: Settings) -> Iterator[str]:
 def _other_manager_problems(settings: Settings) -> Iterator[str]:
     """What Pulumi would keep although nobody asks it, and what Vault's agent cannot do without."""
     manager = f"{PROJECT}:secretManager.type is {settings.secret_manager.type!r}"
-    for name in sorted(settings.secret_values.keys() - {"postgresPassword"}):
+    for name in sorted(settings.secret_values.keys() - {"postgresPassword", "oidcClientSecret"}):
         yield (
             f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
             f"pulumi config rm {PROJECT}:{name}"
@@ -760,6 +785,26 @@ def _other_manager_problems(settings: Settings) -> Iterator[str]:
         yield (
             f"{PROJECT}:projects: {manager}, whose agent logs in with the token of the pod, and no project has one; "
             "write serviceAccountToken: true where tasks ask for secrets"
+        )
+
+
+def _reach_problems(settings: Settings) -> Iterator[str]:
+    """A way that is said twice, and half a login."""
+    if settings.ingress.controller != "none" and settings.client_endpoints != ClientEndpoints():
+        yield (
+            f"{PROJECT}:clientEndpoints: has no effect, because clients come through {PROJECT}:ingress; "
+            f"write pulumi config rm {PROJECT}:clientEndpoints"
+        )
+    secret = settings.oidc_client_secret.get_secret_value()
+    if settings.auth.issuer and not secret:
+        yield (
+            f"{PROJECT}:oidcClientSecret: is missing or empty, but {PROJECT}:auth.issuer wants a login; "
+            f"write pulumi config set --secret {PROJECT}:oidcClientSecret"
+        )
+    if secret and not settings.auth.issuer:
+        yield (
+            f"{PROJECT}:oidcClientSecret: has no effect without {PROJECT}:auth.issuer; "
+            f"write that, or pulumi config rm {PROJECT}:oidcClientSecret"
         )
 
 

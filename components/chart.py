@@ -119,9 +119,11 @@ def _validator() -> jsonschema.Draft202012Validator:
 # What the program itself decides, and where a stack says it instead. Another value in the chart would leave Flyte
 # without its password, its namespaces or its webhook, or something behind after destroy.
 _OWNED = {
-    "configuration.auth": "",
+    "configuration.auth": "auth",
     "configuration.co-pilot": "images",
     "configuration.database": "postgres",
+    "configuration.inline.admin": "",
+    "configuration.inline.auth": "auth",
     "configuration.inline.database": "postgres.maxConnections",
     "configuration.inline.domains": "domains",
     "configuration.inline.namespace_mapping": "namespaceTemplate",
@@ -129,6 +131,7 @@ _OWNED = {
     "configuration.inline.plugins.k8s.default-pod-template-name": "tasks",
     "configuration.inline.propeller.create-flyteworkflow-crd": "",
     "configuration.inline.secrets": "secretManager",
+    "configuration.inline.server.security.useAuth": "auth",
     "configuration.inline.storage.enable-multicontainer": "",
     "configuration.inline.storage.signedURL": "clientEndpoints.objectStore",
     "configuration.inline.task_resources": "tasks",
@@ -145,6 +148,7 @@ _OWNED = {
     "configuration.inline.webhook.servicePort": "",
     "configuration.inline.webhook.vaultSecretManager": "secretManager",
     "configuration.inlineSecretRef": "",
+    "configuration.logging.plugins": "logLinks",
     "configuration.propeller.createCRDs": "",
     "configuration.storage": "minio",
     "deployment.image": "images",
@@ -157,6 +161,7 @@ _OWNED = {
     "flyte-core-components.dataCatalog": "",
     "flyte-core-components.propeller": "",
     "fullnameOverride": "",
+    "ingress": "ingress",
     "nameOverride": "",
     "rbac.create": "flyte.rights",
     "serviceAccount.create": "",

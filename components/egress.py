@@ -1,4 +1,4 @@
-"""What task pods may reach outside of the stack."""
+"""What pods may reach outside of the stack."""
 
 import ipaddress
 from typing import Annotated
@@ -35,16 +35,21 @@ def _network(value: str) -> str:
     return str(network)
 
 
-class Egress(Model):
-    """What task pods may reach besides DNS and the object store."""
+class Reach(Model):
+    """Whom pods may talk to."""
 
     internet: bool = Field(
         default=True,
         # A home network's own IPv6 addresses are public ones and cannot be told from the others.
         description="All public IPv4 addresses; the home network is none of them.",
     )
-    flyte: bool = Field(default=True, description="Flyte's gRPC API, where a task may do what every user may.")
     networks: list[Annotated[str, AfterValidator(_network)]] = Field(
         default=[], description="Further networks, such as 192.168.1.20/32 for a NAS."
     )
     namespaces: list[Label] = Field(default=[], description="Namespaces of the cluster, such as vault.")
+
+
+class Egress(Reach):
+    """What task pods may reach besides DNS and the object store."""
+
+    flyte: bool = Field(default=True, description="Flyte's gRPC API, where a task may do what every user may.")

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import yaml
 
+from components.auth import FlyteAuth
 from components.chart import CHART_DIR, check_values
 from components.hardening import LABELS, NAME, resources
 from components.images import Image
@@ -81,6 +82,12 @@ class FlyteBinaryArgs:
     task_maximum: Amount
     # Where the webhook takes the secrets of tasks from.
     secret_manager: SecretManager
+    # The login; None: whoever reaches Flyte may do everything.
+    auth: FlyteAuth | None = None
+    # Links from tasks to their logs: the chart's ``configuration.logging.plugins``.
+    log_links: Mapping[str, Any] = field(default_factory=dict)
+    # For the controller of an ingress.
+    grpc_service_annotations: Mapping[str, str] = field(default_factory=dict)
     # 1 fatal to 5 debug.
     log_level: int = 3
     max_parallelism: int = 25
@@ -116,6 +123,7 @@ class FlyteBinary(pulumi.ComponentResource):
                 "203-storage.yaml": pulumi.Output.secret(args.store.key.secret_key).apply(
                     lambda key: _storage_file(args.store.key.access_key, key)
                 ),
+                **({"204-auth.yaml": args.auth.clients} if args.auth else {}),
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -124,6 +132,7 @@ class FlyteBinary(pulumi.ComponentResource):
             endpoint=args.store.endpoint,
             credentials=credentials.metadata.name,
             certificate=args.certificate,
+            login=args.auth.secret if args.auth else "",
         ).apply(lambda known: _values(args, **known))
         release = k8s.helm.v3.Release(
             name,
@@ -184,7 +193,9 @@ def _storage_file(access_key: str, secret_key: str) -> str:
     return yaml.safe_dump({"storage": {"stow": {"config": config}}})
 
 
-def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, certificate: str) -> dict[str, Any]:
+def _values(
+    args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, certificate: str, login: str
+) -> dict[str, Any]:
     """The chart's values: the static file, what depends on the stack, and the stack's own additions, in this order."""
     static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
     secrets = args.secret_manager.configuration
@@ -211,7 +222,7 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, c
                 "userDataContainer": args.store.bucket,
                 "providerConfig": {"s3": {"endpoint": endpoint}},
             },
-            "logging": {"level": args.log_level},
+            "logging": {"level": args.log_level, "plugins": args.log_links},
             "co-pilot": {"image": args.images["copilot"].helm},
             "inlineSecretRef": credentials,
             "inline": {
@@ -237,10 +248,14 @@ def _values(args: FlyteBinaryArgs, host: str, endpoint: str, credentials: str, c
             "extraVolumes": [{"name": _CERTIFICATE, "secret": {"secretName": certificate, "defaultMode": 0o440}}],
         },
         "rbac": {"create": args.rights == "chart"},
+        "service": {"grpcAnnotations": args.grpc_service_annotations},
     }
-    values = merged(merged(static, dynamic), args.values)
-    for name in ("extraVolumes", "extraVolumeMounts"):  # in addition: Flyte needs its own
-        layers: tuple[Mapping[str, Any], ...] = (static, dynamic, args.values)
+    auth: dict[str, Any] = {}
+    if args.auth:
+        auth = {"configuration": {"inline": args.auth.configuration}, "deployment": args.auth.deployment(login)}
+    values = merged(merged(merged(static, dynamic), auth), args.values)
+    for name in ("extraVolumes", "extraVolumeMounts", "extraEnvVars"):  # in addition: Flyte needs its own
+        layers: tuple[Mapping[str, Any], ...] = (static, dynamic, auth, args.values)
         values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
     check_values(values)
     return values

@@ -1,13 +1,13 @@
 """Who may talk to whom in the namespaces of the stack."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components import flyte_binary, minio, postgres, raw_outputs, store_users
-from components.egress import NOT_PUBLIC
+from components.egress import NOT_PUBLIC, Reach
 from components.hardening import LABELS, NAME
 from components.project_namespaces import ProjectNamespace
 
@@ -42,6 +42,10 @@ class NetworkPoliciesArgs:
     cluster_provider: pulumi.ProviderResource
     # Names of other namespaces whose pods may reach Flyte and the object store, such as an ingress controller's.
     clients: Sequence[str]
+    # The same, but only for the pods with these labels: an ingress controller's.
+    client_pods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # Where the provider of Flyte's login is.
+    login: Reach | None = None
 
 
 class NetworkPolicies(pulumi.ComponentResource):
@@ -72,6 +76,9 @@ class NetworkPolicies(pulumi.ComponentResource):
     def _platform(self, name: str, args: NetworkPoliciesArgs, to_api: _Egress) -> None:
         store = minio.SERVICE
         clients = [_all_of(client) for client in args.clients]
+        clients += [
+            {**_all_of(space), "pod_selector": {"match_labels": pods}} for space, pods in args.client_pods.items()
+        ]
         tasks = [_all_of(project.name) for project in args.projects]
         callers = [_all_of(project.name) for project in args.projects if project.egress.flyte]
 
@@ -98,6 +105,7 @@ class NetworkPolicies(pulumi.ComponentResource):
                 _to(postgres.PORT, _pods(postgres.SERVICE)),
                 _to(minio.PORT, _pods(store)),
                 to_api,
+                *(_reach(args.login) if args.login else []),
             ],
         )
 
@@ -107,12 +115,7 @@ class NetworkPolicies(pulumi.ComponentResource):
         egress = [_dns(), _to(minio.PORT, {**_all_of(args.namespace), **_pods(minio.SERVICE)})]
         if wanted.flyte:
             egress.append(_to(flyte_binary.GRPC_PORT, {**_all_of(args.namespace), **_pods(flyte_binary.RELEASE)}))
-        if wanted.internet:
-            egress.append({"to": [{"ip_block": {"cidr": "0.0.0.0/0", "except_": NOT_PUBLIC}}]})
-        if wanted.networks:
-            egress.append({"to": [{"ip_block": {"cidr": network}} for network in wanted.networks]})
-        if wanted.namespaces:
-            egress.append({"to": [_all_of(other) for other in wanted.namespaces]})
+        egress += _reach(wanted)
         if project.service_account_token:
             egress.append(to_api)
         self._policy(f"{name}-deny", namespace, "default-deny", {}, (), ())
@@ -159,6 +162,17 @@ def _from(port: int, *peers: _Peer) -> _Ingress:
 
 def _to(port: int, *peers: _Peer) -> _Egress:
     return {"to": list(peers), "ports": [{"port": port}]}
+
+
+def _reach(wanted: Reach) -> list[_Egress]:
+    egress: list[_Egress] = []
+    if wanted.internet:
+        egress.append({"to": [{"ip_block": {"cidr": "0.0.0.0/0", "except_": NOT_PUBLIC}}]})
+    if wanted.networks:
+        egress.append({"to": [{"ip_block": {"cidr": network}} for network in wanted.networks]})
+    if wanted.namespaces:
+        egress.append({"to": [_all_of(other) for other in wanted.namespaces]})
+    return egress
 
 
 def _dns() -> _Egress:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.auth import CLIENT_ID, CLIENT_SECRET
 from components.flyte_binary import HTTP_PORT, HTTP_SERVICE
 from components.hardening import LABELS, container_security, labels, pod_security, resources
 from components.images import Image
@@ -27,6 +28,8 @@ class RawOutputsArgs:
     # Any image with bash.
     image: Image
     projects: Sequence[ProjectNamespace]
+    # Secret with which to log in to Flyte; None where it wants no login.
+    login: pulumi.Input[str] | None = None
 
 
 class RawOutputs(pulumi.ComponentResource):
@@ -44,6 +47,19 @@ class RawOutputs(pulumi.ComponentResource):
             f"{project.project} {project.domain} s3://{project.bucket}/data\n" for project in args.projects
         )
         scripts = script_config_map(f"{name}-scripts", args.namespace, "flyte", child, outputs=outputs)
+        volumes: list[k8s.core.v1.VolumeArgsDict] = [{"name": "scripts", "config_map": {"name": scripts.metadata.name}}]
+        mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
+            {"name": "scripts", "mount_path": "/scripts", "read_only": True}
+        ]
+        env: list[k8s.core.v1.EnvVarArgsDict] = []
+        if args.login:
+            items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": CLIENT_SECRET, "path": CLIENT_SECRET}]
+            volumes.append({"name": "login", "secret": {"secret_name": args.login, "items": items}})
+            mounts.append({"name": "login", "mount_path": "/login", "read_only": True})
+            env += [
+                {"name": "CLIENT_ID", "value": CLIENT_ID},
+                {"name": "CLIENT_SECRET_FILE", "value": f"/login/{CLIENT_SECRET}"},
+            ]
         job = k8s.batch.v1.Job(
             name,
             metadata={"namespace": args.namespace, "labels": LABELS},
@@ -68,13 +84,14 @@ class RawOutputs(pulumi.ComponentResource):
                                     {"name": "FLYTE_HOST", "value": HTTP_SERVICE},
                                     {"name": "FLYTE_PORT", "value": str(HTTP_PORT)},
                                     {"name": "OUTPUTS", "value": "/scripts/outputs"},
+                                    *env,
                                 ],
                                 "resources": resources(_RESOURCES),
                                 "security_context": container_security(),
-                                "volume_mounts": [{"name": "scripts", "mount_path": "/scripts", "read_only": True}],
+                                "volume_mounts": mounts,
                             }
                         ],
-                        "volumes": [{"name": "scripts", "config_map": {"name": scripts.metadata.name}}],
+                        "volumes": volumes,
                     },
                 },
             },

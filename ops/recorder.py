@@ -249,7 +249,7 @@ class _Provider(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         state = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
-            state["result"] = GENERATED
+            state |= {"result": GENERATED, "bcryptHash": f"hash of {GENERATED}"}
         elif args.typ == "kubernetes:helm.sh/v3:Release":
             state["status"] = {"namespace": state["namespace"], "status": "deployed"}
         elif args.typ == "kubernetes:discovery.k8s.io/v1:EndpointSlice":

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from components import flyte_binary, minio
-from components.access import client_config, split_address, ways
+from components.access import ways
 from components.chart import ROOT
+from components.client import client_config, split_address
 from components.errors import SettingsError
 from ops.cluster import Cluster
 from ops.stack_file import stack_config
@@ -52,9 +53,9 @@ def main() -> int:
         cluster = Cluster.of(settings.context, settings.kubeconfig)
         check_fence(cluster, settings, args.stack)
         check_servers(cluster, settings.namespace)
-        client = settings.client_endpoints
+        client = settings.client
         with ExitStack() as opened:
-            for way in ways(client.http, client.grpc, client.object_store):
+            for way in ways(client):
                 opened.enter_context(forwarded(cluster, settings.namespace, *way))
             check_flyte(client.http, [project.name for project in settings.projects])
             check_store(client.object_store)
@@ -140,10 +141,10 @@ def run_example(settings: Settings, timeout: float) -> None:
     project = next((project.name for project in settings.projects if _GROUP in project.task_secrets), None)
     if not project:
         raise SmokeError(f"flyte-home:projects: none asks for the secret {_GROUP}, which the example needs")
-    client = settings.client_endpoints
+    client = settings.client
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
-        config.write_text(client_config(client.http, client.grpc, client.insecure))
+        config.write_text(client_config(client))
         where = ["--project", project, "--domain", settings.domains[0]]
         command = [str(EXAMPLE / ".venv/bin/pyflyte"), "--config", str(config), "run", "--remote", "--wait", *where]
         start = time.monotonic()

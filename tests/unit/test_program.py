@@ -234,7 +234,6 @@ def test_the_outputs_say_what_is_where_and_how_to_reach_it():
     assert outputs["portForwards"] == [
         "kubectl --context k3s --namespace flyte port-forward service/flyte-binary-http 18088:8088",
         "kubectl --context k3s --namespace flyte port-forward service/flyte-binary-grpc 8089:8089",
-        "kubectl --context k3s --namespace flyte port-forward service/minio 9443:9000",
     ]
 
 
