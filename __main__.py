@@ -23,6 +23,7 @@ from components.project_namespaces import ProjectNamespaces, ProjectNamespacesAr
 from components.raw_outputs import RawOutputs, RawOutputsArgs
 from components.secrets_webhook import SecretsWebhook, SecretsWebhookArgs
 from components.store_users import RetiredUsers, RetiredUsersArgs
+from components.task_pod_policy import TaskPodPolicy, TaskPodPolicyArgs
 from components.task_secret import TaskSecret, TaskSecretArgs
 from components.volume import Safekeeping
 from settings import Settings
@@ -89,12 +90,12 @@ task_secrets = [
 ]
 
 minimal = settings.flyte.rights == "minimal"
-webhook = SecretsWebhook(
-    "webhook",
-    SecretsWebhookArgs(namespace, list(projects.names) if minimal else None, fence.provider, generation.webhook),
-    fenced,
-)
-fences: list[pulumi.Resource] = []
+# None: Flyte makes namespaces of its own, which nobody knows beforehand.
+watched = list(projects.names) if minimal else None
+webhook = SecretsWebhook("webhook", SecretsWebhookArgs(namespace, watched, fence.provider, generation.webhook), fenced)
+fences: list[pulumi.Resource] = [
+    TaskPodPolicy("task-pods", TaskPodPolicyArgs(watched, fence.provider), fenced),
+]
 if minimal:
     fences.append(
         FlyteRights("rights", FlyteRightsArgs(namespace, projects.names, webhook.certificate, fence.provider), fenced)
@@ -117,7 +118,12 @@ if client.login:
     auth = Auth(
         "auth",
         AuthArgs(
-            namespace, settings.auth, settings.oidc_client_secret.get_secret_value(), client.http, generation.auth
+            namespace,
+            settings.auth,
+            client_secret=settings.oidc_client_secret.get_secret_value(),
+            http=client.http,
+            secrets=settings.secret_manager.files,
+            generation=generation.auth,
         ),
         fenced,
     ).flyte

@@ -43,7 +43,10 @@ _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:str
 # Parts of the fence that a stack cannot switch off.
 _FIXED = {"kubernetes:strictMode": "true", "pulumi:disable-default-providers": '["*"]'}
 # Settings whose value is not shown in a message: a credential is easily put there by mistake.
-_UNSHOWN = {"setting", "http", "grpc", "objectStore", "repository", "archive"}
+_UNSHOWN = {
+    *("setting", "http", "grpc", "objectStore", "repository", "archive"),
+    *("caCertificate", "issuer", "kubernetesDashboard", "url", "uri", "query"),
+}
 
 
 # --- kinds of values ----------------------------------------------------------------------------------------------

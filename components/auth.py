@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -111,6 +112,8 @@ class AuthArgs:
     client_secret: pulumi.Input[str]
     # Address at which clients and browsers reach Flyte.
     http: str
+    # Directory in which Flyte looks for secrets.
+    secrets: str
     # Another generation is another key for every token.
     generation: int = 1
 
@@ -154,13 +157,13 @@ class Auth(pulumi.ComponentResource):
         self.register_outputs({"secret": secret.metadata.name})
 
 
-def _key(name: str) -> str:
-    # Flyte reads a key from its directory for secrets, here by way of another.
-    return f"..{_DIRECTORY.removeprefix('/etc')}/{name}"
-
-
 def _configuration(args: AuthArgs) -> dict[str, Any]:
     settings = args.settings
+
+    def key(name: str) -> str:
+        # Flyte looks in its directory for secrets, and from there finds the other one.
+        return posixpath.relpath(f"{_DIRECTORY}/{name}", args.secrets)
+
     return {
         "admin": {
             "clientId": CLIENT_ID,
@@ -174,21 +177,21 @@ def _configuration(args: AuthArgs) -> dict[str, Any]:
             "authorizedUris": [args.http],
             "appAuth": {
                 "selfAuthServer": {
-                    "claimSymmetricEncryptionKeySecretName": _key("claim_symmetric_key"),
-                    "tokenSigningRSAKeySecretName": _key("token_rsa_key.pem"),
-                    "oldTokenSigningRSAKeySecretName": _key("token_rsa_key_old.pem"),
+                    "claimSymmetricEncryptionKeySecretName": key("claim_symmetric_key"),
+                    "tokenSigningRSAKeySecretName": key("token_rsa_key.pem"),
+                    "oldTokenSigningRSAKeySecretName": key("token_rsa_key_old.pem"),
                 },
                 "thirdPartyConfig": {
                     "flyteClient": {"clientId": "flytectl", "redirectUri": _REDIRECTS[0], "scopes": _SCOPES}
                 },
             },
             "userAuth": {
-                "cookieHashKeySecretName": _key("cookie_hash_key"),
-                "cookieBlockKeySecretName": _key("cookie_block_key"),
+                "cookieHashKeySecretName": key("cookie_hash_key"),
+                "cookieBlockKeySecretName": key("cookie_block_key"),
                 "openId": {
                     "baseUrl": settings.issuer,
                     "clientId": settings.client_id,
-                    "clientSecretName": _key("oidc_client_secret"),
+                    "clientSecretName": key("oidc_client_secret"),
                     "scopes": settings.scopes,
                 },
             },

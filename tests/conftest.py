@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("flyte-home")
 
 UID = "1f0c7a8e-0000-4000-8000-000000000001"
 TIDAL = '{"token": "planted-tidal-token"}'
-SECRET_SETTINGS = {"tidalCreds", "postgresPassword"}
+SECRET_SETTINGS = {"tidalCreds", "postgresPassword", "oidcClientSecret"}
 
 
 def stack(**settings: Any) -> tuple[dict[str, str], set[str]]:

@@ -17,6 +17,7 @@ STACKS = ("dev", "prod")
 # The oldest and the newest minor version of Kubernetes that the stack is for.
 KUBERNETES = ("1.31", "1.37")
 
+_HOSTS = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -56,6 +57,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
         "clientEndpoints": {"objectStore": "https://s3.home.example", "grpc": "dns:///flyte.home.example:443"},
         "network": {"clients": ["traefik"]},
+    },
+    "traefik, certificates of an issuer, login, links to logs": {
+        "domains": ["development"],
+        "ingress": {"controller": "traefik", "hosts": _HOSTS, "tls": {"issuer": "home"}},
+        "auth": {"issuer": "https://id.home.example/realms/home", "egress": {"networks": ["192.168.1.20/32"]}},
+        "oidcClientSecret": "given-oidc-secret",
+        "logLinks": {
+            "kubernetesDashboard": "https://dashboard.home.example",
+            "grafana": {"url": "https://grafana.home.example"},
+            "custom": [{"name": "Logs", "uri": "https://logs.home.example/?pod={{ .podName }}"}],
+        },
+    },
+    "nginx at another port with a given certificate": {
+        "domains": ["development"],
+        "ingress": {
+            "controller": "nginx",
+            "hosts": {**_HOSTS, "grpc": "grpc.home.example"},
+            "port": 8443,
+            "tls": {"secret": "wildcard"},
+        },
     },
     CHART_RIGHTS: {
         "domains": ["development"],

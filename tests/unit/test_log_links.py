@@ -1,0 +1,80 @@
+"""Links from a task in the console to its logs."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from components.errors import SettingsError
+from ops.recorder import Recording
+from settings import Settings
+from tests.conftest import run, stack
+
+
+def plugins(recording: Recording) -> dict[str, Any]:
+    return recording.one("Release").plain["values"]["configuration"]["logging"]["plugins"]
+
+
+def links(**settings: Any) -> dict[str, str]:
+    return {link.name: link.uri for link in Settings.from_config(*stack(logLinks=settings)).log_links.links}
+
+
+def filled(uri: str) -> str:
+    """As Flyte fills it in."""
+    for name, value in {
+        "podName": "pod-1",
+        "namespace": "remedy-development",
+        "podUnixStartTime": "1700000000",
+    }.items():
+        uri = uri.replace(f"{{{{ .{name} }}}}", value)
+    return uri.replace("{{ .podUnixFinishTime }}", "1700000060")
+
+
+def test_without_any_no_link_leads_to_somebody_elses_machine(dev: Recording):
+    found = plugins(dev)
+
+    assert [found[kind]["enabled"] for kind in ("kubernetes", "cloudwatch", "stackdriver")] == [False] * 3
+    assert found["custom"] == []
+
+
+def test_the_kubernetes_dashboard_shows_the_pod():
+    found = plugins(run(logLinks={"kubernetesDashboard": "https://dashboard.home.example/"}))["custom"]
+
+    assert [filled(uri) for link in found for uri in link["templateUris"]] == [
+        "https://dashboard.home.example/#/log/remedy-development/pod-1/pod?namespace=remedy-development"
+    ]
+    assert found[0]["displayName"] == "Kubernetes Dashboard"
+
+
+def test_grafana_asks_loki_for_the_pod_in_the_time_it_ran():
+    (uri,) = links(grafana={"url": "https://grafana.home.example", "datasource": "P8E80"}).values()
+    address = urlsplit(filled(uri))
+    (pane,) = json.loads(parse_qs(address.query)["panes"][0]).values()
+
+    assert f"{address.scheme}://{address.netloc}{address.path}" == "https://grafana.home.example/explore"
+    assert pane["datasource"] == "P8E80"
+    assert pane["queries"][0]["expr"] == '{namespace="remedy-development", pod="pod-1"}'
+    assert pane["range"] == {"from": "1700000000000", "to": "1700000060000"}
+
+
+def test_any_other_place_is_a_template_of_ones_own():
+    uri = "https://logs.home.example/?pod={{ .podName }}&container={{.containerName}}"
+
+    assert links(custom=[{"name": "Logs", "uri": uri}]) == {"Logs": uri}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"custom": [{"name": "Logs", "uri": "https://logs/?p={{ .pod }}"}]}, "placeholder that Flyte does not fill"),
+        ({"custom": [{"name": "Logs", "uri": "https://logs/?p={{ .podName }"}]}, "placeholder that Flyte"),
+        ({"custom": [{"name": "Logs", "uri": "logs.home.example"}]}, "is not an address"),
+        ({"kubernetesDashboard": "dashboard.home.example"}, "is not an address"),
+        ({"grafana": {"url": "https://user:secret@grafana"}}, "is not an address"),
+        ({"grafana": {"url": "https://grafana", "query": "{{ .x }}"}}, "placeholder that Flyte does not fill"),
+    ],
+)
+def test_a_link_that_would_lead_nowhere_is_refused(settings: dict[str, Any], said: str):
+    with pytest.raises(SettingsError, match=said):
+        Settings.from_config(*stack(logLinks=settings))
