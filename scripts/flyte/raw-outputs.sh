@@ -27,9 +27,19 @@ log_in() {
   local basic
   token=''
   [ -n "${CLIENT_ID:-}" ] || return 0
-  basic=$(printf '%s:%s' "$CLIENT_ID" "$(<"$CLIENT_SECRET_FILE")" | base64 --wrap=0)
+  basic=$(printf '%s:%s' "$CLIENT_ID" "$(<"$CLIENT_SECRET_FILE")" | base64 -w 0)
   ask POST /oauth2/token application/x-www-form-urlencoded "Basic $basic" 'grant_type=client_credentials&scope=all'
-  [[ $answer =~ \"access_token\":\"([^\"]+)\" ]] && token="Bearer ${BASH_REMATCH[1]}"
+  if [[ $status == 200 && $answer =~ \"access_token\":\"([^\"]+)\" ]]; then
+    token="Bearer ${BASH_REMATCH[1]}"
+  else
+    answer="no login as $CLIENT_ID: $answer"
+    return 1
+  fi
+}
+
+# tell PATH BODY: succeeds when Flyte has taken it.
+tell() {
+  log_in && ask PUT "$1" application/json "$token" "$2" && [ "$status" = 200 ]
 }
 
 deadline=$((SECONDS + ${WAIT:-300}))
@@ -38,10 +48,8 @@ while read -r project domain prefix; do
   body+='{"raw_output_data_config":{"output_location_prefix":"%s"}}}}}'
   # shellcheck disable=SC2059  # the format is the line above
   printf -v body "$body" "$project" "$domain" "$prefix"
-  path="/api/v1/project_domain_attributes/$project/$domain"
-  until log_in 2>/dev/null && ask PUT "$path" application/json "$token" "$body" 2>/dev/null; [ "$status" = 200 ]; do
+  until tell "/api/v1/project_domain_attributes/$project/$domain" "$body" 2>/dev/null; do
     if [ "$SECONDS" -ge "$deadline" ]; then
-      [ -n "${CLIENT_ID:-}" ] && [ -z "$token" ] && answer="no login as $CLIENT_ID"
       echo "raw-outputs: Flyte at $FLYTE_HOST:$FLYTE_PORT does not take $prefix for $project in $domain:" \
         "${status:-no answer} $answer" >&2
       exit 1

@@ -1,5 +1,6 @@
 """The script that tells Flyte where the tasks put their data, against a server that answers as Flyte does."""
 
+import base64
 import http.server
 import json
 import shutil
@@ -26,6 +27,9 @@ class Flyte:
     put: dict[str, Any] = field(default_factory=dict)
     # Statuses of the next answers; 200 after them.
     answers: list[int] = field(default_factory=list)
+    # The client's secret, where it wants a login; and whether it gives a token for it.
+    secret: str = ""
+    gives_tokens: bool = True
 
     def handler(self, *arguments: Any) -> http.server.BaseHTTPRequestHandler:
         flyte = self
@@ -34,11 +38,24 @@ class Flyte:
             def do_PUT(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status = flyte.answers.pop(0) if flyte.answers else 200
+                if flyte.secret and self.headers["Authorization"] != "Bearer token-1":
+                    status = 401
                 if status == 200:
                     flyte.put[self.path] = body
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(b"{}" if status == 200 else b'{"error": "of flyte"}')
+
+            def do_POST(self) -> None:
+                """As Flyte's own authorization server answers a client."""
+                form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                basic = base64.b64encode(f"flytepropeller:{flyte.secret}".encode()).decode()
+                known = self.headers["Authorization"] == f"Basic {basic}" and "client_credentials" in form
+                assert self.path == "/oauth2/token"
+                self.send_response(200 if known else 401)
+                self.end_headers()
+                token = {"access_token": "token-1", "expires_in": 1799} if known and flyte.gives_tokens else {}
+                self.wfile.write(json.dumps(token or {"error": "of the login"}, separators=(",", ":")).encode())
 
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
@@ -52,19 +69,22 @@ def work() -> Iterator[Workspace]:
         yield made
 
 
-def run(work: Workspace, address: str, outputs: str, wait: int = 20) -> tuple[int, str, str]:
+def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str = "") -> tuple[int, str, str]:
     """Exit code, output and errors of the script; all programs but those it names are out of its reach."""
     bash = shutil.which("bash")
     if not bash:
         pytest.skip("needs bash")
     parts = urlsplit(address)
     environment = {
-        "PATH": str(Programs(work, tools("sleep")).path),
+        "PATH": str(Programs(work, tools("sleep", "base64")).path),
         "FLYTE_HOST": str(parts.hostname),
         "FLYTE_PORT": str(parts.port),
         "OUTPUTS": str(work.file("outputs", outputs)),
         "WAIT": str(wait),
     }
+    if secret:
+        # As Kubernetes mounts it: without a line's end.
+        environment |= {"CLIENT_ID": "flytepropeller", "CLIENT_SECRET_FILE": str(work.file("client_secret", secret))}
     with process([bash, SCRIPT], environment, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
         output, errors = started.communicate(timeout=60)
     return started.returncode, output, errors
@@ -116,3 +136,25 @@ def test_a_flyte_that_does_not_answer_is_given_up_in_time(work: Workspace):
     assert code == 1
     assert "does not take s3://a-d-dev/data for a in d-dev: no answer" in errors
     assert time.monotonic() - start < 20
+
+
+def test_where_flyte_wants_a_login_the_script_gets_a_token_for_its_client(work: Workspace):
+    flyte = Flyte(secret="planted-client-secret")
+    with serving(flyte.handler) as address:
+        code, output, errors = run(work, address, "a d-dev s3://a/data\n", secret="planted-client-secret")
+
+    assert (code, errors) == (0, "")
+    assert list(flyte.put) == ["/api/v1/project_domain_attributes/a/d-dev"]
+    assert "planted" not in output
+
+
+@pytest.mark.parametrize(("flyte", "said"), [(Flyte(secret="another"), "401"), (Flyte(gives_tokens=False), "200")])
+def test_a_login_that_fails_is_said_without_the_secret(work: Workspace, flyte: Flyte, said: str):
+    flyte.secret = flyte.secret or "planted-client-secret"
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, "a d-dev s3://a/data\n", wait=2, secret="planted-client-secret")
+
+    assert code == 1
+    assert f'for a in d-dev: {said} no login as flytepropeller: {{"error":"of the login"}}' in errors
+    assert "planted" not in errors
+    assert not flyte.put
