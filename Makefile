@@ -70,5 +70,5 @@ check: $(VENV)/.installed ## formatting, lint, types
 lock: ## compile the hashed lock files anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	cd examples/remedy_tidal && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	cd examples/remedy_tidal && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
 	cd tests/tools/checkov && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt

@@ -1,108 +1,100 @@
-"""Mends playlists that rot as tracks vanish: finds what is gone, what could take its place, and writes a report.
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["flytekit==1.16.31"]
+# ///
+"""Looks for tracks that have vanished from playlists, and reports what could take their place.
 
-The workflow asks Flyte for the secret group ``tidal-creds``, key ``json``, as a file, like any workflow that talks to a
-service. It comes with a small library of its own, so that it runs anywhere; put your client behind `Library`.
-
-    pyflyte run workflow.py remedy              # here
-    pyflyte run --remote workflow.py remedy     # on the cluster
+It runs as it is in plain Python, under pyflyte, in Flyte's sandbox and on a cluster; README.md has a command for each.
 """
 
+import argparse
 import json
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple
 
 from flytekit import Secret, current_context, task, workflow
 from flytekit.types.file import FlyteFile
 
+import mending
+from library import Library, OfflineLibrary
+from mending import Gap
+
 GROUP, KEY = "tidal-creds", "json"
 CREDENTIALS = Secret(group=GROUP, key=KEY, mount_requirement=Secret.MountType.FILE)
 
-
-@dataclass
-class Gap:
-    """A track that has vanished from a playlist."""
-
-    playlist: str
-    track: str
-    # Another release of it; empty if there is none.
-    replacement: str
+# Put yours here; each is opened with what the secret holds.
+LIBRARIES: dict[str, Callable[[Mapping[str, Any]], Library]] = {"offline": OfflineLibrary}
 
 
-class Library(Protocol):
-    """What the workflow needs from a music service."""
+class Remedy(NamedTuple):
+    """What the workflow hands over."""
 
-    def playlists(self) -> dict[str, list[str]]:
-        """The tracks of each playlist, by its name."""
-
-    def has(self, track: str) -> bool:
-        """Whether the service still plays the track."""
-
-    def others(self, track: str) -> list[str]:
-        """Other releases of the track, the best first."""
+    report: FlyteFile
+    summary: str
 
 
-class OfflineLibrary:
-    """Three playlists, of which two have rotted."""
-
-    def playlists(self) -> dict[str, list[str]]:
-        """The tracks of each playlist, by its name."""
-        return {
-            "Sunday": ["Blue in Green (1959)", "Naima (1960)"],
-            "Long drive": ["Autobahn (1974)", "Hallogallo (1972)"],
-            "Rain": ["Pink Moon (1972)"],
-        }
-
-    def has(self, track: str) -> bool:
-        """Whether the service still plays the track."""
-        return track not in {"Naima (1960)", "Hallogallo (1972)"}
-
-    def others(self, track: str) -> list[str]:
-        """Other releases of the track, the best first."""
-        return {"Naima (1960)": ["Naima (2020 remaster)"]}.get(track, [])
-
-
-def open_library(credentials: dict[str, str]) -> Library:
-    """The library that these credentials open.
+def read_credentials() -> dict[str, Any]:
+    """What the secret holds, wherever Flyte has put it.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there is no such secret, or it is not a JSON object; the message never has its content.
     """
-    if not credentials:
-        raise ValueError(f"the secret {GROUP}/{KEY} is empty")
-    return OfflineLibrary()
+    try:
+        text = current_context().secrets.get(GROUP, KEY)
+    except ValueError:
+        place = current_context().secrets.get_secrets_file(GROUP, KEY)
+        raise ValueError(
+            f"the secret {GROUP}/{KEY} is not at {place}; on a cluster, the Secret {GROUP} with the key {KEY} belongs "
+            f"into the namespace of the task, elsewhere FLYTE_SECRETS_DEFAULT_DIR names the folder of {GROUP}/{KEY}"
+        ) from None
+    try:
+        credentials = json.loads(text)
+    except json.JSONDecodeError:
+        credentials = None
+    if not isinstance(credentials, dict) or not credentials:
+        raise ValueError(f'the secret {GROUP}/{KEY} is no JSON object with something in it, such as {{"token": ...}}')
+    return credentials
+
+
+def open_library(name: str) -> Library:
+    """The library of this name, opened with the credentials.
+
+    Raises:
+        ValueError: there is none, or the credentials are missing.
+    """
+    if name not in LIBRARIES:
+        raise ValueError(f"there is no library {name!r}; LIBRARIES in workflow.py has {', '.join(sorted(LIBRARIES))}")
+    return LIBRARIES[name](read_credentials())
 
 
 @task(secret_requests=[CREDENTIALS])
-def find_gaps() -> list[Gap]:
-    """What is missing from the playlists."""
-    library = open_library(json.loads(current_context().secrets.get(GROUP, KEY)))
-    return [
-        Gap(playlist, track, next(filter(library.has, library.others(track)), ""))
-        for playlist, tracks in library.playlists().items()
-        for track in tracks
-        if not library.has(track)
-    ]
+def find_gaps(library: str) -> list[Gap]:
+    """What has vanished from the playlists, and what could take its place."""
+    return mending.find_gaps(open_library(library))
 
 
 @task
-def write_report(gaps: list[Gap]) -> FlyteFile:
-    """One line for each gap."""
-    report = Path(current_context().working_directory, "report.txt")
-    lines = [f"{gap.playlist}: {gap.track} -> {gap.replacement or 'nothing takes its place'}" for gap in gaps]
-    report.write_text("\n".join(lines) + "\n")
-    return FlyteFile(str(report))
-
-
-@task
-def count_mended(report: FlyteFile) -> str:
-    """What the report says, in a sentence."""
-    lines = Path(report.download()).read_text().splitlines()
-    mended = sum("nothing takes its place" not in line for line in lines)
-    return f"{mended} of {len(lines)} vanished tracks can be replaced"
+def write_report(gaps: list[Gap]) -> Remedy:
+    """The gaps as a file and in a sentence."""
+    report = Path(current_context().working_directory, "report.csv")
+    mending.write_report(gaps, report)
+    return Remedy(FlyteFile(str(report)), mending.summary(gaps))
 
 
 @workflow
-def remedy() -> str:
-    """From the playlists to a sentence; the report is the output of the node ``write_report``."""
-    return count_mended(report=write_report(gaps=find_gaps()))
+def remedy(library: str = "offline") -> Remedy:
+    """From the playlists of a library to a report; nothing is changed there."""
+    written = write_report(gaps=find_gaps(library=library))
+    return Remedy(written.report, written.summary)
+
+
+if __name__ == "__main__":
+    # The sample, if nobody says where the secret is.
+    os.environ.setdefault("FLYTE_SECRETS_DEFAULT_DIR", str(Path(__file__).with_name("secrets")))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--library", default="offline", help="one of " + ", ".join(sorted(LIBRARIES)))
+    found = remedy(**vars(parser.parse_args()))
+    print(found.summary)
+    print(found.report)
