@@ -3,19 +3,23 @@
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   OUT      where `make render` writes
 #   SECRETS  `show`: render secret values instead of redacting them
+#   WAY, CREDENTIALS, LIBRARY   how `make example` runs, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
 OUT ?= rendered/
 SECRETS ?=
+WAY ?= local
+CREDENTIALS ?=
+LIBRARY ?=
 EXAMPLE := examples/remedy_tidal
 # The layers of the tests, each a folder of tests/.
-LAYERS := unit schema chart apiserver scripts engine
+LAYERS := unit example schema chart apiserver scripts engine
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render smoke test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy render smoke example test $(LAYERS:%=test-%) mutate check lock
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,13 +52,18 @@ $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## see that the deployed stack works, with the example workflow
 	@$(PY) -m ops.smoke $(STACK)
 
-test: $(VENV)/.installed check ## check the code and run all layers of the tests that can run here
+# What plain Python needs, uv installs.
+example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.installed) ## run the example workflow WAY=python, local, sandbox or cluster
+	@$(PY) -m ops.example $(WAY) --stack $(STACK) $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(LIBRARY),--library $(LIBRARY))
+
+test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and run all layers of the tests that can run here
 	@$(PY) -m tests.tools $(LAYERS)
 	$(PY) -m pytest --cov --cov-report=
 	@$(PY) -m coverage report --skip-covered --show-missing
 	@$(PY) -m coverage report --include='__main__.py,settings.py,components/*' --fail-under=95 --format=total >/dev/null
 
 # make test-LAYER: one layer alone, such as `make test-unit`
+test-example: $(EXAMPLE)/.venv/.installed
 $(LAYERS:%=test-%): test-%: $(VENV)/.installed
 	@$(PY) -m tests.tools $*
 	$(PY) -m pytest tests/$*
@@ -67,8 +76,9 @@ check: $(VENV)/.installed ## formatting, lint, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-lock: ## compile the hashed lock files anew from pyproject.toml (needs uv)
+lock: ## compile the hashed lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
 	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	cd examples/remedy_tidal && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
 	cd tests/tools/checkov && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	cd tests/tools/uv && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt

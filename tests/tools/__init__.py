@@ -164,6 +164,7 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool("checkov", frozenset({"schema"}), recipe=PythonEnvironment("checkov")),
+        Tool("uv", frozenset({"example"}), ("uv",), recipe=PythonEnvironment("uv")),
         Tool("kube-score", frozenset({"schema"}), ("kube-score",), recipe=_KUBE_SCORE),
         Tool("helm", frozenset({"chart", "apiserver"}), ("helm",), recipe=_HELM),
         _kubernetes("etcd", "go.etcd.io/etcd/server/v3"),

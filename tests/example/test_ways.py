@@ -1,0 +1,294 @@
+"""``make example``: which commands each way starts, and what it says when something is missing."""
+
+import base64
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops import example
+from settings import Settings
+from tests.conftest import stack
+from tests.processes import free_port
+
+TOKEN = '{"token": "planted-token"}'
+# Writes down how it was called, and what it was sent; answers and fails as a test wishes.
+STAND_IN = """#!/bin/sh
+PATH=/usr/bin:/bin
+name=${{0##*/}}
+echo "$name $*" >>{folder}/calls
+echo "$FLYTE_SECRETS_DEFAULT_DIR" >{folder}/$name.secrets
+[ "$name" != kubectl ] || cat >{folder}/sent
+[ ! -f {folder}/$name.says ] || cat {folder}/$name.says
+[ ! -f {folder}/$name.fails ] || {{ echo "$name is out of order" >&2; exit 1; }}
+"""
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """Programs of our own in place of those that `make example` starts, and nothing else on the PATH."""
+
+    folder: Path
+
+    def add(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(STAND_IN.format(folder=self.folder))
+        path.chmod(0o700)
+
+    def remove(self, name: str) -> None:
+        (self.folder / "bin" / name).unlink()
+
+    def says(self, name: str, text: str) -> None:
+        (self.folder / f"{name}.says").write_text(f"{text}\n")
+
+    def fails(self, name: str) -> None:
+        (self.folder / f"{name}.fails").touch()
+
+    @property
+    def calls(self) -> list[str]:
+        calls = self.folder / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The manifests that kubectl was sent, by their kinds."""
+        return {item["kind"]: item for item in json.loads((self.folder / "sent").read_text())["items"]}
+
+    def secrets(self, name: str) -> Path:
+        """The folder in which the program was told to look for secrets."""
+        return Path((self.folder / f"{name}.secrets").read_text().strip())
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    stand_ins = StandIns(tmp_path)
+    for name in ("uv", "docker", "flytectl", "kubectl"):
+        stand_ins.add(tmp_path / "bin" / name)
+    stand_ins.add(tmp_path / "example" / ".venv" / "bin" / "pyflyte")
+    (tmp_path / "example" / "secrets").mkdir()
+    monkeypatch.setattr(example, "EXAMPLE", tmp_path / "example")
+    monkeypatch.setattr(example, "ROOT", tmp_path)
+    monkeypatch.setattr(example, "CLIENTS", tmp_path / ".client")
+    monkeypatch.setattr(example, "stack_config", lambda _stack: stack())
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("FLYTE_SECRETS_DEFAULT_DIR", raising=False)
+    return stand_ins
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Path:
+    """A folder of credentials."""
+    (tmp_path / "own" / "tidal-creds").mkdir(parents=True)
+    (tmp_path / "own" / "tidal-creds" / "json").write_text(TOKEN)
+    return tmp_path / "own"
+
+
+def request(credentials: Path | None = None, library: str = "") -> example.Request:
+    return example.Request("dev", credentials, library)
+
+
+def test_plain_python_runs_in_the_locked_environment(programs: StandIns):
+    example.run_python(request(library="own"))
+
+    assert programs.calls == ["uv run --with-requirements requirements.txt workflow.py --library own"]
+
+
+def test_pyflyte_runs_it_here(programs: StandIns):
+    example.run_local(request(library="own"))
+
+    assert programs.calls == ["pyflyte run workflow.py remedy --library own"]
+
+
+def test_the_secret_is_the_sample_unless_a_folder_is_named(
+    programs: StandIns, credentials: Path, monkeypatch: pytest.MonkeyPatch
+):
+    example.run_local(request())
+    assert programs.secrets("pyflyte") == programs.folder / "example" / "secrets"
+
+    monkeypatch.setenv("FLYTE_SECRETS_DEFAULT_DIR", "/elsewhere")
+    example.run_local(request())
+    assert programs.secrets("pyflyte") == Path("/elsewhere")
+
+    example.run_local(request(credentials))
+    assert programs.secrets("pyflyte") == credentials
+
+
+def test_a_folder_is_meant_from_where_make_is_called(
+    programs: StandIns, credentials: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(credentials.parent)
+
+    example.run_python(request(Path("own")))
+
+    assert programs.secrets("uv") == credentials
+
+
+def test_the_sandbox_is_started_given_the_secret_and_then_runs_the_workflow(programs: StandIns, credentials: Path):
+    example.run_sandbox(request(credentials))
+
+    assert [call for call in programs.calls if not call.startswith("docker ")] == [
+        "flytectl demo start --version v1.16.8",
+        "kubectl --context flyte-sandbox apply --server-side --force-conflicts --filename=-",
+        f"pyflyte --config {programs.folder}/.flyte/config-sandbox.yaml run --remote --wait "
+        "--project flytesnacks --domain development workflow.py remedy",
+    ]
+
+
+def test_a_sandbox_that_runs_is_not_started_again(programs: StandIns, credentials: Path):
+    programs.says("docker", "true")
+
+    example.run_sandbox(request(credentials))
+
+    assert not [call for call in programs.calls if call.startswith("flytectl")]
+
+
+def test_the_sandbox_gets_the_secret_byte_for_byte_where_its_tasks_run(programs: StandIns, credentials: Path):
+    example.run_sandbox(request(credentials))
+
+    made = programs.sent["Secret"]
+    assert made["metadata"] == {"name": "tidal-creds", "namespace": "flytesnacks-development"}
+    assert base64.b64decode(made["data"]["json"]).decode() == TOKEN
+    assert programs.sent["Namespace"]["metadata"]["name"] == "flytesnacks-development"
+
+
+def test_no_argument_has_the_secret(programs: StandIns, credentials: Path):
+    example.run_sandbox(request(credentials))
+
+    arguments = "\n".join(programs.calls)
+    assert "planted" not in arguments
+    assert base64.b64encode(TOKEN.encode()).decode() not in arguments
+
+
+@pytest.mark.parametrize(
+    ("tool", "way"),
+    [("uv", "python"), ("docker", "sandbox"), ("flytectl", "sandbox"), ("kubectl", "sandbox")],
+)
+def test_a_missing_program_is_named_with_where_to_get_it(tool: str, way: str, programs: StandIns):
+    programs.remove(tool)
+
+    with pytest.raises(example.ExampleError, match=f"{tool} is not on the PATH; install it from https://"):
+        example.WAYS[way](request())
+
+    assert programs.calls == []
+
+
+def test_without_pyflyte_the_message_says_how_it_is_installed(programs: StandIns):
+    (programs.folder / "example" / ".venv" / "bin" / "pyflyte").unlink()
+
+    with pytest.raises(example.ExampleError, match="pyflyte; make example installs it"):
+        example.run_local(request())
+
+
+def test_a_docker_that_does_not_answer_is_named_with_what_it_says(programs: StandIns, credentials: Path):
+    programs.fails("docker")
+
+    with pytest.raises(example.ExampleError, match=r"start Docker\. It says: docker is out of order"):
+        example.run_sandbox(request(credentials))
+
+
+def test_the_sandbox_is_not_started_without_a_secret_to_put_there(programs: StandIns, tmp_path: Path):
+    with pytest.raises(
+        example.ExampleError, match=f"the secret tidal-creds/json: {tmp_path}/tidal-creds/json: No such"
+    ):
+        example.run_sandbox(request(tmp_path))
+
+    assert programs.calls == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        ("flytectl", "the sandbox did not start"),
+        ("kubectl", "the sandbox did not take the secret tidal-creds"),
+        ("pyflyte", "the workflow failed"),
+    ],
+)
+def test_the_sandbox_way_ends_with_the_first_command_that_fails(
+    failing: str, said: str, programs: StandIns, credentials: Path
+):
+    programs.fails(failing)
+
+    with pytest.raises(example.ExampleError, match=f"{said}, see above"):
+        example.run_sandbox(request(credentials))
+
+    assert programs.calls[-1].startswith(failing)
+
+
+@pytest.fixture
+def connected(programs: StandIns, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIns]:
+    """What `make connect` leaves: a client configuration, and something that answers."""
+    (programs.folder / ".client").mkdir()
+    (programs.folder / ".client" / "dev.yaml").touch()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings(monkeypatch, clientEndpoints={"grpc": f"dns:///127.0.0.1:{server.getsockname()[1]}"})
+        yield programs
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Settings:
+    """Let the stack have these settings."""
+    monkeypatch.setattr(example, "stack_config", lambda _stack: stack(**changed))
+    return Settings.from_config(*stack(**changed))
+
+
+def test_the_cluster_runs_it_in_the_first_project_that_may_and_its_first_domain(connected: StandIns):
+    example.run_cluster(request(library="own"))
+
+    assert connected.calls == [
+        f"pyflyte --config {connected.folder}/.client/dev.yaml run --remote --wait "
+        "--project remedy --domain development workflow.py remedy --library own"
+    ]
+
+
+def test_without_a_client_configuration_the_cluster_way_says_how_to_connect(programs: StandIns):
+    with pytest.raises(
+        example.ExampleError, match=r"no \.client/dev\.yaml; run make connect STACK=dev in another terminal"
+    ):
+        example.run_cluster(request())
+
+
+def test_a_connection_that_has_been_closed_is_noticed(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
+    address = f"dns:///127.0.0.1:{free_port()}"
+    settings(monkeypatch, clientEndpoints={"grpc": address})
+
+    with pytest.raises(example.ExampleError, match=f"nothing answers at {address}; run make connect STACK=dev"):
+        example.run_cluster(request())
+
+
+def test_the_cluster_way_needs_a_project_that_may_use_the_secret(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
+    settings(monkeypatch, projects=[{"name": "remedy"}], tidalCreds=None)
+
+    with pytest.raises(example.ExampleError, match="none asks for the secret tidal-creds"):
+        example.run_cluster(request())
+
+
+def test_the_cluster_takes_credentials_from_its_stack_alone(connected: StandIns, credentials: Path):
+    with pytest.raises(example.ExampleError, match="pulumi config set --secret flyte-home:tidalCreds") as failed:
+        example.run_cluster(request(credentials))
+
+    assert "planted" not in str(failed.value)
+    assert connected.calls == []
+
+
+def test_the_command_line_says_what_failed_and_returns_one(
+    programs: StandIns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    programs.fails("uv")
+    monkeypatch.setattr("sys.argv", ["example", "python"])
+
+    assert example.main() == 1
+    assert "FAILED  the workflow failed, see above" in capsys.readouterr().err
+
+
+def test_the_command_line_returns_zero_when_the_workflow_succeeded(
+    programs: StandIns, credentials: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sys.argv", ["example", "local", "--credentials", os.fspath(credentials)])
+
+    assert example.main() == 0
+    assert programs.secrets("pyflyte") == credentials

@@ -1,0 +1,189 @@
+"""The example as its users start it: plain Python, pyflyte, and what a cluster would be given."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.chart import ROOT
+from tests.tools import require
+
+EXAMPLE = ROOT / "examples" / "remedy_tidal"
+SUMMARY = "2 of 3 vanished tracks can be replaced"
+REPORT = """\
+playlist,position,artist,title,track_id,replacement,replacement_id
+Sunday,2,John Coltrane,Naima,102,Naima (2020 Remaster),203
+Long drive,2,NEU!,Hallogallo,104,Hallogallo 72,205
+Long drive,3,NEU!,Super 16,105,,
+"""
+# Run in the environment of the example, which alone has Flyte's messages.
+DECODE = """
+import sys
+from flyteidl.admin import task_pb2
+from google.protobuf.json_format import MessageToJson
+print(MessageToJson(task_pb2.TaskSpec.FromString(open(sys.argv[1], "rb").read())))
+"""
+OWN_LIBRARY = """
+import workflow
+from library import Playlist, Track
+
+class Own:
+    def __init__(self, credentials):
+        self.user = credentials["user"]
+    def playlists(self):
+        return [Playlist(f"of {self.user}", [Track("1", "Naima", "John Coltrane", available=False)])]
+    def search(self, track):
+        return []
+
+workflow.LIBRARIES["own"] = Own
+print(open(workflow.remedy(library="own").report).read())
+"""
+
+
+def program(name: str) -> str:
+    """A program of the example's environment."""
+    path = EXAMPLE / ".venv" / "bin" / name
+    if not path.is_file():
+        pytest.skip("needs the environment of the example: make test-example makes it")
+    return str(path)
+
+
+def run(
+    folder: Path, *command: str, secrets: Path | None = None, cwd: Path = EXAMPLE
+) -> subprocess.CompletedProcess[str]:
+    """The command, without what the person who runs the tests has set for Flyte; it writes below ``folder``."""
+    environment = {name: value for name, value in os.environ.items() if not re.match("_?F(LYTE|SEC)", name)}
+    environment |= {"TMPDIR": str(folder), "COLUMNS": "1000"}
+    if secrets:
+        environment["FLYTE_SECRETS_DEFAULT_DIR"] = str(secrets)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def secret(folder: Path, content: str) -> Path:
+    """A folder that has this for the example's secret."""
+    (folder / "secrets" / "tidal-creds").mkdir(parents=True)
+    (folder / "secrets" / "tidal-creds" / "json").write_text(content)
+    return folder / "secrets"
+
+
+def check_result(done: subprocess.CompletedProcess[str]) -> None:
+    """It has printed the summary, and the path of the report."""
+    assert done.returncode == 0, done.stderr
+    assert SUMMARY in done.stdout
+    report = re.search(r"/\S+/report\.csv", done.stdout)
+    assert report
+    assert Path(report.group()).read_text() == REPORT
+
+
+def test_plain_python_runs_it_with_the_sample(tmp_path: Path):
+    check_result(run(tmp_path, program("python"), "workflow.py"))
+
+
+def test_pyflyte_runs_it_here(tmp_path: Path):
+    check_result(run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=EXAMPLE / "secrets"))
+
+
+def test_uv_runs_the_script_by_itself(tmp_path: Path):
+    check_result(run(tmp_path, str(require("uv")), "run", "workflow.py"))
+
+
+@pytest.mark.parametrize("way", ["python", "local"])
+def test_make_example_needs_nothing_to_be_set(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    program("pyflyte")
+    monkeypatch.setenv("PATH", f"{require('uv').parent}{os.pathsep}{os.environ['PATH']}")
+
+    check_result(run(tmp_path, sys.executable, "-m", "ops.example", way, cwd=ROOT))
+
+
+def test_the_locked_environment_is_the_one_that_the_script_asks_for():
+    block = re.search(r"^# /// script\n((?:# .*\n)+)# ///$", (EXAMPLE / "workflow.py").read_text(), re.MULTILINE)
+    assert block
+    asked = tomllib.loads(re.sub("^# ", "", block.group(1), flags=re.MULTILINE))["dependencies"]
+
+    locked = (EXAMPLE / "requirements.txt").read_text().splitlines()
+
+    assert asked
+    assert [package for package in asked if f"{package} \\" not in locked] == []
+
+
+def test_a_library_is_opened_with_what_the_secret_holds(tmp_path: Path):
+    credentials = secret(tmp_path, '{"user": "someone"}')
+
+    done = run(tmp_path, program("python"), "-c", OWN_LIBRARY, secrets=credentials)
+
+    assert "of someone,1,John Coltrane,Naima,1,," in done.stdout, done.stderr
+
+
+def test_a_missing_secret_is_named_with_group_key_and_where_it_should_be(tmp_path: Path):
+    done = run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=tmp_path)
+
+    assert done.returncode != 0
+    assert f"the secret tidal-creds/json is not at {tmp_path}/tidal-creds/json;" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("content", ['{"token": "planted-token"', '["planted-token"]'])
+def test_a_secret_that_is_no_json_object_is_refused_without_its_content(content: str, tmp_path: Path):
+    credentials = secret(tmp_path, content)
+
+    done = run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=credentials)
+
+    assert done.returncode != 0
+    assert "the secret tidal-creds/json is no JSON object with something in it" in done.stdout + done.stderr
+    assert "planted" not in done.stdout + done.stderr
+
+
+def test_an_unknown_library_is_refused_with_those_there_are(tmp_path: Path):
+    done = run(tmp_path, program("python"), "workflow.py", "--library", "spotify")
+
+    assert done.returncode != 0
+    assert "there is no library 'spotify'; LIBRARIES in workflow.py has offline" in done.stderr
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what registering the workflow sends to Flyte."""
+    folder = tmp_path_factory.mktemp("package")
+    options = ["--image", "image:tag", "--copy", "auto", "--source", ".", "--output", str(folder / "out.tgz")]
+    done = run(folder, program("pyflyte"), "--pkgs", "workflow", "package", *options)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(folder / "out.tgz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def tasks(package: Path) -> dict[str, dict[str, Any]]:
+    """The tasks of the package, by their names."""
+    specs = [
+        json.loads(run(package, program("python"), "-c", DECODE, str(file)).stdout)["template"]
+        for file in package.glob("*_workflow.[!r]*.pb")
+    ]
+    return {spec["id"]["name"]: spec for spec in specs}
+
+
+def test_the_cluster_is_asked_for_the_secret_as_a_file_by_the_one_task_that_reads_it(package: Path):
+    asked = {name: spec.get("securityContext", {}).get("secrets", []) for name, spec in tasks(package).items()}
+
+    assert asked == {
+        "workflow.find_gaps": [{"group": "tidal-creds", "key": "json", "mountRequirement": "FILE"}],
+        "workflow.write_report": [],
+    }
+
+
+def test_the_tasks_leave_their_resources_to_the_project(package: Path):
+    assert [spec["container"].get("resources", {}) for spec in tasks(package).values()] == [{}, {}]
+
+
+def test_the_modules_of_the_example_go_along_and_no_credentials(package: Path):
+    (code,) = package.glob("fast*.tar.gz")
+    with tarfile.open(code) as archive:
+        # The program that packs counts as a module when its environment is a link to another one.
+        sent = {name for name in archive.getnames() if not name.startswith(".venv/")}
+
+    assert sent == {"library.py", "mending.py", "workflow.py"}
