@@ -42,7 +42,9 @@ keep = Safekeeping(settings.protect, settings.keep_volumes)
 owner = fence.contents if settings.keep_volumes else fence.provider
 namespace = platform_namespace(settings.namespace, keep.options(None, owner)).metadata.name
 projects = ProjectNamespaces(
-    "projects", ProjectNamespacesArgs(settings.namespaces, settings.tasks.resources, fence.provider), fenced
+    "projects",
+    ProjectNamespacesArgs(settings.namespaces, settings.tasks.resources, fence.provider, settings.tasks.placement),
+    fenced,
 )
 
 password = settings.postgres_password.get_secret_value() or None
@@ -56,6 +58,7 @@ postgres = Postgres(
         password=password,
         generation=generation.postgres,
         superuser_generation=generation.postgres_superuser,
+        placement=settings.placement,
         **dict(settings.postgres),
     ),
     fenced,
@@ -76,6 +79,7 @@ minio = Minio(
         root_generation=generation.minio_root,
         flyte_generation=generation.minio_flyte,
         task_generation=generation.minio_tasks,
+        placement=settings.placement,
     ),
     fenced,
 )
@@ -148,6 +152,7 @@ flyte = FlyteBinary(
         auth=auth,
         log_links=settings.log_links.configuration,
         grpc_service_annotations=settings.ingress.grpc_service_annotations,
+        placement=settings.placement,
         protect=settings.protect,
         values=settings.flyte_values,
         **dict(settings.flyte),
@@ -157,7 +162,9 @@ flyte = FlyteBinary(
 # When Flyte has its new key, and not before.
 administration = replace(minio.administration, namespace=flyte.namespace)
 RetiredUsers("retired-users", RetiredUsersArgs(administration, settings.minio.task_key_window), fenced)
-outputs = RawOutputsArgs(flyte.namespace, image["postgres"], settings.namespaces, auth.secret if auth else None)
+outputs = RawOutputsArgs(
+    flyte.namespace, image["postgres"], settings.namespaces, auth.secret if auth else None, settings.placement
+)
 RawOutputs("raw-outputs", outputs, fenced)
 if settings.ingress.controller != "none":
     buckets = [settings.minio.bucket, *(project.bucket for project in settings.namespaces)]

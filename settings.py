@@ -27,6 +27,7 @@ from components.images import images
 from components.ingress import IngressSettings
 from components.log_links import LogLinks
 from components.merge import merged
+from components.placement import Placement
 from components.project_namespaces import ProjectNamespace
 from components.secret_manager import SecretManager
 from components.sizes import Amount, Label, Model, Resources, Volume, check_label, check_order
@@ -217,6 +218,9 @@ class TaskSettings(Model):
         default="privileged", description="The lowest level that a project may ask for, with its reason."
     )
     egress: Egress = Field(default=Egress(), description="What task pods may reach besides DNS and the object store.")
+    placement: Placement = Field(
+        default=Placement(), description="Nodes for task pods whose tasks say nothing of them."
+    )
 
     def model_post_init(self, _context: Any) -> None:
         check_order(requests=self.requests, limits=self.limits, maximum=self.maximum)
@@ -352,6 +356,9 @@ class Settings(Model):
     flyte: FlyteSettings = Field(default=FlyteSettings(), description="The Flyte process.")
     tasks: TaskSettings = Field(
         default=TaskSettings(), description="Defaults, maximum, quota per namespace, and fences of task pods."
+    )
+    placement: Placement = Field(
+        default=Placement(), description="Nodes for Flyte, Postgres, the object store and their Jobs."
     )
     network: NetworkSettings = Field(default=NetworkSettings(), description="The network policies.")
     client_endpoints: ClientEndpoints = Field(

@@ -14,6 +14,7 @@ from components.hardening import LABELS, NAME, resources
 from components.images import Image
 from components.merge import merged
 from components.minio import ObjectStore
+from components.placement import ANYWHERE, Placement
 from components.postgres import Database
 from components.secret_manager import SecretManager
 from components.sizes import Amount, Resources
@@ -97,6 +98,7 @@ class FlyteBinaryArgs:
     rights: Literal["minimal", "chart"] = "minimal"
     # Whether Pulumi refuses to delete Flyte. It is the first that a destroy would delete, so that nothing goes at all.
     protect: bool = False
+    placement: Placement = ANYWHERE
     # Merged over all other values.
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -244,6 +246,7 @@ def _values(
             "extraPodSpec": {
                 "terminationGracePeriodSeconds": args.termination_grace_period_seconds,
                 "enableServiceLinks": False,
+                **args.placement.values,
             },
             "extraVolumes": [{"name": _CERTIFICATE, "secret": {"secretName": certificate, "defaultMode": 0o440}}],
         },

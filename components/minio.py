@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 from components.hardening import LABELS, container_security, empty_dir, pod_security, resources
 from components.images import Image
 from components.password import generated_password
+from components.placement import ANYWHERE, Placement
 from components.project_namespaces import ProjectNamespace
 from components.scripts import script_config_map
 from components.sizes import Resources, Volume
@@ -56,6 +57,7 @@ class MinioArgs:
     root_generation: int = 1
     flyte_generation: int = 1
     task_generation: int = 1
+    placement: Placement = ANYWHERE
 
 
 class Minio(pulumi.ComponentResource):
@@ -110,7 +112,7 @@ class Minio(pulumi.ComponentResource):
             opts=child,
         )
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
-        pod = _server_pod(args, root.metadata.name, claim.metadata.name)
+        pod = args.placement.of(_server_pod(args, root.metadata.name, claim.metadata.name))
         server = stateful_server(name, args.namespace, ("s3", PORT), pod, args.safekeeping, self)
         endpoint = pulumi.Output.concat("http://", server.host, f":{PORT}")
         self.administration = StoreAdministration(
@@ -122,6 +124,7 @@ class Minio(pulumi.ComponentResource):
             previous_task_users=[task_user(project, args.task_generation - 1) for project in args.projects]
             if args.task_generation > 1
             else [],
+            placement=args.placement,
         )
         scripts = script_config_map(
             f"{name}-provision",

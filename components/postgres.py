@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 from components.hardening import LABELS, container_security, empty_dir, pod_security, resources
 from components.images import Image
 from components.password import generated_password
+from components.placement import ANYWHERE, Placement
 from components.scripts import script_config_map
 from components.sizes import Resources, Volume
 from components.stateful_server import stateful_server
@@ -48,6 +49,7 @@ class PostgresArgs:
     generation: int = 1
     superuser_generation: int = 1
     max_connections: int = 100
+    placement: Placement = ANYWHERE
 
 
 class Postgres(pulumi.ComponentResource):
@@ -78,7 +80,7 @@ class Postgres(pulumi.ComponentResource):
         )
         scripts = script_config_map(f"{name}-scripts", args.namespace, "postgres", child)
         claim = volume_claim(f"{name}-data", args.namespace, args.volume, args.safekeeping, self)
-        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name)
+        pod = args.placement.of(_pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name))
         server = stateful_server(name, args.namespace, ("postgresql", PORT), pod, args.safekeeping, self)
         self.database = Database(server.host, PORT, "flyte", "flyte", password, args.max_connections)
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})

@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 
 from components.egress import Egress
 from components.hardening import LABELS, PodSecurityLevel, namespace_labels, pod_security, resources
+from components.placement import ANYWHERE, Placement
 from components.sizes import Resources
 
 # The name that `plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml asks for, and that of the
@@ -55,6 +56,8 @@ class ProjectNamespacesArgs:
     resources: Resources
     # For the namespaces themselves: one that takes over no namespace that is there already.
     cluster_provider: pulumi.ProviderResource
+    # Nodes for task pods whose tasks say nothing of them.
+    placement: Placement = ANYWHERE
 
 
 class ProjectNamespaces(pulumi.ComponentResource):
@@ -121,7 +124,7 @@ class ProjectNamespaces(pulumi.ComponentResource):
         k8s.core.v1.PodTemplate(
             wanted.name,
             metadata=metadata,
-            template={"spec": _task_pod(wanted, args.resources)},
+            template={"spec": args.placement.of(_task_pod(wanted, args.resources))},
             opts=opts,
         )
 

@@ -10,6 +10,7 @@ from components.auth import CLIENT_ID, CLIENT_SECRET
 from components.flyte_binary import HTTP_PORT, HTTP_SERVICE
 from components.hardening import LABELS, container_security, labels, pod_security, resources
 from components.images import Image
+from components.placement import ANYWHERE, Placement
 from components.project_namespaces import ProjectNamespace
 from components.scripts import script_config_map
 from components.sizes import Amount, Resources
@@ -30,6 +31,7 @@ class RawOutputsArgs:
     projects: Sequence[ProjectNamespace]
     # Secret with which to log in to Flyte; None where it wants no login.
     login: pulumi.Input[str] | None = None
+    placement: Placement = ANYWHERE
 
 
 class RawOutputs(pulumi.ComponentResource):
@@ -47,19 +49,7 @@ class RawOutputs(pulumi.ComponentResource):
             f"{project.project} {project.domain} s3://{project.bucket}/data\n" for project in args.projects
         )
         scripts = script_config_map(f"{name}-scripts", args.namespace, "flyte", child, outputs=outputs)
-        volumes: list[k8s.core.v1.VolumeArgsDict] = [{"name": "scripts", "config_map": {"name": scripts.metadata.name}}]
-        mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
-            {"name": "scripts", "mount_path": "/scripts", "read_only": True}
-        ]
-        env: list[k8s.core.v1.EnvVarArgsDict] = []
-        if args.login:
-            items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": CLIENT_SECRET, "path": CLIENT_SECRET}]
-            volumes.append({"name": "login", "secret": {"secret_name": args.login, "items": items}})
-            mounts.append({"name": "login", "mount_path": "/login", "read_only": True})
-            env += [
-                {"name": "CLIENT_ID", "value": CLIENT_ID},
-                {"name": "CLIENT_SECRET_FILE", "value": f"/login/{CLIENT_SECRET}"},
-            ]
+        pod = args.placement.of(_pod(args, scripts.metadata.name))
         job = k8s.batch.v1.Job(
             name,
             metadata={"namespace": args.namespace, "labels": LABELS},
@@ -67,34 +57,38 @@ class RawOutputs(pulumi.ComponentResource):
                 "backoff_limit": 4,
                 # Before Pulumi's own ten minutes are over.
                 "active_deadline_seconds": 540,
-                "template": {
-                    "metadata": {"labels": labels(JOB)},
-                    "spec": {
-                        "automount_service_account_token": False,
-                        "enable_service_links": False,
-                        "restart_policy": "Never",
-                        "security_context": pod_security(_UID),
-                        "containers": [
-                            {
-                                "name": "raw-outputs",
-                                "image": args.image.reference,
-                                "image_pull_policy": "IfNotPresent",
-                                "command": ["bash", "/scripts/raw-outputs.sh"],
-                                "env": [
-                                    {"name": "FLYTE_HOST", "value": HTTP_SERVICE},
-                                    {"name": "FLYTE_PORT", "value": str(HTTP_PORT)},
-                                    {"name": "OUTPUTS", "value": "/scripts/outputs"},
-                                    *env,
-                                ],
-                                "resources": resources(_RESOURCES),
-                                "security_context": container_security(),
-                                "volume_mounts": mounts,
-                            }
-                        ],
-                        "volumes": volumes,
-                    },
-                },
+                "template": {"metadata": {"labels": labels(JOB)}, "spec": pod},
             },
             opts=child,
         )
         self.register_outputs({"told": job.metadata.name})
+
+
+def _pod(args: RawOutputsArgs, scripts: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
+    env = {"FLYTE_HOST": HTTP_SERVICE, "FLYTE_PORT": str(HTTP_PORT), "OUTPUTS": "/scripts/outputs"}
+    volumes: list[k8s.core.v1.VolumeArgsDict] = [{"name": "scripts", "config_map": {"name": scripts}}]
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = [{"name": "scripts", "mount_path": "/scripts", "read_only": True}]
+    if args.login:
+        items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": CLIENT_SECRET, "path": CLIENT_SECRET}]
+        volumes.append({"name": "login", "secret": {"secret_name": args.login, "items": items}})
+        mounts.append({"name": "login", "mount_path": "/login", "read_only": True})
+        env |= {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET_FILE": f"/login/{CLIENT_SECRET}"}
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "restart_policy": "Never",
+        "security_context": pod_security(_UID),
+        "containers": [
+            {
+                "name": "raw-outputs",
+                "image": args.image.reference,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["bash", "/scripts/raw-outputs.sh"],
+                "env": [{"name": name, "value": value} for name, value in env.items()],
+                "resources": resources(_RESOURCES),
+                "security_context": container_security(),
+                "volume_mounts": mounts,
+            }
+        ],
+        "volumes": volumes,
+    }

@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 
 from components.hardening import LABELS, container_security, empty_dir, labels, pod_security, resources
 from components.images import Image
+from components.placement import ANYWHERE, Placement
 from components.project_namespaces import ProjectNamespace
 from components.scripts import script_config_map
 from components.sizes import Amount, Resources
@@ -43,6 +44,7 @@ class StoreAdministration:
     users: Sequence[str]
     # Those whose keys tasks may still have that were started before the newest generation.
     previous_task_users: Sequence[str]
+    placement: Placement = ANYWHERE
 
 
 def flyte_user(generation: int) -> str:
@@ -158,7 +160,7 @@ def administering_job(
             "backoff_limit": 4,
             # Before Pulumi's own ten minutes are over. A sleeper may be moved to another node, and sleep again.
             "active_deadline_seconds": 540 + 2 * sleeps,
-            "template": {"metadata": {"labels": labels(JOBS)}, "spec": pod},
+            "template": {"metadata": {"labels": labels(JOBS)}, "spec": store.placement.of(pod)},
         },
         opts=opts,
     )
