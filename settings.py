@@ -308,6 +308,46 @@ class TaskSecretGroup(Model):
     keys: list[TaskSecretKey] = Field(min_length=1)
 
 
+# --- presets ------------------------------------------------------------------------------------------------------
+
+
+def _amounts(requests: tuple[str, str], limits: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "requests": {"cpu": requests[0], "memory": requests[1]},
+        "limits": {"cpu": limits[0], "memory": limits[1]},
+    }
+
+
+# What differs from the defaults, which are those of `small`.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    # One board with 4 GB, such as a Raspberry Pi, for a task or two at a time.
+    "tiny": {
+        "postgres": {"maxConnections": 60, "resources": _amounts(("50m", "96Mi"), ("1", "256Mi"))},
+        "minio": {"resources": _amounts(("50m", "128Mi"), ("1", "512Mi"))},
+        "flyte": {"maxParallelism": 5, "resources": _amounts(("50m", "128Mi"), ("1", "512Mi"))},
+        "tasks": {
+            **_amounts(("50m", "192Mi"), ("2", "768Mi")),
+            "maximum": {"cpu": "4", "memory": "2Gi"},
+            "quota": {"pods": 10, **_amounts(("2", "2Gi"), ("16", "6Gi"))},
+        },
+    },
+    "small": {},
+    # Machines with 32 GB and more.
+    "comfortable": {
+        "postgres": {"maxConnections": 200, "resources": _amounts(("250m", "512Mi"), ("4", "2Gi"))},
+        "minio": {"resources": _amounts(("250m", "1Gi"), ("4", "4Gi"))},
+        "flyte": {"maxParallelism": 100, "resources": _amounts(("250m", "512Mi"), ("4", "4Gi"))},
+        "tasks": {
+            **_amounts(("250m", "512Mi"), ("4", "4Gi")),
+            "maximum": {"cpu": "16", "memory": "64Gi"},
+            "quota": {"pods": 200, **_amounts(("32", "128Gi"), ("256", "512Gi"))},
+        },
+    },
+}
+# The settings whose defaults a preset decides.
+OF_PRESET = ("postgres", "minio", "flyte", "tasks")
+
+
 # --- the whole ----------------------------------------------------------------------------------------------------
 
 
@@ -350,6 +390,9 @@ class Settings(Model):
     )
     generations: Generations = Field(
         default=Generations(), description="Numbers of the generated secrets; another number is another secret."
+    )
+    preset: Literal["tiny", "small", "comfortable"] = Field(
+        default="small", description="Defaults of postgres, minio, flyte and tasks for a machine of this size."
     )
     postgres: PostgresSettings = Field(default=PostgresSettings(), description="Flyte's database.")
     minio: MinioSettings = Field(default=MinioSettings(), description="The object store.")
@@ -541,18 +584,19 @@ def _secret_names(settings: Settings) -> set[str]:
 
 def _decoded(own: Mapping[str, str], encrypted: Collection[str], problems: list[str]) -> dict[str, Any]:
     """The settings that are no secrets, as data; what cannot be read is added to ``problems``."""
-    values: dict[str, Any] = {}
+    preset = PRESETS.get(own.get("preset", ""), {})
+    values: dict[str, Any] = {key: _completed(FIELDS[key].default, preset.get(key, {})) for key in OF_PRESET}
     for key in sorted(FIELDS.keys() & own.keys() - _SECRET_FIELDS):
         if key in encrypted:
             problems.append(
                 f"{PROJECT}:{key}: is encrypted, but ends in plain text in the cluster; secrets have settings of "
                 f"their own. Write this one without --secret"
             )
-        elif FIELDS[key].annotation is str:
+        elif FIELDS[key].annotation is str or key == "preset":
             values[key] = own[key]
         else:
             try:
-                values[key] = _completed(FIELDS[key].default, _json(own[key]))
+                values[key] = _completed(values.get(key, FIELDS[key].default), _json(own[key]))
             except (ValueError, RecursionError):
                 kind = "true or false" if FIELDS[key].annotation is bool else "a list or map; write it in YAML"
                 problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
@@ -851,9 +895,8 @@ def _json(text: str) -> Any:
 
 def _completed(default: Any, given: Any) -> Any:
     """``given`` put over the ``default`` of its setting, so that a stack file names only what differs."""
-    if isinstance(default, Model) and isinstance(given, dict):
-        return merged(default.model_dump(by_alias=True), given)
-    return given
+    known = default.model_dump(by_alias=True) if isinstance(default, Model) else default
+    return merged(known, given) if isinstance(known, dict) and isinstance(given, dict) else given
 
 
 # --- messages -----------------------------------------------------------------------------------------------------

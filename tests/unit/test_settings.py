@@ -11,8 +11,9 @@ import yaml
 from pydantic import SecretStr
 
 from components.errors import SettingsError
+from components.sizes import quantity
 from ops.stack_file import stack_config
-from settings import FIELDS, SAMPLE_CREDENTIALS, Settings
+from settings import FIELDS, OF_PRESET, PRESETS, SAMPLE_CREDENTIALS, Settings
 from tests.conftest import TIDAL, stack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -442,13 +443,16 @@ def test_pulumi_yaml_declares_every_setting_with_its_type_description_and_defaul
     for key, field in FIELDS.items():
         assert own[key]["description"] == field.description, key
         assert own[key]["type"] == _pulumi_type(field.annotation), key
-        assert own[key]["default"] == _plain(field.default), key
+        # Pulumi hands a declared default to the program like a given value; what a preset decides must not be one.
+        assert own[key]["default"] == ({} if key in OF_PRESET else _plain(field.default)), key
 
 
 def _pulumi_type(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated or hasattr(annotation, "__metadata__"):
         return _pulumi_type(typing.get_args(annotation)[0])
+    if origin is typing.Literal:
+        return "string"
     return {SecretStr: "string", str: "string", bool: "boolean"}.get(
         annotation, "array" if origin is list else "object"
     )
@@ -561,3 +565,35 @@ def test_a_project_that_asks_for_less_needs_no_reason():
     settings = load(projects=[{"name": "a", "podSecurity": {"enforce": "restricted"}}], tidalCreds=None)
 
     assert {namespace.pod_security for namespace in settings.namespaces} == {"restricted"}
+
+
+@pytest.mark.parametrize("preset", ["tiny", "comfortable"])
+def test_a_preset_is_the_default_of_what_the_stack_does_not_say(preset: str):
+    small, other = load(), load(preset=preset, postgres={"volume": {"size": "5Gi"}})
+
+    assert other.postgres.volume.size == "5Gi"
+    assert other.postgres.resources.limits.memory == {"tiny": "256Mi", "comfortable": "2Gi"}[preset]
+    for key in OF_PRESET:
+        assert getattr(other, key) != getattr(small, key)
+
+
+def test_what_the_stack_says_goes_before_its_preset():
+    found = load(preset="tiny", flyte={"resources": {"limits": {"memory": "1Gi"}}})
+
+    assert found.flyte.resources.limits.memory == "1Gi"
+    assert found.flyte.resources.limits.cpu == "1"
+    assert found.flyte.max_parallelism == 5
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(SettingsError, match=r"flyte-home:preset: 'huge'.*'tiny', 'small' or 'comfortable'"):
+        load(preset="huge")
+
+
+def test_every_preset_leaves_its_servers_and_a_task_their_room():
+    for preset in PRESETS:
+        found = load(preset=preset)
+        requests = [part.resources.requests for part in (found.postgres, found.minio, found.flyte)]
+
+        assert sum(quantity(amount.memory) for amount in requests) < 4 * 1024**3
+        assert quantity(found.tasks.quota.requests.memory) >= 2 * quantity(found.tasks.requests.memory)
