@@ -157,6 +157,42 @@ MUTATIONS = (
         "",
         "a new database password does not reach the running server",
     ),
+    Mutation(
+        "components/task_pod_policy.py",
+        '"validation_actions": ["Deny"]',
+        '"validation_actions": ["Warn"]',
+        "a task can have Flyte's own password shown",
+    ),
+    Mutation(
+        "components/auth.py",
+        '            "client_secret": base64.b64encode(secret_hash.encode()).decode(),\n',
+        "",
+        "Flyte's own client keeps its well-known secret",
+    ),
+    Mutation(
+        "components/auth.py",
+        'return posixpath.relpath(f"{_DIRECTORY}/{name}", args.secrets)',
+        "return name",
+        "a task can ask for the keys of the login",
+    ),
+    Mutation(
+        "components/auth.py",
+        '"security": {"useAuth": True,',
+        '"security": {"useAuth": False,',
+        "nobody has to log in",
+    ),
+    Mutation(
+        "components/ingress.py",
+        '[*buckets, "/minio/health"]',
+        '["/"]',
+        "the ingress leads to the object store's administration",
+    ),
+    Mutation(
+        "components/network_policies.py",
+        '            {**_all_of(space), "pod_selector": {"match_labels": pods}}',
+        "            _all_of(space)",
+        "every pod beside the ingress controller reaches Flyte",
+    ),
 )
 
 
