@@ -1,6 +1,7 @@
 """The cluster of a stack, asked through kubectl."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -10,7 +11,10 @@ from pathlib import Path
 from components.cluster_fence import find_kubeconfig
 from components.errors import SettingsError
 
-_TIMEOUT = "--request-timeout=20s"
+# Seconds for one answer.
+_PATIENCE = 20
+# As timeout(1) has it.
+_TIMED_OUT = 124
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,30 @@ class Cluster:
         """The kubectl command with these arguments."""
         return ["kubectl", "--kubeconfig", self.kubeconfig, "--context", self.context, *arguments]
 
+    def shown(self, *arguments: str) -> str:
+        """The kubectl command with these arguments, to be copied into a shell."""
+        return shlex.join(self.command(*arguments))
+
+    def run(self, *arguments: str, given: str = "", seconds: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
+        """What kubectl does with ``given`` on its standard input; failed, if it takes longer than ``seconds``."""
+        # What comes after a "--" is for another program.
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        command = self.command(*arguments[:end], f"--request-timeout={seconds:.0f}s", *arguments[end:])
+        try:
+            # A little later than kubectl's own limit, whose message says more.
+            return subprocess.run(
+                command, input=given, capture_output=True, text=True, timeout=seconds + 2, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, _TIMED_OUT, "", f"no answer within {seconds:.0f} s")
+
     def ask(self, *arguments: str) -> str:
         """What kubectl prints.
 
         Raises:
             SettingsError: it failed; most likely the cluster does not answer.
         """
-        answer = subprocess.run(self.command(*arguments, _TIMEOUT), capture_output=True, text=True, check=False)
+        answer = self.run(*arguments)
         if answer.returncode:
             raise SettingsError(
                 f"kubernetes:context: the cluster of {self.context!r} does not answer: {answer.stderr.strip()}"
@@ -50,6 +71,20 @@ class Cluster:
     def uid(self) -> str:
         """What identifies the cluster: the UID of its namespace kube-system."""
         return self.ask("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
+
+    def check_is(self, pinned: str, stack: str) -> str:
+        """See that it is the cluster that ``stack`` pins; its UID.
+
+        Raises:
+            SettingsError: it is another one, or the stack names none; or it does not answer.
+        """
+        uid = self.uid()
+        if uid != pinned:
+            raise SettingsError(
+                f"flyte-home:clusterUid: stack {stack!r} belongs to the cluster {pinned or '(none yet)'}, "
+                f"but {self.context!r} leads to {uid}; choose the right context, or make up STACK={stack} first"
+            )
+        return uid
 
 
 def need(tool: str, where: str) -> None:

@@ -1,0 +1,17 @@
+"""What tests of the commands around the program share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.kubectl import KubectlProgram
+
+
+@pytest.fixture
+def kubectl_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KubectlProgram:
+    """A kubectl of our own on the PATH, and a kubeconfig with the context ``home``."""
+    program = KubectlProgram.install(tmp_path / "kubectl")
+    monkeypatch.setenv("PATH", f"{program.folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("KUBECONFIG", str(program.folder / "kubeconfig"))
+    return program

@@ -1,0 +1,133 @@
+"""How this machine speaks to a stack: every answer is one, and what is none says why."""
+
+import http.server
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trustme
+
+from ops.client import Client, NoAnswerError
+from tests.kubectl import settings
+from tests.processes import free_port, serving
+
+PLAIN = Client("", "", "", True)
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    """Answers with its method, and at /elsewhere with a redirection."""
+
+    def do_GET(self) -> None:
+        self.send_response({"/elsewhere": 302, "/none": 404}.get(self.path, 200))
+        self.send_header("Location", "/")
+        self.end_headers()
+        self.wfile.write(self.command.encode())
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving_tls(authority: trustme.CA) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_client_has_the_addresses_of_the_settings():
+    client = Client.of(settings(clientEndpoints={"http": "https://flyte.home", "insecure": False}))
+
+    assert (client.http, client.grpc, client.object_store) == (
+        "https://flyte.home",
+        "dns:///127.0.0.1:8089",
+        "http://127.0.0.1:9000",
+    )
+    assert client.console == "https://flyte.home/console"
+    assert "insecure: false" in client.flyte_config
+
+
+def test_errors_and_redirections_are_answers():
+    with serving(Hello) as address:
+        assert PLAIN.request(address).body == b"GET"
+        assert PLAIN.request(address, "PUT", b"content").body == b"PUT"
+        assert PLAIN.request(f"{address}/none").status == 404
+        assert PLAIN.request(f"{address}/elsewhere").status == 302
+        assert not PLAIN.request(f"{address}/elsewhere").ok
+
+
+def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
+
+    with serving(Hello) as address:
+        assert PLAIN.request(address).ok
+
+
+def test_a_server_of_an_own_authority_is_trusted_with_its_certificate_only():
+    authority = trustme.CA()
+    own = Client("", "", "", False, authority.cert_pem.bytes().decode())
+    with serving_tls(authority) as address:
+        assert own.request(address).ok
+        with pytest.raises(NoAnswerError, match="TLS: its certificate is not accepted"):
+            PLAIN.request(address)
+        with pytest.raises(NoAnswerError, match="without an answer"):
+            PLAIN.request(address.replace("https", "http"))
+
+
+def test_what_does_not_answer_says_why():
+    with serving(Hello) as address, pytest.raises(NoAnswerError, match="TLS: "):
+        PLAIN.request(address.replace("http", "https"))
+    with pytest.raises(NoAnswerError, match="nothing listens there"):
+        PLAIN.request(f"http://127.0.0.1:{free_port()}/")
+    with pytest.raises(NoAnswerError, match=r"not known here \(DNS\)"):
+        PLAIN.request("http://flyte.invalid/")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(NoAnswerError, match="no answer within 1 s"),
+    ):
+        PLAIN.request(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=1)
+
+
+def test_what_answers_in_another_language_is_said_not_to_speak_http():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"220 mail.home ESMTP\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(NoAnswerError, match="is not HTTP"):
+            PLAIN.request(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        thread.join()
+
+
+def test_the_key_in_a_signed_address_is_in_no_message():
+    with pytest.raises(NoAnswerError) as failed:
+        PLAIN.request(f"http://127.0.0.1:{free_port()}/bucket?X-Amz-Signature=planted")
+
+    assert "planted" not in str(failed.value)
+
+
+@pytest.mark.parametrize("address", ["dns:///127.0.0.1:{}", "http://127.0.0.1:{}"])
+def test_an_address_can_be_reached_if_something_listens_there(address: str):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        PLAIN.reach(address.format(server.getsockname()[1]))
+    with pytest.raises(NoAnswerError, match="nothing listens"):
+        PLAIN.reach(address.format(free_port()))
