@@ -1,0 +1,214 @@
+"""The port-forwards of a stack: ports are nobody else's, and what breaks is opened again."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops.client import Client
+from ops.cluster import Cluster
+from ops.forwards import Forward, ForwardError, Forwards, Kept, Way, check_free, holder_of, private_file, ways_of
+from tests.kubectl import KubectlProgram
+from tests.processes import free_port, wait_until
+
+CLUSTER = Cluster("home", "kubeconfig")
+
+
+def client(http: int = 0, grpc: int = 0, store: int = 0) -> Client:
+    return Client(
+        f"http://127.0.0.1:{http or free_port()}",
+        f"dns:///127.0.0.1:{grpc or free_port()}",
+        f"http://127.0.0.1:{store or free_port()}",
+        True,
+    )
+
+
+def forwards(folder: Path, stack: str = "dev", of: Client | None = None) -> Forwards:
+    return Forwards(f"make connect STACK={stack}", stack, "uid", CLUSTER, "flyte", of or client(), folder)
+
+
+def test_only_addresses_of_this_machine_are_forwarded_and_none_with_tls():
+    addresses = Client("http://localhost:8088", "dns:///flyte.home:443", "https://127.0.0.1:9000", False)
+
+    assert [(way.setting, way.forwarded) for way in ways_of(addresses)] == [
+        ("http", True),
+        ("grpc", False),
+        ("objectStore", False),
+    ]
+    assert Way("http", "http://localhost", "minio", 9000).local_port == 80
+    assert Way("http", "http://[::1]:8088", "minio", 9000).host == "::1"
+
+
+def test_a_taken_port_is_named_with_its_setting_and_how_to_find_who_has_it(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ForwardError) as failed:
+            check_free("dev", ways_of(client(http=port)), tmp_path)
+
+    assert f"clientEndpoints.http: port {port} of this machine is taken by something else" in failed.value.says
+    assert f":{port}" in failed.value.mend.splitlines()[0]
+    assert f"pulumi config set --path flyte-home:clientEndpoints.http http://127.0.0.1:{port + 10000}" in str(
+        failed.value
+    )
+
+
+def test_two_addresses_with_one_port_are_refused(tmp_path: Path):
+    port = free_port()
+
+    with pytest.raises(ForwardError, match=f"port {port} is that of another address, too"):
+        check_free("dev", ways_of(client(http=port, store=port)), tmp_path)
+
+
+def test_while_they_are_open_others_know_whose_the_ports_are(tmp_path: Path, kubectl_program: KubectlProgram):
+    with forwards(tmp_path) as opened:
+        opened.check_free()
+        for forward in opened.forwards:
+            opened.open(forward)
+        holder = holder_of("dev", tmp_path)
+        assert holder
+        assert (holder.command, holder.pid, holder.cluster) == ("make connect STACK=dev", os.getpid(), "uid")
+        assert list(holder.ports) == [way.local_port for way in opened.ways]
+        with pytest.raises(ForwardError, match=r"make connect STACK=dev \(process \d+\) has the ports"):
+            forwards(tmp_path).__enter__()
+        with pytest.raises(ForwardError, match=r"taken by make connect STACK=dev \(process"):
+            check_free("prod", opened.ways, tmp_path)
+
+    assert holder_of("dev", tmp_path) is None
+    check_free("dev", opened.ways, tmp_path)
+    assert all("--address=127.0.0.1" in call for call in kubectl_program.calls)
+
+
+def test_of_a_service_without_a_pod_the_message_is_kubectls(tmp_path: Path, kubectl_program: KubectlProgram):
+    kubectl_program.mark("broken", "minio")
+
+    with forwards(tmp_path) as opened:
+        opened.open(opened.forwards[0])
+        with pytest.raises(ForwardError, match="no way to service/minio: minio has no running pod"):
+            opened.open(opened.forwards[2])
+        assert opened.forwards[0].running
+
+
+def test_whoever_is_faster_at_a_port_is_not_taken_for_the_forward(tmp_path: Path, kubectl_program: KubectlProgram):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        forwards(tmp_path, of=client(other.getsockname()[1])) as opened,
+        pytest.raises(ForwardError, match="unable to listen on port"),
+    ):
+        opened.open(opened.forwards[0])
+
+
+def test_what_a_killed_command_leaves_is_ended_by_the_next_one(tmp_path: Path, kubectl_program: KubectlProgram):
+    addresses = client()
+    script = f"""
+import os, pathlib
+from ops.client import Client
+from ops.cluster import Cluster
+from ops.forwards import Forwards
+client = Client({addresses.http!r}, {addresses.grpc!r}, {addresses.object_store!r}, True)
+folder = pathlib.Path({str(tmp_path)!r})
+forwards = Forwards("make connect", "dev", "uid", Cluster("home", "x"), "flyte", client, folder)
+forwards.__enter__()
+for forward in forwards.forwards:
+    forwards.open(forward)
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    left = [way for way in ways_of(addresses) if way.listening]
+    assert len(left) == 3
+
+    with forwards(tmp_path, of=addresses) as opened:
+        opened.check_free()
+        assert opened.ended == ["flyte-binary-http", "flyte-binary-grpc", "minio"]
+    assert not [way for way in left if way.listening]
+
+
+def test_another_process_that_has_the_number_of_a_forward_by_now_is_left_alone(tmp_path: Path):
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        record = {
+            "command": "x",
+            "pid": 1,
+            "stack": "dev",
+            "cluster": "uid",
+            "ports": [],
+            "forwards": {"minio": bystander.pid},
+        }
+        (tmp_path / "dev.json").write_text(json.dumps(record))
+        with forwards(tmp_path) as opened:
+            assert opened.ended == []
+            assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_what_is_written_is_for_its_owner_only(tmp_path: Path):
+    folder = tmp_path / "client"
+
+    private_file(folder / "dev.yaml", "first")
+    private_file(folder / "dev.yaml", "second")
+
+    assert (folder / "dev.yaml").read_text() == "second"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "dev.yaml").stat().st_mode) == 0o600
+    assert [path.name for path in folder.iterdir()] == ["dev.yaml"]
+
+
+def kept(forward: Forward, answers: Callable[[], bool]) -> tuple[Kept, list[str]]:
+    said: list[str] = []
+    return Kept(forward, lambda one: one.start(3), answers, said.append), said
+
+
+def test_a_forward_that_ends_is_opened_again_and_said_once_to_be_lost_and_back(
+    tmp_path: Path,
+    kubectl_program: KubectlProgram,
+):
+    forward = Forward(CLUSTER, "flyte", ways_of(client())[0])
+    forward.start()
+    one, said = kept(forward, lambda: True)
+    try:
+        one.tend()
+        os.kill(forward.pid, 9)
+        wait_until(lambda: not forward.running, "the end of kubectl")
+        kubectl_program.mark("broken", "flyte-binary-http")
+        one.tend()
+        one.tend()
+        one.tend()
+        assert len(said) == 1
+        assert "kubectl has ended; trying again" in said[0]
+        (kubectl_program.folder / "broken").unlink()
+        wait_until(lambda: one.tend() or len(said) > 1, "the way back")
+        assert forward.running
+        assert said[1].startswith("back ")
+        one.tend()
+        assert len(said) == 2
+    finally:
+        forward.stop()
+
+
+def test_a_forward_whose_service_is_silent_twice_is_opened_again(tmp_path: Path, kubectl_program: KubectlProgram):
+    forward = Forward(CLUSTER, "flyte", ways_of(client())[0])
+    forward.start()
+    first = forward.pid
+    answers = iter([False, True, False, False, False, True])
+    one, said = kept(forward, lambda: next(answers))
+    try:
+        one.tend()  # one miss is none
+        one.tend()
+        one.tend()
+        assert said == []
+        one.tend()
+        assert "the service does not answer; trying again" in said[0]
+        one.tend()  # opens it, in vain
+        wait_until(lambda: one.tend() or len(said) > 1, "the way back")
+        assert forward.pid != first
+    finally:
+        forward.stop()
+
+
+def test_the_pauses_between_tries_grow_and_stay_short_enough_to_wait_for():
+    assert list(Kept.PAUSES) == sorted(Kept.PAUSES)
+    assert Kept.PAUSES[-1] <= 15
