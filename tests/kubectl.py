@@ -12,7 +12,10 @@ from typing import Any
 import yaml
 
 from components.chart import ROOT
+from ops.client import Client
 from ops.cluster import Cluster
+from ops.doctor.check import Said
+from ops.doctor.stack import Stack
 from settings import SAMPLE_CREDENTIALS, Settings
 from tests.conftest import stack
 
@@ -43,6 +46,16 @@ class FakeCluster(Cluster):
 
 def settings(**changed: Any) -> Settings:
     return Settings.from_config(*stack(**{"domains": ["development"], **changed}))
+
+
+def examined(cluster: FakeCluster | None = None, **changed: Any) -> Stack:
+    """A stack with these settings, and what its doctor would know of it."""
+    chosen = settings(**changed)
+    return Stack("dev", chosen, Client.of(chosen), cluster or FakeCluster())
+
+
+def states(said: list[Said]) -> list[str]:
+    return [one.state for one in said]
 
 
 def program_copy(folder: Path, **changed: Any) -> Path:

@@ -1,0 +1,322 @@
+"""The doctor's checks of the cluster: what is wrong there is named, with a command that mends it."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ops.doctor import laptop, servers
+from ops.doctor.stack import Stack
+from ops.recorder import Recording
+from tests.conftest import UID
+from tests.kubectl import FakeCluster, examined, states
+
+READY = {"readyReplicas": 1}
+
+
+def workload(kind: str, name: str, status: Any = READY, replicas: int = 1, claim: str = "") -> dict[str, Any]:
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
+    return {
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"spec": {"volumes": volumes}},
+        },
+        "status": status,
+    }
+
+
+def pod(name: str, app: str, **status: Any) -> dict[str, Any]:
+    metadata = {"name": name, "labels": {"app": app}, "uid": "uid-1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"kind": "Pod", "metadata": metadata, "status": {"phase": "Running", **status}}
+
+
+def event(kind: str, name: str, message: str, at: str = "2026-01-01T00:00:00Z", uid: str = "uid-1") -> dict[str, Any]:
+    return {
+        "kind": "Event",
+        "type": "Warning",
+        "reason": "Unhappy",
+        "message": message,
+        "lastTimestamp": at,
+        "involvedObject": {"kind": kind, "name": name, "uid": uid},
+    }
+
+
+def holding(*objects: dict[str, Any]) -> tuple[Stack, FakeCluster]:
+    cluster = FakeCluster()
+    cluster.on("get --namespace=flyte", {"items": list(objects)})
+    return examined(cluster), cluster
+
+
+def container(**state: Any) -> dict[str, Any]:
+    return {"name": "minio", "image": "registry.home/silo:1", "state": {}, **state}
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "mend"),
+    [
+        (
+            {"containerStatuses": [container(state={"waiting": {"reason": "ImagePullBackOff"}})]},
+            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff); flyte-home:images.* takes another",
+            "describe pod minio-0",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    container(
+                        state={"waiting": {"reason": "CrashLoopBackOff"}},
+                        lastState={"terminated": {"reason": "Error", "exitCode": 3}},
+                    )
+                ]
+            },
+            "minio-0 ends again and again, with code 3 (CrashLoopBackOff)",
+            "logs minio-0 --container minio --previous --tail=40",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    container(
+                        state={"waiting": {"reason": "CrashLoopBackOff"}},
+                        lastState={"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+                    )
+                ]
+            },
+            "minio-0 needs more memory than flyte-home:minio.resources gives it (OOMKilled)",
+            "pulumi config set --path flyte-home:minio.resources.limits.memory 2Gi --stack dev && make up STACK=dev",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: insufficient memory"}
+                ],
+            },
+            "minio-0 has no node (0/1 nodes: insufficient memory)",
+            "describe pod minio-0",
+        ),
+        (
+            {
+                "initContainerStatuses": [
+                    container(state={"waiting": {"reason": "CreateContainerConfigError", "message": "no secret x"}})
+                ]
+            },
+            "minio-0: CreateContainerConfigError: no secret x",
+            "describe pod minio-0",
+        ),
+        ({"phase": "Pending"}, "minio-0 is Pending and not ready yet", "describe pod minio-0"),
+    ],
+)
+def test_why_a_server_is_not_ready_is_named(status: dict[str, Any], says: str, mend: str):
+    stack, _ = holding(workload("StatefulSet", "minio", {}), pod("minio-0", "minio", **status))
+
+    (said,) = servers.server(stack, "minio")
+
+    assert said.state == "wrong"
+    assert said.says == f"statefulset/minio is not ready: {says}"
+    assert said.mend.endswith(mend)
+
+
+def test_commands_name_context_and_namespace():
+    stack, _ = holding(workload("StatefulSet", "minio", {}, replicas=0))
+
+    (said,) = servers.server(stack, "minio")
+
+    assert said.says == "statefulset/minio is scaled to 0"
+    assert said.mend == (
+        "kubectl --kubeconfig kubeconfig --context home --namespace flyte scale statefulset/minio --replicas=1"
+    )
+
+
+def test_the_newest_warnings_about_the_present_pod_are_shown():
+    stack, _ = holding(
+        workload("StatefulSet", "postgres", {}),
+        pod("postgres-0", "postgres"),
+        event("Pod", "postgres-0", "third", "2026-01-01T00:00:03Z"),
+        event("Pod", "postgres-0", "first", "2026-01-01T00:00:01Z"),
+        event("StatefulSet", "postgres", "second", "2026-01-01T00:00:02Z"),
+        event("Pod", "postgres-0", "of the pod before it", "2026-01-01T00:00:04Z", "uid-0"),
+        event("Pod", "minio-0", "another's", "2026-01-01T00:00:05Z", "uid-2"),
+    )
+
+    (said,) = servers.server(stack, "postgres")
+
+    assert said.says.endswith("; Unhappy: second; Unhappy: third")
+
+
+def test_a_server_without_a_pod_shows_why_none_could_be_made():
+    stack, _ = holding(
+        workload("Deployment", "flyte-binary", {}), event("ReplicaSet", "flyte-binary-5c8", "exceeded quota")
+    )
+
+    (said,) = servers.server(stack, "flyte")
+
+    assert said.says == "deployment/flyte-binary has no pod; Unhappy: exceeded quota"
+
+
+def test_a_server_that_is_not_there_is_made_by_up():
+    (said,) = servers.server(holding()[0], "postgres")
+
+    assert (said.says, said.mend) == ("statefulset/postgres is not in the namespace flyte", "make up STACK=dev")
+
+
+def test_a_server_that_was_killed_for_its_memory_works_but_is_worth_a_remark():
+    killed = container(lastState={"terminated": {"reason": "OOMKilled"}})
+    stack, _ = holding(workload("StatefulSet", "minio"), pod("minio-0", "minio", containerStatuses=[killed]))
+
+    assert states(list(servers.server(stack, "minio"))) == ["remark", "ok"]
+
+
+def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
+    job = {
+        "kind": "Job",
+        "metadata": {"name": "minio-provision-1"},
+        "status": {"conditions": [{"type": "Failed", "status": "True", "message": "too many retries"}]},
+    }
+    done = {"kind": "Job", "metadata": {"name": "other"}, "status": {"conditions": [{"type": "Complete"}]}}
+
+    (said,) = servers.jobs(holding(job, done)[0])
+
+    assert said.says == "job/minio-provision-1 has failed: too many retries"
+    assert "logs job/minio-provision-1" in said.mend
+    assert said.mend.endswith("delete job minio-provision-1 && make up STACK=dev REFRESH=1")
+    assert states(list(servers.jobs(holding(done)[0]))) == ["ok"]
+
+
+def test_namespaces_that_are_missing_or_ending_are_named():
+    def namespace(name: str, phase: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "status": {"phase": phase}}
+
+    cluster = FakeCluster()
+    stack = examined(cluster, domains=["development", "staging", "production"])
+    cluster.on("get namespace", {"items": [namespace("remedy-development", "Terminating")]})
+    assert [one.says for one in servers.namespaces(stack)] == [
+        "there is no namespace remedy-staging, remedy-production",
+        "the namespace remedy-development is being deleted",
+    ]
+
+    stack = examined(cluster)
+    cluster.on("get namespace", namespace("remedy-development", "Active"))  # one alone has no list around it
+    assert states(list(servers.namespaces(stack))) == ["ok"]
+    cluster.on("get namespace", "")
+    assert states(list(servers.namespaces(stack))) == ["wrong"]
+
+
+def volumes(phase: str = "Bound", full: int = 10, storage_class: str = "local-path", there: bool = True) -> list[Any]:
+    claim = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "postgres-data"},
+        "spec": {"storageClassName": storage_class},
+        "status": {"phase": phase},
+    }
+    stack, cluster = holding(
+        workload("StatefulSet", "postgres", claim="postgres-data"),
+        *([claim] if there else []),
+        event("PersistentVolumeClaim", "postgres-data", "no volume plugin"),
+    )
+    cluster.on("exec postgres-0 df", f"Filesystem 1024-blocks Used Available Capacity\n/dev/sda 1 1 1 {full}% /data\n")
+    cluster.on("get storageclasses", {"items": [{"metadata": {"name": "local-path"}}]})
+    return list(servers.volumes(stack))
+
+
+@pytest.mark.parametrize(("full", "state"), [(10, "ok"), (84, "ok"), (85, "remark"), (94, "remark"), (95, "wrong")])
+def test_a_volume_that_fills_up_is_worth_a_remark_and_wrong_before_it_is_full(full: int, state: str):
+    (said,) = volumes(full=full)
+
+    assert said.state == state
+    assert f"{full} %" in said.says
+
+
+def test_a_volume_that_is_not_bound_shows_why():
+    (said,) = volumes("Pending")
+    assert said.says == "the volume postgres-data is Pending; Unhappy: no volume plugin"
+    (said,) = volumes("Pending", storage_class="fast")
+    assert "the cluster has not the storage class 'fast', but local-path" in said.says
+    (said,) = volumes("Pending", storage_class="")
+    assert "the cluster has not a default storage class" in said.says
+
+
+def test_a_volume_that_is_gone_is_said_to_come_back_empty():
+    (said,) = volumes(there=False)
+
+    assert said.says == "the volume postgres-data of postgres is gone"
+    assert "empty" in said.mend
+
+
+# --- the cluster itself -------------------------------------------------------------------------------------------
+
+
+def versions(client: str, server: str) -> dict[str, Any]:
+    return {"clientVersion": {"minor": client}, "serverVersion": {"minor": server}}
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "expected"),
+    [("34", "34", ["ok"]), ("33", "34+", ["ok"]), ("32", "34", ["remark", "ok"]), ("36", "34", ["remark", "ok"])],
+)
+def test_a_kubectl_of_another_age_is_worth_a_remark(
+    kubectl_program: Any, client: str, server: str, expected: list[str]
+):
+    kubectl_program.on("kube-system", UID)
+    kubectl_program.on("version", json.dumps(versions(client, server)))
+
+    assert states(list(laptop.context(examined()))) == expected
+
+
+def test_a_context_that_no_kubeconfig_has_is_named(kubectl_program: Any):
+    (said,) = laptop.context(examined(context="typo"))
+
+    assert said.state == "wrong"
+    assert "no context 'typo'; it has 'home'" in said.says
+
+
+def reviewed(denied: str) -> Any:
+    """Answers each review, one document after the other, as kubectl does."""
+
+    def answer(given: str) -> str:
+        return "\n".join(
+            json.dumps({**review, "status": {"allowed": review["spec"]["resourceAttributes"]["resource"] != denied}})
+            for review in json.loads(given)["items"]
+        )
+
+    return answer
+
+
+def test_rights_that_are_missing_are_named_and_all_are_asked_for_at_once():
+    cluster = FakeCluster()
+    cluster.on("create", reviewed("networkpolicies"))
+
+    (said,) = laptop.rights(examined(cluster))
+
+    assert said.state == "wrong"
+    assert "create networkpolicies.networking.k8s.io, patch networkpolicies.networking.k8s.io" in said.says
+    assert "secrets" not in said.says
+
+    cluster.on("create", reviewed("nothing"))
+    assert states(list(laptop.rights(examined(cluster)))) == ["ok"]
+    cluster.on("create", error="the server is away")
+    assert states(list(laptop.rights(examined(cluster)))) == ["wrong"]
+
+
+def test_the_rights_are_those_to_make_what_the_program_makes(dev: Recording):
+    plurals = {
+        f"{name}s".replace("ys", "ies") for name in (found.kind.lower() for found in dev.resources if found.is_manifest)
+    }
+    asked = {plural for resources in laptop._KINDS_OF_UP.values() for plural in resources.split()}
+
+    assert plurals <= asked
+
+
+def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
+    cluster = FakeCluster()
+    value = base64.b64encode(b"planted").decode()
+    secret = {"metadata": {"name": "tidal-creds"}, "data": {"json": value}}
+    cluster.on("get secret --namespace=remedy-development", {"items": [secret]})
+    stack = examined(cluster)
+
+    assert stack.kept_secrets == {"remedy-development": {"tidal-creds": {"json": "planted"}}}
+    cluster.on("get secret --namespace=remedy-development", {"items": []})
+    assert stack.kept_secrets["remedy-development"]["tidal-creds"]["json"] == "planted"
+    assert "planted" not in repr(stack)

@@ -1,0 +1,445 @@
+"""The doctor's checks of the services: the ways to them, the database, the API, buckets, signed addresses and gRPC."""
+
+import base64
+import http.server
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+
+from ops import forwards
+from ops.client import Client
+from ops.doctor import services
+from ops.doctor.check import Said
+from ops.doctor.stack import Stack
+from ops.forwards import Forwards, ways_of
+from tests.conftest import UID
+from tests.kubectl import FakeCluster, KubectlProgram, examined, states
+from tests.processes import free_port, serving
+
+KEY, SECRET = "planted-access", "planted-secret"
+
+
+def at(stack: Stack, **addresses: Any) -> Stack:
+    """The same stack at other addresses."""
+    stack.client = replace(stack.client, **addresses)
+    return stack
+
+
+# --- the ways -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def local(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack whose addresses are free ports of this machine."""
+    monkeypatch.setattr(forwards, "FOLDER", tmp_path / "client")
+    monkeypatch.setattr(services, "holder_of", lambda stack: forwards.holder_of(stack, tmp_path / "client"))
+    endpoints = {
+        "http": f"http://127.0.0.1:{free_port()}",
+        "grpc": f"dns:///127.0.0.1:{free_port()}",
+        "objectStore": f"http://127.0.0.1:{free_port()}",
+    }
+    return examined(clientEndpoints=endpoints)
+
+
+def forwards_of(stack: Stack, uid: str = UID) -> Forwards:
+    return Forwards("make connect", stack.name, uid, stack.cluster, "flyte", stack.client, forwards.FOLDER)
+
+
+def test_a_port_forward_that_nobody_has_is_opened_for_as_long_as_the_doctor_runs(local: Stack):
+    way = ways_of(local.client)[0]
+    with forwards_of(local) as own:
+        (said,) = services.way(local, way, own)
+        assert way.listening
+    assert said.state == "ok"
+    assert not way.listening
+
+
+def test_the_port_forwards_of_make_connect_are_used(local: Stack):
+    way = ways_of(local.client)[0]
+    with forwards_of(local):
+        (said,) = services.way(local, way, None)
+
+    assert said.state == "ok"
+    assert "which make connect (process" in said.says
+
+
+def test_port_forwards_to_another_cluster_are_not_used(local: Stack):
+    with forwards_of(local, "another"):
+        (said,) = services.way(local, ways_of(local.client)[0], None)
+
+    assert said.state == "wrong"
+    assert "make connect (process" in said.says
+
+
+def test_a_port_that_something_else_has_is_wrong_and_its_listener_is_not_asked(local: Stack):
+    way = ways_of(local.client)[0]
+    with socket.create_server(("127.0.0.1", way.local_port)), forwards_of(local) as own:
+        (said,) = services.way(local, way, own)
+
+    assert said.state == "wrong"
+    assert f"port {way.local_port} of this machine is taken by something else" in said.says
+
+
+def test_a_service_without_a_pod_is_no_way(local: Stack, kubectl_program: KubectlProgram):
+    kubectl_program.mark("broken", "minio")
+    with forwards_of(local) as own:
+        (said,) = services.way(local, ways_of(local.client)[2], own)
+
+    assert (said.state, said.says) == ("wrong", "no way to service/minio: minio has no running pod")
+
+
+def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
+    stack = at(examined(), http="https://flyte.invalid")
+    (said,) = services.way(stack, ways_of(stack.client)[0], None)
+
+    assert said.state == "wrong"
+    assert "clientEndpoints.http: https://flyte.invalid cannot be reached: its name is not known here" in said.says
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stack = at(examined(), http=f"https://127.0.0.1:{server.getsockname()[1]}")
+        assert states(list(services.way(stack, ways_of(stack.client)[0], None))) == ["ok"]
+
+
+# --- database and API ---------------------------------------------------------------------------------------------
+
+
+def test_a_login_that_fails_is_quoted_without_kubectls_own_line():
+    cluster = FakeCluster()
+    cluster.on(
+        "exec", error='FATAL: password authentication failed for user "flyte"\ncommand terminated with exit code 2'
+    )
+    (said,) = services.database(examined(cluster))
+
+    assert said.says == 'the login of Flyte\'s role fails: FATAL: password authentication failed for user "flyte"'
+    assert "delete pod postgres-0" in said.mend
+
+    cluster.on("exec postgres-0 /scripts/login.sh", "1")
+    assert states(list(services.database(examined(cluster)))) == ["ok"]
+
+
+@contextmanager
+def answering(answers: dict[str, tuple[int, Any]]) -> Iterator[str]:
+    """A server that gives these statuses and contents, by method and path."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            self.rfile.read(length)
+            status, content = answers.get(f"{self.command} {self.path.split('?')[0]}", (404, ""))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+        do_GET = do_PUT = do_POST = answer  # noqa: N815 (the names that http.server looks for)
+
+        def log_message(self, *_args: Any) -> None:
+            pass
+
+    with serving(Handler) as address:
+        yield address
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "state", "says"),
+    [
+        (200, {"projects": [{"id": "remedy"}]}, "ok", "knows remedy"),
+        (200, {"projects": [{"id": "another"}]}, "wrong", "Flyte does not know the project remedy"),
+        (200, b"<html>", "wrong", "is not Flyte"),
+        (200, ["a list"], "wrong", "is not Flyte"),
+        (500, {}, "wrong", "answers with HTTP 500"),
+        (401, {}, "wrong", "answers with HTTP 401"),
+    ],
+)
+def test_flytes_api_knows_the_projects(status: int, content: Any, state: str, says: str):
+    with answering({"GET /api/v1/projects": (status, content)}) as address:
+        (said,) = services.api(at(examined(), http=address))
+
+    assert said.state == state
+    assert says in said.says
+
+
+def test_an_api_that_does_not_answer_is_named_with_its_address():
+    (said,) = services.api(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
+
+    assert said.state == "wrong"
+    assert "nothing listens there" in said.says
+
+
+# --- buckets ------------------------------------------------------------------------------------------------------
+
+
+def with_key(key: dict[str, str] | None = None) -> Stack:
+    cluster = FakeCluster()
+    values = {"FLYTE_AWS_ACCESS_KEY_ID": KEY, "FLYTE_AWS_SECRET_ACCESS_KEY": SECRET} if key is None else key
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
+    cluster.on("get secret", {"items": [{"metadata": {"name": "flyte-object-store"}, "data": data}]})
+    cluster.on("get --namespace=flyte", {"items": [{"kind": "Job", "metadata": {"name": "minio-provision-1"}}]})
+    return examined(cluster)
+
+
+def s3(code: str) -> bytes:
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{SECRET}</Message></Error>".encode()
+
+
+EMPTY = b"<?xml version='1.0'?><ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>"
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "state", "says"),
+    [
+        (200, EMPTY, "ok", "remedy-development"),
+        (404, s3("NoSuchBucket"), "wrong", "missing bucket: remedy-development"),
+        (403, s3("InvalidAccessKeyId"), "wrong", "wrong key: the store refuses that of remedy-development"),
+        (403, s3("SignatureDoesNotMatch"), "wrong", "wrong key: the store refuses that of remedy-development"),
+        (403, s3("AccessDenied"), "wrong", "is right, but may not open its bucket"),
+        (503, s3("SlowDown"), "wrong", "cannot be opened: SlowDown"),
+    ],
+)
+def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_told_apart(
+    status: int, content: bytes, state: str, says: str
+):
+    with answering({"GET /remedy-development": (status, content)}) as address:
+        (said,) = services.buckets(at(with_key(), object_store=address))
+
+    assert said.state == state
+    assert says in said.says
+    assert "planted" not in said.says + said.mend
+
+
+def test_a_store_that_is_not_there_is_not_reachable():
+    (said,) = services.buckets(at(with_key(), object_store=f"http://127.0.0.1:{free_port()}"))
+
+    assert said.says.startswith("not reachable: the object store at http://127.0.0.1:")
+
+
+def test_a_namespace_without_a_key_is_named():
+    (said,) = services.buckets(with_key({}))
+
+    assert said.says == "there is no key: the Secret flyte-object-store in remedy-development is missing or empty"
+    assert said.mend == "make up STACK=dev REFRESH=1"
+
+
+# --- signed addresses ---------------------------------------------------------------------------------------------
+
+
+class Signing(http.server.BaseHTTPRequestHandler):
+    """Flyte and the object store in one: signs what is asked for, and keeps what is put."""
+
+    kept: dict[str, bytes]
+    host: str
+    refusal: bytes
+    changed: bytes
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        url = (
+            f"http://{self.host or self.headers['Host']}/{asked['filename_root']}/{asked['filename']}?Signature=planted"
+        )
+        # As Flyte does it, with the length of the checksum for that of the content.
+        headers = {"Content-Length": "24", "Content-MD5": asked["content_md5"]}
+        self.reply({"signed_url": url, "native_url": "s3://flyte/x", "headers": headers})
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api"):
+            self.reply({"signed_url": f"http://{self.headers['Host']}/flyte-home-doctor/flyte-home-doctor"})
+        else:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.changed or self.kept[self.path])
+
+    def do_PUT(self) -> None:
+        self.kept[self.path.split("?")[0]] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(403 if self.refusal else 200)
+        self.end_headers()
+        self.wfile.write(self.refusal)
+
+    def reply(self, content: Any) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+
+def signed(host: str = "", refusal: bytes = b"", changed: bytes = b"") -> tuple[Said, dict[str, bytes]]:
+    kept: dict[str, bytes] = {}
+    behaviour = {"kept": kept, "host": host, "refusal": refusal, "changed": changed}
+    with serving(type("Behaving", (Signing,), behaviour)) as address:
+        (said,) = services.signed_address(at(examined(), http=address, object_store=address))
+    assert "planted" not in said.says + said.mend
+    return said, kept
+
+
+def test_what_flyte_signs_is_uploaded_and_comes_back_and_leaves_one_object():
+    said, kept = signed()
+
+    assert said.state == "ok"
+    assert kept == {"/flyte-home-doctor/flyte-home-doctor": b"make doctor was here\n"}
+
+
+def test_an_upload_that_is_signed_for_a_host_that_cannot_be_reached_names_the_host():
+    said, _ = signed(host="minio.flyte.svc.invalid:9000")
+
+    assert said.state == "wrong"
+    assert (
+        "signed for minio.flyte.svc.invalid:9000, which cannot be reached from here: its name is not known" in said.says
+    )
+    assert "but flyte-home:clientEndpoints.objectStore is http://127.0.0.1:" in said.says
+    assert said.mend == "make up STACK=dev"
+
+
+def test_an_upload_that_is_refused_names_host_and_reason():
+    said, _ = signed(refusal=s3("SignatureDoesNotMatch"))
+
+    assert "refuses it: HTTP 403 SignatureDoesNotMatch; something on the way changes the host" in said.says
+
+
+def test_content_that_changes_on_the_way_is_noticed():
+    assert "comes back changed" in signed(changed=b"a page of an ingress")[0].says
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        (
+            {"POST /api/v1/dataproxy/artifact_urn": (500, {"message": "the store is away"})},
+            "HTTP 500: the store is away",
+        ),
+        ({"POST /api/v1/dataproxy/artifact_urn": (502, b"<html>")}, "HTTP 502: no message"),
+        ({"POST /api/v1/dataproxy/artifact_urn": (200, b"<html>")}, "is not Flyte"),
+    ],
+)
+def test_a_flyte_that_signs_nothing_is_quoted(answers: dict[str, Any], says: str):
+    with answering(answers) as address:
+        (said,) = services.signed_address(at(examined(), http=address, object_store=address))
+
+    assert says in said.says
+
+
+def test_a_flyte_that_does_not_answer_signs_nothing():
+    (said,) = services.signed_address(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
+
+    assert "Flyte's API does not answer" in said.says
+
+
+# --- gRPC ---------------------------------------------------------------------------------------------------------
+
+
+class Plain(http.server.BaseHTTPRequestHandler):
+    """A server of HTTP/1.1, as an ingress without h2c is to gRPC."""
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+
+@contextmanager
+def flyte(refusal: grpc.StatusCode | None = None, unknown: bool = False, tls: Any = None) -> Iterator[str]:
+    """A gRPC server that answers every method, or refuses all, or knows none."""
+
+    class Answering(grpc.GenericRpcHandler):
+        def service(self, _details: Any) -> Any:
+            def answer(_request: Any, context: Any) -> bytes:
+                if refusal:
+                    context.abort(refusal, "planted-token is not valid")
+                return b""
+
+            return None if unknown else grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=[Answering()])
+    port = server.add_secure_port("127.0.0.1:0", tls) if tls else server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"dns:///127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+def asked(address: str, insecure: bool = True, authority: str = "") -> Said:
+    (said,) = services.grpc_api(at(examined(), grpc=address, insecure=insecure, ca_certificate=authority))
+    return said
+
+
+def test_a_grpc_api_that_answers_is_fine():
+    with flyte() as address:
+        assert asked(address).state == "ok"
+
+
+def test_without_a_listener_there_is_no_tcp():
+    said = asked(f"dns:///127.0.0.1:{free_port()}")
+
+    assert said.says.startswith("no TCP connection to dns:///127.0.0.1:")
+    assert said.says.endswith("nothing listens there")
+
+
+def test_a_login_that_is_wanted_is_a_remark():
+    with flyte(grpc.StatusCode.UNAUTHENTICATED) as address:
+        said = asked(address)
+
+    assert said.state == "remark"
+    assert "wants a login (UNAUTHENTICATED)" in said.says
+
+
+def test_a_server_that_is_not_flytes_is_an_http_answer():
+    with flyte(unknown=True) as address:
+        assert "an HTTP answer instead of gRPC" in asked(address).says
+    with serving(Plain) as address:
+        said = asked(address.replace("http://", "dns:///"))
+    assert "an HTTP answer instead of gRPC" in said.says
+    assert "h2c" in said.says
+
+
+def test_an_error_page_over_http_2_is_an_http_answer():
+    said = services._refusal(
+        examined(), grpc.StatusCode.UNAVAILABLE, "Received http2 header with status: 502", "flyte-home:x: dns:///x:1"
+    )
+
+    assert "an HTTP answer instead of gRPC (Received http2 header with status: 502)" in said.says
+
+
+def test_tls_is_told_apart_by_what_fails_in_it():
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain = b"".join(part.bytes() for part in certificate.cert_chain_pems)
+    credentials = grpc.ssl_server_credentials([(certificate.private_key_pem.bytes(), chain)])
+    with flyte(tls=credentials) as address:
+        assert asked(address, insecure=False, authority=authority.cert_pem.bytes().decode()).state == "ok"
+        assert "TLS: this machine does not trust its certificate" in asked(address, insecure=False).says
+        assert "if it speaks TLS, flyte-home:clientEndpoints.insecure is false" in asked(address).says
+    with flyte() as address:
+        assert "TLS: it speaks none" in asked(address, insecure=False).says
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plain)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        said = asked(f"dns:///127.0.0.1:{server.server_port}", False, authority.cert_pem.bytes().decode())
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert "an HTTP answer instead of gRPC" in said.says
+
+
+def test_a_server_that_listens_and_is_silent_is_said_not_to_answer(monkeypatch: pytest.MonkeyPatch):
+    ask = Client.flyte_answers
+    monkeypatch.setattr(Client, "flyte_answers", lambda self: ask(self, 0.5))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert "something listens, but does not answer" in asked(f"dns:///127.0.0.1:{silent.getsockname()[1]}").says
+
+
+def test_any_other_refusal_is_quoted():
+    with flyte(grpc.StatusCode.INTERNAL) as address:
+        assert ": INTERNAL: " in asked(address).says

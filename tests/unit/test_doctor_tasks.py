@@ -1,0 +1,247 @@
+"""The doctor's checks of what tasks need: the webhook and its certificate, log links, and secrets."""
+
+import base64
+import datetime
+import json
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from components.secrets_webhook import _certificate
+from ops.doctor import tasks
+from ops.doctor.check import Said
+from settings import SAMPLE_CREDENTIALS
+from tests.kubectl import FakeCluster, examined, states
+from tests.processes import free_port, serving
+from tests.unit.test_client import Hello
+
+NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+MOUNT = {"name": "tidal", "secret": {"secretName": "tidal-creds"}}
+
+
+def webhook(side_effects: str = "NoneOnDryRun", bundle: str = "") -> dict[str, Any]:
+    return {"webhooks": [{"sideEffects": side_effects, "clientConfig": {"caBundle": bundle}}]}
+
+
+def mutated(given: str) -> str:
+    """What the API server answers when the webhook works: each pod with the volume of the secret."""
+    pods = json.loads(given)["items"]
+    for pod in pods:
+        pod["spec"]["volumes"] = [MOUNT]
+    return json.dumps({"kind": "List", "items": pods})
+
+
+def asking(answer: Any, error: str = "", **changed: Any) -> tuple[list[Said], FakeCluster]:
+    cluster = FakeCluster()
+    cluster.on("get mutatingwebhookconfiguration", webhook())
+    cluster.on("create --dry-run=server", answer, error)
+    return list(tasks.webhook(examined(cluster, **changed))), cluster
+
+
+def test_a_pod_that_asks_for_a_secret_gets_it_in_every_namespace():
+    said, _ = asking(mutated, domains=["development", "production"])
+
+    assert [(one.state, one.says) for one in said] == [
+        ("ok", "pods get their secrets in remedy-development, remedy-production")
+    ]
+
+
+def test_the_pod_asks_as_flyte_does():
+    given: list[str] = []
+
+    asking(lambda text: given.append(text) or mutated(text))
+
+    (pod,) = json.loads(given[0])["items"]
+    assert pod["metadata"]["labels"] == {"inject-flyte-secrets": "true"}
+    # As flytekit and Flyte write the group tidal-creds, key json, as a file.
+    assert pod["metadata"]["annotations"] == {
+        "flyte.secrets/s0": "m4zg54lqhiqce4djmrqwylldojswi3zcbjvwk5j1eargu32pny"
+        "rau2lpovxhix2smvyxk1lsmvwwk2tuhiqemskmiufa"
+    }
+
+
+def test_a_pod_that_is_made_without_its_secret_is_wrong():
+    said, _ = asking(lambda given: given)
+
+    assert said[0].says == "a pod in remedy-development that asks for a secret is made without it"
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [
+        ('pods "flyte-home-doctor" is forbidden: exceeded quota: remedy-development', "describe quota"),
+        (
+            'failed calling webhook "flyte-pod-webhook.flyte.org": no endpoints available',
+            "logs deployment/flyte-binary",
+        ),
+    ],
+)
+def test_a_pod_that_is_refused_shows_why(error: str, command: str):
+    (said,), _ = asking("", error)
+
+    assert said.says == f"a pod in remedy-development that asks for a secret is refused: {error}"
+    assert command in said.mend
+
+
+def test_a_webhook_that_is_not_registered_is_made_again():
+    cluster = FakeCluster()
+    cluster.on("get mutatingwebhookconfiguration", "")
+    (said,) = tasks.webhook(examined(cluster))
+
+    assert said.says == "mutatingwebhookconfiguration/flyte-binary-webhook is not registered"
+    assert said.mend == "make up STACK=dev REFRESH=1"
+    assert states(list(tasks.certificate(examined(cluster)))) == ["wrong"]
+
+
+@pytest.mark.parametrize(("ready", "state"), [(True, "remark"), (False, "wrong")])
+def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: str):
+    cluster = FakeCluster()
+    cluster.on("get mutatingwebhookconfiguration", webhook("Some"))
+    cluster.on(
+        "get endpointslices", {"items": [{"endpoints": [{"conditions": {"ready": ready}}]}, {"endpoints": None}]}
+    )
+    (said,) = tasks.webhook(examined(cluster))
+
+    assert said.state == state
+
+
+# --- the certificate ----------------------------------------------------------------------------------------------
+
+
+def issued(end: datetime.datetime, host: str = "flyte-binary-webhook.flyte.svc") -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "flyte-home")])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.datetime(2020, 1, 1))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+
+
+def certified(own: bytes, bundle: bytes | None = None) -> list[Said]:
+    cluster = FakeCluster()
+    expected = base64.b64encode(own if bundle is None else bundle).decode()
+    cluster.on("get mutatingwebhookconfiguration", webhook(bundle=expected))
+    mount = {"name": "webhook-certificate", "secret": {"secretName": "webhook-certificate-1"}}
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "flyte-binary"},
+        "spec": {"template": {"spec": {"volumes": [mount]}}},
+    }
+    cluster.on("get --namespace=flyte --output=json", {"items": [deployment]})
+    cluster.on("get secret webhook-certificate-1", base64.b64encode(own).decode())
+    return list(tasks.certificate(examined(cluster), NOW))
+
+
+def test_the_certificate_of_the_stack_itself_is_fine():
+    public, _ = _certificate("seed", "flyte")
+
+    assert [(one.state, one.says) for one in certified(public.encode())] == [("ok", "the webhook's, until 9999-12-31")]
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "says"),
+    [(31, "ok", "until"), (29, "remark", "expires on 2026-12-20"), (-1, "wrong", "has expired on 2026-11-20")],
+)
+def test_a_certificate_is_worth_a_remark_30_days_before_its_end_and_wrong_after_it(days: int, state: str, says: str):
+    (said,) = certified(issued(NOW + datetime.timedelta(days=days, hours=1)))
+
+    assert said.state == state
+    assert says in said.says
+
+
+def test_a_certificate_that_the_api_server_does_not_expect_is_wrong():
+    (said,) = certified(issued(NOW.replace(year=2030)), issued(NOW.replace(year=2030)))
+
+    assert said.says == "the webhook's certificate is not by the authority that the API server expects (caBundle)"
+    assert said.mend == "pulumi config set --path flyte-home:generations.webhook 2 --stack dev && make up STACK=dev"
+
+
+def test_a_certificate_for_another_host_is_wrong():
+    (said,) = certified(issued(NOW.replace(year=2030), "another.flyte.svc"))
+
+    assert said.says == "the webhook's certificate is not for flyte-binary-webhook.flyte.svc"
+
+
+def test_what_is_no_certificate_is_wrong():
+    (said,) = certified(b"planted")
+
+    assert said.state == "wrong"
+    assert "is missing or not one" in said.says
+
+
+# --- log links and secrets ----------------------------------------------------------------------------------------
+
+
+def test_a_log_link_is_tried_without_its_path():
+    with serving(Hello) as address:
+        links = [("Loki", f"{address}/explore?pod={{{{ .podName }}}}"), ("here", "https://{{ .hostname }}/x")]
+        said = list(tasks.log_links(examined(), links))
+
+    assert states(said) == ["remark", "ok"]
+    assert said[1].says == f"Loki at {address}"
+
+
+def test_a_log_link_that_leads_nowhere_is_wrong():
+    (said,) = tasks.log_links(examined(), [("Loki", f"http://127.0.0.1:{free_port()}/x")])
+
+    assert said.state == "wrong"
+    assert said.says.startswith("the log link 'Loki' leads to http://127.0.0.1:")
+    assert states(list(tasks.log_links(examined(), []))) == ["ok"]
+
+
+def with_secret(value: str | None) -> list[Said]:
+    cluster = FakeCluster()
+    data = {} if value is None else {"json": base64.b64encode(value.encode()).decode()}
+    cluster.on("get secret", {"items": [{"metadata": {"name": "tidal-creds"}, "data": data}]})
+    return list(tasks.secrets(examined(cluster)))
+
+
+@pytest.mark.parametrize(
+    ("value", "state", "says"),
+    [
+        ('{"token": "planted"}', "ok", "1 keys of 1 namespaces are there"),
+        (None, "wrong", "tidal-creds/json in remedy-development is not there"),
+        (" ", "wrong", "tidal-creds/json in remedy-development is empty"),
+        ("planted", "wrong", "tidal-creds/json in remedy-development is not JSON"),
+        ('["planted"]', "wrong", "tidal-creds/json in remedy-development is JSON, but not an object"),
+        (SAMPLE_CREDENTIALS, "remark", "flyte-home:tidalCreds holds the sample, which opens nothing"),
+    ],
+)
+def test_a_secret_is_there_and_what_it_should_be(value: str | None, state: str, says: str):
+    said = with_secret(value)
+
+    assert (said[0].state, said[0].says) == (state, says)
+    assert "planted" not in "".join(one.says + one.mend for one in said)
+
+
+def test_a_wrong_value_is_taken_away_first_and_a_missing_one_only_made():
+    assert with_secret(None)[0].mend == "make up STACK=dev REFRESH=1"
+    assert with_secret("x")[0].mend.endswith(
+        "delete secret tidal-creds --namespace remedy-development && make up STACK=dev REFRESH=1"
+    )
+
+
+def test_secrets_elsewhere_are_not_looked_for():
+    (said,) = tasks.secrets(examined(secretManager={"type": "GCP"}, tidalCreds=None))
+
+    assert said.says == "those of tasks are in GCP"
+
+
+def test_secrets_that_may_not_be_read_are_said_so():
+    cluster = FakeCluster()
+    cluster.on("get secret", error="secrets is forbidden")
+    with pytest.raises(Exception, match="the Secrets in remedy-development cannot be read: secrets is forbidden"):
+        list(tasks.secrets(examined(cluster)))
