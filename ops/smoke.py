@@ -2,43 +2,88 @@
 
 Usage: python -m ops.smoke STACK [--timeout SECONDS]
 
-Asks the fence, the servers, Flyte's API and the object store, in this order, and then runs examples/remedy_tidal on
-the cluster. Where the addresses of ``flyte-home:clientEndpoints`` are this machine's own, it opens the port-forwards
-that are not open yet, for as long as it runs.
+First the doctor; then, if nothing is wrong, examples/remedy_tidal on the cluster: its nodes while it runs, and in the
+end its result and where to look at it. Of one that fails: the error of the node, and the end of its pod's log.
 """
 
 import argparse
 import json
-import socket
+import os
+import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from components import flyte_binary, minio
-from components.access import ways
-from components.chart import ROOT
-from components.client import client_config, split_address
 from components.errors import SettingsError
+from ops.client import Client
 from ops.cluster import Cluster
+from ops.doctor.laptop import EXAMPLE
+from ops.doctor.run import doctor, lines
 from ops.stack_file import stack_config
 from settings import Settings
 
-EXAMPLE = ROOT / "examples" / "remedy_tidal"
+_FOLLOW = Path(__file__).with_name("follow.py")
 _GROUP = "tidal-creds"
-_SERVERS = (f"statefulset/{minio.SERVICE}", "statefulset/postgres", f"deployment/{flyte_binary.RELEASE}")
-_OWN_HOSTS = {"127.0.0.1", "localhost", "::1"}
-_FORWARD_SECONDS = 20
+_LOG_LINES = 40
 
 
 class SmokeError(Exception):
     """Something does not work; the message says what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of the example."""
+
+    name: str
+    project: str
+    domain: str
+    # Where its pods are.
+    namespace: str
+    # In the console.
+    url: str
+
+
+@dataclass
+class Progress:
+    """The nodes of an execution, on a terminal redrawn, elsewhere a line for each change."""
+
+    out: TextIO
+    # By id.
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _drawn: int = 0
+
+    def see(self, node: Mapping[str, Any]) -> None:
+        """Take in a change of a node."""
+        self.nodes[node["id"]] = dict(node)
+        if self.out.isatty():
+            self.draw()
+        else:
+            self.out.write(f"        {self._line(node)}\n")
+            self.out.flush()
+
+    def draw(self) -> None:
+        """Draw all nodes anew, with the seconds that those that run have now."""
+        if not self.out.isatty():
+            return
+        above = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""  # up to the first of them, and clear from there
+        self.out.write(above + "".join(f"        {self._line(node)}\n" for node in self.nodes.values()))
+        self.out.flush()
+        self._drawn = len(self.nodes)
+
+    @staticmethod
+    def _line(node: Mapping[str, Any]) -> str:
+        seconds = node["seconds"]
+        if not seconds and node["started"]:
+            seconds = max(0.0, time.time() - node["started"])
+        return f"{node['node']:<24} {node['phase']:<10} {f'{seconds:.0f} s' if seconds else ''}".rstrip()
 
 
 def main() -> int:
@@ -50,15 +95,13 @@ def main() -> int:
     start = time.monotonic()
     try:
         settings = Settings.from_config(*stack_config(args.stack))
-        cluster = Cluster.of(settings.context, settings.kubeconfig)
-        check_fence(cluster, settings, args.stack)
-        check_servers(cluster, settings.namespace)
-        client = settings.client
-        with ExitStack() as opened:
-            for way in ways(client):
-                opened.enter_context(forwarded(cluster, settings.namespace, *way))
-            check_flyte(client.http, [project.name for project in settings.projects])
-            check_store(client.object_store)
+        with doctor(args.stack, settings, f"make smoke STACK={args.stack}") as findings:
+            wrong = 0
+            for finding in findings:
+                print(lines(finding), flush=True)
+                wrong += finding.state == "wrong"
+            if wrong:
+                raise SmokeError(f"{wrong} of the doctor's findings are wrong; the example was not started")
             run_example(settings, args.timeout)
     except (SettingsError, SmokeError) as error:
         print(f"FAILED  {error}", file=sys.stderr)
@@ -67,73 +110,8 @@ def main() -> int:
     return 0
 
 
-def check_fence(cluster: Cluster, settings: Settings, stack: str) -> None:
-    """The cluster that answers is the stack's own.
-
-    Raises:
-        SmokeError: it is another one, or the stack names none.
-    """
-    uid = cluster.uid()
-    if uid != settings.cluster_uid:
-        raise SmokeError(
-            f"flyte-home:clusterUid: stack {stack!r} belongs to the cluster {settings.cluster_uid or '(none yet)'}, "
-            f"but {settings.context!r} leads to {uid}; choose the right context, or make up STACK={stack} first"
-        )
-    _ok(f"cluster {uid} of context {settings.context}")
-
-
-def check_servers(cluster: Cluster, namespace: str) -> None:
-    """Every server of the stack is ready.
-
-    Raises:
-        SmokeError: naming the first that is not, with the newest events of its pods.
-    """
-    for server in _SERVERS:
-        found = json.loads(
-            cluster.ask("get", server, f"--namespace={namespace}", "--ignore-not-found", "-o=json") or "{}"
-        )
-        if not found:
-            raise SmokeError(f"{server} is not in the namespace {namespace}; make up")
-        if found["status"].get("readyReplicas", 0) < 1:
-            events = cluster.ask("get", "events", f"--namespace={namespace}", "--sort-by=.lastTimestamp", "-o=json")
-            name = server.split("/")[1]
-            said = [
-                f"{event['reason']}: {event['message']}"
-                for event in json.loads(events)["items"]
-                if event["involvedObject"]["name"].startswith(name) and event["type"] == "Warning"
-            ]
-            raise SmokeError(
-                f"{server} is not ready{''.join(f'; {line}' for line in said[-2:])}; "
-                f"kubectl --context {cluster.context} --namespace {namespace} describe {server}"
-            )
-        _ok(f"{server} is ready")
-
-
-def check_flyte(http: str, projects: list[str]) -> None:
-    """Flyte's API answers from its database, and knows the stack's projects.
-
-    Raises:
-        SmokeError: it does not.
-    """
-    listed = json.loads(_get(f"{http}/api/v1/projects?limit=1000", "Flyte's API"))
-    missing = set(projects) - {project["id"] for project in listed.get("projects", [])}
-    if missing:
-        raise SmokeError(f"Flyte does not know the project {', '.join(sorted(missing))}; make up restarts it with them")
-    _ok(f"Flyte's API at {http} knows {', '.join(projects)}")
-
-
-def check_store(address: str) -> None:
-    """The object store answers where uploads are signed for.
-
-    Raises:
-        SmokeError: it does not.
-    """
-    _get(f"{address}/minio/health/ready", "the object store")
-    _ok(f"the object store at {address}")
-
-
-def run_example(settings: Settings, timeout: float) -> None:
-    """Run the example workflow on the cluster and wait for it.
+def run_example(settings: Settings, timeout: float, out: TextIO = sys.stdout) -> None:
+    """Run the example workflow on the cluster, show its progress, and wait for it.
 
     Raises:
         SmokeError: no project may use its secret, or it failed, or took longer than ``timeout`` seconds.
@@ -141,69 +119,127 @@ def run_example(settings: Settings, timeout: float) -> None:
     project = next((project.name for project in settings.projects if _GROUP in project.task_secrets), None)
     if not project:
         raise SmokeError(f"flyte-home:projects: none asks for the secret {_GROUP}, which the example needs")
-    client = settings.client
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "config.yaml")
-        config.write_text(client_config(client))
-        where = ["--project", project, "--domain", settings.domains[0]]
-        command = [str(EXAMPLE / ".venv/bin/pyflyte"), "--config", str(config), "run", "--remote", "--wait", *where]
-        start = time.monotonic()
-        try:
-            done = subprocess.run([*command, "workflow.py", "remedy"], cwd=EXAMPLE, timeout=timeout, check=False)
-        except OSError as error:
-            raise SmokeError(f"{command[0]}: {error.strerror}; make smoke installs it") from None
-        except subprocess.TimeoutExpired:
-            raise SmokeError(
-                f"the workflow has not finished within {timeout:.0f} s; see {client.http}/console"
-            ) from None
-    if done.returncode:
-        raise SmokeError(f"the workflow failed, see above and {client.http}/console")
-    _ok(f"the example workflow in {project}-{settings.domains[0]}, in {time.monotonic() - start:.0f} s")
+    domain = settings.domains[0]
+    (namespace,) = [found.name for found in settings.namespaces if (found.project, found.domain) == (project, domain)]
+    client = Client.of(settings)
+    name = f"smoke-{secrets.token_hex(5)}"
+    url = f"{client.console}/projects/{project}/domains/{domain}/executions/{name}"
+    run = Run(name, project, domain, namespace, url)
+    start = time.monotonic()
+    with _environment(client) as environment:
+        _start(run, environment, timeout)
+        out.write(f"started {url}\n")
+        progress = Progress(out)
+        end = _wait(run, environment, timeout - (time.monotonic() - start), progress)
+    if end["phase"] != "SUCCEEDED":
+        failed = [node["id"] for node in progress.nodes.values() if node["phase"] not in {"SUCCEEDED", "SKIPPED"}]
+        raise SmokeError(_failure(run, end, failed, Cluster.of(settings.context, settings.kubeconfig)))
+    for output, value in end["outputs"].items():
+        out.write(f"result  {output}: {value}\n")
+    out.write(f"ok      the example in {namespace}, in {time.monotonic() - start:.0f} s; {url}\n")
+    out.flush()
 
 
 @contextmanager
-def forwarded(cluster: Cluster, namespace: str, service: str, port: int, address: str) -> Iterator[None]:
-    """The way to ``service`` is open at ``address``, if that is on this machine and nothing is there yet.
-
-    Raises:
-        SmokeError: it cannot be opened.
-    """
-    parts = split_address(address)
-    local = parts.port or port
-    if parts.hostname not in _OWN_HOSTS or _open(local):
-        yield
-        return
-    command = cluster.command(f"--namespace={namespace}", "port-forward", f"service/{service}", f"{local}:{port}")
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as forward:
-        try:
-            end = time.monotonic() + _FORWARD_SECONDS
-            while not _open(local):
-                if forward.poll() is not None or time.monotonic() > end:
-                    forward.terminate()
-                    _, said = forward.communicate()
-                    raise SmokeError(f"no way to service/{service}: {said.strip() or 'no answer'}")
-                time.sleep(0.1)
-            yield
-        finally:
-            forward.terminate()
+def _environment(client: Client) -> Iterator[dict[str, str]]:
+    """What Flyte's client needs around it."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "config.yaml")
+        config.write_text(client.flyte_config)
+        yield os.environ | {"FLYTECTL_CONFIG": str(config)}
 
 
-def _open(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _get(url: str, what: str) -> bytes:
+def _start(run: Run, environment: Mapping[str, str], timeout: float) -> None:
+    where = ["--project", run.project, "--domain", run.domain, "--name", run.name]
+    command = [str(EXAMPLE / ".venv/bin/pyflyte"), "run", "--remote", *where, "workflow.py", "remedy"]
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 (the settings allow http and https only)
-            return bytes(answer.read())
-    except (urllib.error.URLError, OSError) as error:
-        raise SmokeError(f"{what} does not answer at {url}: {error}; see flyte-home:clientEndpoints") from None
+        done = subprocess.run(
+            command, cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except OSError as error:
+        raise SmokeError(f"{command[0]}: {error.strerror}; make smoke installs it") from None
+    except subprocess.TimeoutExpired:
+        raise SmokeError(f"the example could not be registered within {timeout:.0f} s") from None
+    if done.returncode:
+        raise SmokeError(f"the example could not be started:\n{_tail(done.stdout + done.stderr)}")
 
 
-def _ok(what: Any) -> None:
-    print(f"ok      {what}", flush=True)
+def _wait(run: Run, environment: Mapping[str, str], timeout: float, progress: Progress) -> dict[str, Any]:
+    """The end of an execution, as `ops.follow` has it."""
+    command = [str(EXAMPLE / ".venv/bin/python"), str(_FOLLOW), run.project, run.domain, run.name]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as follower,
+    ):
+        timer = threading.Timer(timeout, follower.terminate)
+        timer.start()
+        drawn = _Redrawing(progress)
+        try:
+            end: dict[str, Any] = {}
+            for line in follower.stdout or ():
+                seen = json.loads(line)
+                with drawn.lock:
+                    if "id" in seen:
+                        progress.see(seen)
+                    else:
+                        end = seen
+            follower.wait()
+        finally:
+            late = not timer.is_alive()
+            timer.cancel()
+            drawn.end()
+            follower.terminate()
+        if end:
+            return end
+        if late:
+            raise SmokeError(f"the workflow has not finished within {timeout:.0f} s; see {run.url}")
+        errors.seek(0)
+        raise SmokeError(f"the workflow cannot be followed; see {run.url}\n{_tail(errors.read())}")
+
+
+class _Redrawing:
+    """Draws the progress every second, so that the seconds go on while nothing happens."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.lock = threading.Lock()
+        self._progress, self._ended = progress, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop drawing."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(1):
+            with self.lock:
+                self._progress.draw()
+
+
+def _failure(run: Run, end: Mapping[str, Any], failed: Collection[str], cluster: Cluster) -> str:
+    """Why an execution has failed: Flyte's message, and the end of the log of the newest pod of each failed node."""
+    parts = [f"the workflow has {end['phase'].lower().replace('_', ' ')}; {run.url}", end["error"].strip()]
+    answer = cluster.run(
+        "get", "pods", f"--namespace={run.namespace}", f"--selector=execution-id={run.name}", "--output=json"
+    )
+    pods = json.loads(answer.stdout)["items"] if answer.returncode == 0 else []
+    # Not by their phase: a pod whose task has failed in Python has succeeded in saying so.
+    newest: dict[str, str] = {}
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+        node = pod["metadata"]["labels"].get("node-id", "")
+        # The nodes of a workflow within are called after the one that they belong to.
+        if any(node == name or node.startswith(f"{name}-") for name in failed):
+            newest[node] = pod["metadata"]["name"]
+    for pod in newest.values():
+        said = cluster.run("logs", pod, f"--namespace={run.namespace}", f"--tail={_LOG_LINES}")
+        parts += [f"--- the end of the log of {pod}", (said.stdout or said.stderr).strip(), "--- all of it:"]
+        parts.append(cluster.shown("logs", pod, "--namespace", run.namespace))
+    return "\n".join(filter(None, parts))
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_LOG_LINES:])
 
 
 if __name__ == "__main__":

@@ -1,169 +1,184 @@
-"""``make smoke``: what is wrong is named, in the order in which a person would look for it."""
+"""``make smoke``: the doctor first, then the example, with its progress, its result, and why it failed."""
 
-import http.server
+import io
 import json
-import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops import smoke
-from ops.cluster import Cluster
-from settings import Settings
-from tests.conftest import UID, stack
-from tests.processes import free_port, serving
+from ops.doctor.check import Finding
+from tests.conftest import stack
+from tests.kubectl import FakeCluster, settings
 
-CLUSTER = Cluster("home", "kubeconfig")
-
-
-@pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what a kubectl of our own answers: one file for each object; without a file, it fails."""
-    program = tmp_path / "kubectl"
-    program.write_text(
-        '#!/bin/sh\nfor last in "$@"; do case $last in get|-*) ;; kubeconfig|home|namespace) ;; '
-        f'*) exec cat "{tmp_path}/$(echo "$last" | tr / _)";; esac; done\n'
-    )
-    program.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    return tmp_path
+DONE = {"phase": "SUCCEEDED", "error": "", "outputs": {"o0": "1 of 2 vanished tracks can be replaced"}}
 
 
-def answering(answers: Mapping[str, Any]) -> AbstractContextManager[str]:
-    """A server on loopback that has these answers, by path."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = answers.get(self.path.split("?")[0])
-            self.send_response(404 if answer is None else 200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *_args: Any) -> None:
-            pass
-
-    return serving(Handler)
-
-
-def loaded(**settings: Any) -> Settings:
-    return Settings.from_config(*stack(**settings))
-
-
-def test_another_cluster_is_refused_with_both_identities(kubectl: Path):
-    (kubectl / "kube-system").write_text("another-uid")
-
-    with pytest.raises(smoke.SmokeError, match=f"{UID}.*'home'.*another-uid"):
-        smoke.check_fence(CLUSTER, loaded(), "dev")
-
-
-def test_the_pinned_cluster_passes(kubectl: Path):
-    (kubectl / "kube-system").write_text(UID)
-
-    smoke.check_fence(CLUSTER, loaded(), "dev")
-
-
-def test_a_server_that_is_not_ready_is_named_with_its_last_warnings_and_where_to_look(kubectl: Path):
-    (kubectl / "statefulset_minio").write_text('{"status": {"readyReplicas": 1}}')
-    (kubectl / "statefulset_postgres").write_text('{"status": {}}')
-    events = [
-        {"type": kind, "reason": reason, "message": f"says {name}", "involvedObject": {"name": name}}
-        for kind, reason, name in (
-            ("Warning", "Unhealthy", "postgres-0"),
-            ("Normal", "Pulled", "postgres-0"),
-            ("Warning", "BackOff", "minio-0"),
-        )
-    ]
-    (kubectl / "events").write_text(json.dumps({"items": events}))
-
-    with pytest.raises(smoke.SmokeError) as failed:
-        smoke.check_servers(CLUSTER, "flyte")
-
-    assert str(failed.value) == (
-        "statefulset/postgres is not ready; Unhealthy: says postgres-0; "
-        "kubectl --context home --namespace flyte describe statefulset/postgres"
-    )
-
-
-def test_a_server_that_is_not_there_is_named(kubectl: Path):
-    (kubectl / "statefulset_minio").write_text("")
-
-    with pytest.raises(smoke.SmokeError, match="statefulset/minio is not in the namespace flyte"):
-        smoke.check_servers(CLUSTER, "flyte")
-
-
-def test_a_project_that_flyte_does_not_know_is_named():
-    with (
-        answering({"/api/v1/projects": {"projects": [{"id": "remedy"}]}}) as address,
-        pytest.raises(smoke.SmokeError, match="does not know the project other;"),
-    ):
-        smoke.check_flyte(address, ["remedy", "other"])
-
-
-def test_whoever_else_answers_at_the_address_is_not_taken_for_flyte_or_the_store():
-    with answering({}) as address:
-        with pytest.raises(smoke.SmokeError, match=f"Flyte's API does not answer at {address}"):
-            smoke.check_flyte(address, ["remedy"])
-        with pytest.raises(smoke.SmokeError, match=f"the object store does not answer at {address}"):
-            smoke.check_store(address)
-
-
-def test_an_address_that_is_not_this_machines_needs_no_port_forward(kubectl: Path):
-    with smoke.forwarded(CLUSTER, "flyte", "minio", 9000, "https://s3.home.example"):
-        pass
-
-
-def test_a_way_that_is_open_already_is_used(kubectl: Path):
-    with answering({}) as address, smoke.forwarded(CLUSTER, "flyte", "minio", 9000, address):
-        pass
-
-
-def test_a_port_forward_that_fails_says_why(kubectl: Path):
-    with (
-        pytest.raises(smoke.SmokeError, match="no way to service/minio: cat: "),
-        smoke.forwarded(CLUSTER, "flyte", "minio", 9000, f"http://127.0.0.1:{free_port()}"),
-    ):
-        pass
-
-
-def test_without_a_project_that_may_use_the_secret_the_example_is_not_started():
-    with pytest.raises(smoke.SmokeError, match="none asks for the secret tidal-creds"):
-        smoke.run_example(loaded(projects=[{"name": "remedy"}], tidalCreds=None), 1)
+def node(name: str, phase: str, seconds: float = 0, started: float | None = None) -> dict[str, Any]:
+    return {"id": name, "node": f"task_{name}", "phase": phase, "started": started, "seconds": seconds, "error": ""}
 
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An example whose pyflyte is a script that a test writes."""
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    """The folder of an example whose pyflyte and Python are scripts that a test writes."""
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
     monkeypatch.setattr(smoke, "EXAMPLE", tmp_path)
-    return tmp_path / ".venv" / "bin" / "pyflyte"
+    program(tmp_path, "pyflyte", f'echo "$@" >{tmp_path}/started; cat "$FLYTECTL_CONFIG" >{tmp_path}/config')
+    return tmp_path
 
 
-def test_the_example_runs_remotely_in_the_first_project_that_may_and_its_first_domain(example: Path, tmp_path: Path):
-    example.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/called\ncat "$2" >{tmp_path}/config\n')
-    example.chmod(0o700)
+def program(example: Path, name: str, script: str) -> None:
+    path = example / ".venv" / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o700)
+
+
+def following(example: Path, *lines: dict[str, Any], then: str = "") -> None:
+    """What the follower prints, and then does."""
+    (example / "lines").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    program(example, "python", f'echo "$@" >{example}/followed; cat {example}/lines\n{then}')
+
+
+def ran(timeout: float = 20, **changed: Any) -> str:
+    out = io.StringIO()
+    smoke.run_example(settings(**changed), timeout, out)
+    return out.getvalue()
+
+
+def test_the_example_runs_remotely_in_the_first_project_that_may_and_its_first_domain(example: Path):
+    following(example, DONE)
     projects = [{"name": "other"}, {"name": "remedy", "taskSecrets": ["tidal-creds"]}]
 
-    smoke.run_example(loaded(projects=projects, domains=["d-dev", "p-dev"]), 20)
+    said = ran(projects=projects, domains=["d-dev", "p-dev"])
 
-    called = (tmp_path / "called").read_text()
-    assert "run --remote --wait --project remedy --domain d-dev workflow.py remedy" in called
-    assert "dns:///127.0.0.1:8089" in (tmp_path / "config").read_text()
+    started = (example / "started").read_text()
+    assert started.startswith("run --remote --project remedy --domain d-dev --name smoke-")
+    assert started.endswith(" workflow.py remedy\n")
+    name = started.split("--name ")[1].split()[0]
+    assert (example / "followed").read_text().endswith(f"follow.py remedy d-dev {name}\n")
+    assert "dns:///127.0.0.1:8089" in (example / "config").read_text()
+    assert f"http://127.0.0.1:8088/console/projects/remedy/domains/d-dev/executions/{name}" in said
 
 
-@pytest.mark.parametrize(
-    ("script", "said"), [("exit 1", "the workflow failed"), ("exec sleep 20", "has not finished within 1 s")]
-)
-def test_a_workflow_that_fails_or_does_not_end_is_a_failure(example: Path, script: str, said: str):
-    example.write_text(f"#!/bin/sh\n{script}\n")
-    example.chmod(0o700)
+def test_where_there_is_no_terminal_every_change_is_a_line_and_the_result_comes_last(example: Path):
+    following(example, node("n0", "RUNNING"), node("n0", "SUCCEEDED", 4.2), node("n1", "SUCCEEDED", 2.6), DONE)
 
-    with pytest.raises(smoke.SmokeError, match=said):
-        smoke.run_example(loaded(), 1)
+    said = [line.split() for line in ran().splitlines()]
+
+    assert said[1:4] == [["task_n0", "RUNNING"], ["task_n0", "SUCCEEDED", "4", "s"], ["task_n1", "SUCCEEDED", "3", "s"]]
+    assert " ".join(said[4]) == "result o0: 1 of 2 vanished tracks can be replaced"
+    assert said[5][:5] == ["ok", "the", "example", "in", "remedy-development,"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_nodes_are_drawn_over_themselves():
+    out = Terminal()
+    progress = smoke.Progress(out)
+
+    progress.see(node("n0", "RUNNING", started=1.0))
+    progress.see(node("n1", "QUEUED"))
+    progress.draw()
+
+    first, second, third = out.getvalue().split("\x1b[J")
+    assert "task_n0" in first
+    assert first.endswith("\x1b[1F")  # over the one line that there was
+    assert second.endswith("\x1b[2F")
+    assert third.splitlines()[1].split() == ["task_n1", "QUEUED"]
+
+
+def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_node_that_did(
+    example: Path, monkeypatch: pytest.MonkeyPatch
+):
+    failed = {"phase": "FAILED", "error": "RuntimeError: they are gone", "outputs": {}}
+    following(example, node("n0", "SUCCEEDED", 3), node("n1", "FAILED", 2), failed)
+    cluster = FakeCluster()
+
+    def pod(name: str, node: str, at: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "labels": {"node-id": node}, "creationTimestamp": at}}
+
+    pods = [pod("x-n1-1", "n1", "2"), pod("x-n1-0", "n1", "1"), pod("x-n0-0", "n0", "0"), pod("x-n10-0", "n10", "0")]
+    cluster.on("get pods", {"items": pods})
+    cluster.on("logs x-n1-1 --tail=40", "looking for the playlists\n")
+    monkeypatch.setattr(smoke.Cluster, "of", lambda *_: cluster)
+
+    with pytest.raises(smoke.SmokeError) as error:
+        ran()
+
+    said = str(error.value)
+    assert said.startswith("the workflow has failed; http://127.0.0.1:8088/console/projects/remedy")
+    assert "RuntimeError: they are gone\n--- the end of the log of x-n1-1\nlooking for the playlists\n" in said
+    assert said.endswith("kubectl --kubeconfig kubeconfig --context home logs x-n1-1 --namespace remedy-development")
+    assert "x-n0-0" not in said
+    assert "x-n10-0" not in said
+
+
+def test_a_workflow_that_does_not_end_is_a_failure(example: Path):
+    following(example, node("n0", "RUNNING"), then="exec sleep 30")
+
+    with pytest.raises(smoke.SmokeError, match=r"has not finished within 1 s; see http:"):
+        ran(timeout=1.4)
+
+
+def test_a_follower_that_fails_shows_what_it_says(example: Path):
+    following(example, then="echo no login >&2; exit 1")
+
+    with pytest.raises(smoke.SmokeError, match=r"cannot be followed; see http.*\nno login"):
+        ran()
+
+
+def test_an_example_that_cannot_be_started_shows_what_flytes_client_says(example: Path):
+    program(example, "pyflyte", "echo the project is archived >&2; exit 1")
+
+    with pytest.raises(smoke.SmokeError, match="could not be started:\nthe project is archived"):
+        ran()
+
+
+def test_a_registration_that_does_not_end_is_a_failure(example: Path):
+    program(example, "pyflyte", "exec sleep 30")
+
+    with pytest.raises(smoke.SmokeError, match="could not be registered within 1 s"):
+        ran(timeout=1)
 
 
 def test_without_the_client_of_flyte_the_message_says_how_it_is_installed(example: Path):
+    (example / ".venv/bin/pyflyte").unlink()
+
     with pytest.raises(smoke.SmokeError, match="make smoke installs it"):
-        smoke.run_example(loaded(), 1)
+        ran()
+
+
+def test_without_a_project_that_may_use_the_secret_the_example_is_not_started(example: Path):
+    with pytest.raises(smoke.SmokeError, match="none asks for the secret tidal-creds"):
+        ran(projects=[{"name": "remedy"}], tidalCreds=None)
+    assert not (example / "started").exists()
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("remark", 0), ("skipped", 0), ("wrong", 1)])
+def test_the_example_is_started_only_where_the_doctor_finds_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Any, code: int
+):
+    started = []
+
+    @contextmanager
+    def doctor(*_args: Any) -> Iterator[Iterator[Finding]]:
+        yield iter([Finding("minio", state, "is what it is", "kubectl mend")])
+
+    monkeypatch.setattr(smoke, "doctor", doctor)
+    monkeypatch.setattr(smoke, "stack_config", lambda _: stack())
+    monkeypatch.setattr(smoke, "run_example", lambda *_: started.append(True))
+    monkeypatch.setattr(sys, "argv", ["smoke", "dev"])
+
+    assert smoke.main() == code
+    said = capsys.readouterr()
+    assert f"{state:<8} minio          is what it is\n         kubectl mend" in said.out
+    assert started == ([] if code else [True])
+    assert ("1 of the doctor's findings are wrong" in said.err) == bool(code)
