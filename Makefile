@@ -1,11 +1,15 @@
 # The commands of this repository; `make help` lists them.
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
+#   REFRESH  `1`: `make up` looks at the cluster first, and makes what is gone there
+#   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      where `make render` writes
 #   SECRETS  `show`: render secret values instead of redacting them
 #   WAY, CREDENTIALS, LIBRARY   how `make example` runs, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
+REFRESH ?=
+JSON ?=
 OUT ?= rendered/
 SECRETS ?=
 WAY ?= local
@@ -19,7 +23,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render smoke example test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy render connect doctor smoke example test $(LAYERS:%=test-%) mutate check lock
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,7 +36,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
-	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT))
+	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REFRESH),--refresh)
 
 preview: $(VENV)/.installed ## show what `up` would change
 	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) --preview
@@ -43,13 +47,19 @@ destroy: $(VENV)/.installed ## remove the stack from its cluster
 render: $(VENV)/.installed ## write what the stack deploys to OUT, without cluster or Pulumi
 	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
 
+connect: $(VENV)/.installed ## open the way to the stack and keep it open until Ctrl-C
+	@$(PY) -m ops.connect $(STACK)
+
+doctor: $(VENV)/.installed ## see what is wrong with the deployed stack, and what mends it
+	@$(PY) -m ops.doctor $(STACK) $(if $(JSON),--json)
+
 # The client of Flyte, in an environment of its own.
 $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	$(PYTHON) -m venv $(EXAMPLE)/.venv
 	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## see that the deployed stack works, with the example workflow
+smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## the doctor, then the example workflow on the cluster
 	@$(PY) -m ops.smoke $(STACK)
 
 # What plain Python needs, uv installs.

@@ -1,6 +1,6 @@
 """``make up``, ``make preview`` and ``make destroy``: Pulumi, with what a first run needs set up before it.
 
-Usage: python -m ops.up STACK [--context NAME] [--preview | --destroy]
+Usage: python -m ops.up STACK [--context NAME] [--preview | --destroy | --refresh]
 """
 
 import argparse
@@ -30,6 +30,7 @@ def main() -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--preview", action="store_true")
     what.add_argument("--destroy", action="store_true")
+    what.add_argument("--refresh", action="store_true", help="look at the cluster first, and make what is gone there")
     args = parser.parse_args()
     try:
         config, _ = stack_config(args.stack)
@@ -51,7 +52,9 @@ def main() -> int:
     if args.destroy:
         # With the program, and so with its fence: without it Pulumi would believe any cluster of the same context.
         return _run(environment, args.stack, "destroy", "--run-program", *unattended)
-    return _run(environment, args.stack, "up", *unattended)
+    # Likewise with the program, and so behind its fence.
+    refreshed = ["--refresh", "--run-program"] if args.refresh else []
+    return _run(environment, args.stack, "up", *refreshed, *unattended)
 
 
 def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:

@@ -125,6 +125,12 @@ def test_preview_changes_nothing(tools: dict[str, str]):
     assert "config set" not in log
 
 
+def test_a_refresh_looks_at_the_cluster_behind_the_fence(tools: dict[str, str]):
+    _, log = make(tools, "dev", "--refresh")
+
+    assert log.splitlines()[-1] == "pulumi up --refresh --run-program --yes --stack dev"
+
+
 def test_without_pulumi_the_message_says_what_works_without_it(tools: dict[str, str]):
     result, log = make(tools | {"PATH": ""}, "dev")
 
