@@ -59,13 +59,14 @@ def run(stack_name: str = "dev", **settings: Any) -> Recording:
     return record(config, secrets, stack_name)
 
 
-# Tests that share what is slow to start, or a cluster with room for one Flyte, and so one process.
-_TOGETHER = (
-    "tests/apiserver/",
-    "tests/engine/test_lifecycle.py",
-    "tests/engine/test_preview.py",
-    "tests/scripts/test_minio_isolation.py",
-)
+# Tests that share what is slow to start, and so one process: by the name of the group, how their names begin.
+_TOGETHER = {
+    "apiserver": ("tests/apiserver/",),
+    # A cluster has room for one Flyte.
+    "cluster": ("tests/engine/test_doctor.py", "tests/engine/test_lifecycle.py"),
+    "previews": ("tests/engine/test_preview.py",),
+    "store": ("tests/scripts/test_minio_isolation.py",),
+}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -73,7 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((scope for scope in _TOGETHER if nodeid.startswith(scope)), nodeid)
+            return next((group for group, names in _TOGETHER.items() if nodeid.startswith(names)), nodeid)
 
     return Scheduling(config, log)
 

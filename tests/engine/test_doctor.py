@@ -1,0 +1,365 @@
+"""The laptop's side on a real stack: what is broken is named, with the command that mends it, and works after that."""
+
+import base64
+import contextlib
+import datetime
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from components.chart import ROOT
+from tests.engine.conftest import STACK, Cluster, Project, kubectl
+from tests.processes import free_port, wait_until
+
+CLIENT = ROOT / "examples" / "remedy_tidal"
+TIDAL = '{"token": "planted-tidal-token"}'
+NAMESPACE = "remedy-development"
+HOST = "flyte-binary-webhook.flyte.svc"
+
+
+@dataclass
+class Deployed:
+    """A stack on the cluster, and the folder of the program it was deployed from."""
+
+    cluster: Cluster
+    project: Project
+    ports: dict[str, int]
+
+    def kubectl(self, *arguments: str, given: str = "") -> str:
+        return kubectl(self.cluster.kubeconfig, "--context", self.cluster.context, *arguments, given=given)
+
+    def make(self, command: str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """What a command of ``ops`` does."""
+        return subprocess.run(
+            [sys.executable, "-m", f"ops.{command}", STACK, *arguments],
+            cwd=self.project.folder,
+            env=os.environ | self.project.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def doctor(self) -> dict[str, list[dict[str, Any]]]:
+        """By the name of the check: what it has found."""
+        answer = self.make("doctor", "--json")
+        assert "planted" not in answer.stdout + answer.stderr
+        assert not [key for key in self.keys() if key in answer.stdout + answer.stderr]
+        found: dict[str, list[dict[str, Any]]] = {}
+        for finding in json.loads(answer.stdout):
+            found.setdefault(finding["check"], []).append(finding)
+        assert answer.returncode == any(one["state"] == "wrong" for one in json.loads(answer.stdout))
+        return found
+
+    def keys(self) -> list[str]:
+        """The keys of the object store that tasks have."""
+        listed = json.loads(self.kubectl("get", "secrets", "-A", "--output=json"))["items"]
+        return [
+            text
+            for secret in listed
+            if secret["metadata"]["name"] == "flyte-object-store"
+            for text in [secret["data"]["FLYTE_AWS_SECRET_ACCESS_KEY"]]
+        ]
+
+    def healthy(self) -> None:
+        """See that nothing is wrong."""
+        wrong = [one for found in self.doctor().values() for one in found if one["state"] in {"wrong", "skipped"}]
+        assert wrong == []
+
+    def mend(self, finding: dict[str, Any]) -> None:
+        """Do what the doctor says."""
+        for line in finding["mend"].splitlines():
+            command = line.split("  # ")[0]
+            command = command.replace(f"make up STACK={STACK} REFRESH=1", self._up("--refresh"))
+            command = command.replace(f"make up STACK={STACK}", self._up())
+            subprocess.run(
+                ["bash", "-ec", command],
+                cwd=self.project.folder,
+                env=os.environ | self.project.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=240,
+                check=True,
+            )
+
+    @staticmethod
+    def _up(*arguments: str) -> str:
+        return shlex.join([sys.executable, "-m", "ops.up", STACK, *arguments])
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator[Deployed]:
+    """A stack that is deployed once for all tests here, and destroyed after them."""
+    crds = kubectl(cluster.kubeconfig, "get", "customresourcedefinitions", "--output=name")
+    if "flyteworkflows.flyte.lyft.com" in crds:
+        pytest.fail(f"the cluster of {cluster.kubeconfig} has a Flyte already; the tests need one without")
+    project = new_project()
+    ports = {name: free_port() for name in ("http", "grpc", "objectStore")}
+    endpoints = {
+        "http": f"http://127.0.0.1:{ports['http']}",
+        "grpc": f"dns:///127.0.0.1:{ports['grpc']}",
+        "objectStore": f"http://127.0.0.1:{ports['objectStore']}",
+    }
+    # One domain is enough here, and three times as fast.
+    stack = project.stack(cluster, tidalCreds=TIDAL, clientEndpoints=endpoints, domains=["development"])
+    if (CLIENT / ".venv").exists():
+        folder = project.folder / "examples" / "remedy_tidal"
+        shutil.copytree(CLIENT, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+        (folder / ".venv").symlink_to((CLIENT / ".venv").resolve())
+    else:
+        shutil.copytree(CLIENT, project.folder / "examples" / "remedy_tidal")
+    try:
+        stack.up()
+        yield Deployed(cluster, project, ports)
+    finally:
+        stack.destroy()
+
+
+def test_of_a_stack_that_works_everything_is_fine_within_15_seconds(deployed: Deployed):
+    start = datetime.datetime.now(datetime.UTC)
+    found = deployed.doctor()
+    seconds = (datetime.datetime.now(datetime.UTC) - start).total_seconds()
+
+    assert [one for findings in found.values() for one in findings if one["state"] in {"wrong", "skipped"}] == []
+    assert len(found) == 21
+    assert seconds < 15
+
+
+def test_a_port_that_something_else_has_is_not_used(deployed: Deployed):
+    with socket.create_server(("127.0.0.1", deployed.ports["http"])):
+        found = deployed.doctor()
+        connected = deployed.make("connect")
+
+    assert f"port {deployed.ports['http']} of this machine is taken by something else" in found["console"][0]["says"]
+    assert found["API"][0]["state"] == "skipped"
+    assert found["gRPC"][0]["state"] == "ok"
+    assert connected.returncode == 1
+    assert f"port {deployed.ports['http']} of this machine is taken" in connected.stderr
+    deployed.healthy()
+
+
+def test_another_cluster_behind_the_context_stops_everything_that_would_ask_it(deployed: Deployed):
+    stack_file = deployed.project.folder / f"Pulumi.{STACK}.yaml"
+    text = stack_file.read_text()
+    stack_file.write_text(text.replace(deployed.cluster.uid, "00000000-0000-4000-8000-000000000000"))
+    try:
+        found = deployed.doctor()
+    finally:
+        stack_file.write_text(text)
+
+    assert deployed.cluster.uid in found["cluster"][0]["says"]
+    assert {name for name, findings in found.items() if findings[0]["state"] not in {"skipped", "wrong"}} == {
+        "tools",
+        "log links",
+    }
+    deployed.healthy()
+
+
+def test_a_server_that_is_down_is_named_and_started_again_by_the_command(deployed: Deployed):
+    deployed.kubectl("scale", "statefulset/postgres", "--namespace=flyte", "--replicas=0")
+    deployed.kubectl("wait", "--for=delete", "pod/postgres-0", "--namespace=flyte", "--timeout=60s")
+    found = deployed.doctor()
+
+    assert found["postgres"][0]["says"] == "statefulset/postgres is scaled to 0"
+    assert found["database"][0]["says"] == "depends on: postgres"
+    assert found["buckets"][0]["state"] == "ok"
+    deployed.mend(found["postgres"][0])
+    deployed.kubectl("rollout", "status", "statefulset/postgres", "--namespace=flyte", "--timeout=60s")
+    wait_until(lambda: deployed.doctor()["API"][0]["state"] == "ok", "Flyte's connections", 60)
+
+
+def test_an_image_that_there_is_not_is_named(deployed: Deployed):
+    def image(name: str) -> None:
+        patch = {"spec": {"template": {"spec": {"containers": [{"name": "minio", "image": name}]}}}}
+        deployed.kubectl("patch", "statefulset/minio", "--namespace=flyte", f"--patch={json.dumps(patch)}")
+
+    path = "--output=jsonpath={.spec.template.spec.containers[0].image}"
+    before = deployed.kubectl("get", "statefulset/minio", "--namespace=flyte", path)
+    image("registry.invalid/none:1")
+    try:
+        deployed.kubectl("delete", "pod", "minio-0", "--namespace=flyte", "--grace-period=1", "--ignore-not-found")
+        wait_until(lambda: "registry.invalid/none:1" in deployed.doctor()["minio"][0]["says"], "the image", 40)
+        found = deployed.doctor()
+    finally:
+        image(before)
+        deployed.kubectl("delete", "pod", "minio-0", "--namespace=flyte", "--grace-period=1", "--ignore-not-found")
+        deployed.kubectl("rollout", "status", "statefulset/minio", "--namespace=flyte", "--timeout=60s")
+
+    assert "cannot get its image registry.invalid/none:1" in found["minio"][0]["says"]
+    assert found["buckets"][0]["state"] == found["signed address"][0]["state"] == "skipped"
+    wait_until(lambda: deployed.doctor()["signed address"][0]["state"] == "ok", "the way to the new pod", 30)
+    deployed.healthy()
+
+
+def test_a_wrong_key_a_missing_secret_and_a_missing_bucket_are_told_apart_and_mended_at_once(deployed: Deployed):
+    wrong = '{"stringData": {"FLYTE_AWS_SECRET_ACCESS_KEY": "planted-wrong-key"}}'
+    deployed.kubectl("patch", "secret", "flyte-object-store", f"--namespace={NAMESPACE}", f"--patch={wrong}")
+    deployed.kubectl("delete", "secret", "tidal-creds", f"--namespace={NAMESPACE}")
+    with_wrong_key = deployed.doctor()
+
+    assert "wrong key" in with_wrong_key["buckets"][0]["says"]
+    assert with_wrong_key["secrets"][0]["says"] == f"tidal-creds/json in {NAMESPACE} is not there"
+    deployed.mend(with_wrong_key["buckets"][0])  # looks at the whole cluster, and so makes the other one, too
+    assert deployed.doctor()["secrets"][0]["state"] == "ok"
+
+    remove_bucket(deployed, NAMESPACE)
+    without_bucket = deployed.doctor()
+
+    assert without_bucket["buckets"][0]["says"] == f"missing bucket: {NAMESPACE}"
+    deployed.mend(without_bucket["buckets"][0])
+    deployed.healthy()
+
+
+def remove_bucket(deployed: Deployed, bucket: str) -> None:
+    """As whoever has the root credential can do it."""
+    listed = json.loads(deployed.kubectl("get", "secrets", "--namespace=flyte", "--output=json"))["items"]
+    (root,) = [found["data"] for found in listed if found["metadata"]["name"].startswith("minio-root-")]
+    user, password = (base64.b64decode(root[key]).decode() for key in ("root-user", "root-password"))
+    port = free_port()
+    command = ["kubectl", "--kubeconfig", str(deployed.cluster.kubeconfig), "--context", deployed.cluster.context]
+    command += ["port-forward", "service/minio", f"{port}:9000", "--namespace=flyte"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as forward:
+        try:
+            wait_until(lambda: _listens(port), "the port-forward")
+            client = boto3.client(
+                "s3",
+                endpoint_url=f"http://127.0.0.1:{port}",
+                aws_access_key_id=user,
+                aws_secret_access_key=password,
+                region_name="us-east-1",
+                config=Config(s3={"addressing_style": "path"}),
+            )
+            for item in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+                client.delete_object(Bucket=bucket, Key=item["Key"])
+            client.delete_bucket(Bucket=bucket)
+        finally:
+            forward.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_an_expired_certificate_of_the_webhook_is_named_and_replaced_by_the_command(deployed: Deployed):
+    bundle = base64.b64encode(expired()).decode()
+    patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
+    deployed.kubectl(
+        "patch", "mutatingwebhookconfiguration", "flyte-binary-webhook", "--type=json", f"--patch={json.dumps(patch)}"
+    )
+    found = deployed.doctor()
+
+    assert "a pod in remedy-development that asks for a secret is refused" in found["webhook"][0]["says"]
+    says = " ".join(one["says"] for one in found["certificate"])
+    assert "not by the authority that the API server expects" in says
+    assert "has expired on 2020-01-02" in says
+    deployed.mend(found["certificate"][0])
+    deployed.healthy()
+
+
+def expired() -> bytes:
+    """A certificate for the webhook that ended years ago."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "flyte-home")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.datetime(2020, 1, 1))
+        .not_valid_after(datetime.datetime(2020, 1, 2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM)
+
+
+@contextlib.contextmanager
+def connected(deployed: Deployed, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """``make connect``, from when it says that everything is open."""
+    command = [sys.executable, "-u", "-m", "ops.connect", STACK]
+    with log.open("w") as out, subprocess.Popen(command, cwd=deployed.project.folder, stdout=out, text=True) as started:
+        try:
+            wait_until(lambda: "Ctrl-C" in log.read_text(), "make connect", 30)
+            yield started
+        finally:
+            started.terminate()
+
+
+def test_connect_comes_back_when_a_pod_is_replaced_and_leaves_nothing_behind(deployed: Deployed, tmp_path: Path):
+    log = tmp_path / "connect"
+    with connected(deployed, log) as started:
+        config = deployed.project.folder / ".client" / f"{STACK}.yaml"
+        assert f"127.0.0.1:{deployed.ports['grpc']}" in config.read_text()
+        assert "keeps open" in deployed.doctor()["console"][0]["says"]
+        deployed.kubectl("delete", "pod", "minio-0", "--namespace=flyte", "--grace-period=1")
+        wait_until(lambda: "\nback " in log.read_text(), "the way to come back", 60)
+        started.terminate()
+        assert started.wait(15) == 0
+    assert log.read_text().count("\nlost ") == log.read_text().count("\nback ") == 1
+    assert not any(_listens(port) for port in deployed.ports.values())
+
+
+def test_what_a_killed_connect_leaves_is_said_and_ended(deployed: Deployed, tmp_path: Path):
+    with connected(deployed, tmp_path / "connect") as started:
+        started.kill()
+        started.wait()
+
+    found = deployed.doctor()
+
+    assert found["console"][0]["state"] == "remark"
+    assert found["console"][0]["says"].startswith("ended what a killed command had left open: flyte-binary-http")
+    assert found["console"][1]["state"] == "ok"
+    assert not any(_listens(port) for port in deployed.ports.values())
+
+
+@pytest.fixture
+def client(deployed: Deployed) -> Path:
+    """The folder of the example, with Flyte's client."""
+    folder = deployed.project.folder / "examples" / "remedy_tidal"
+    if not (folder / ".venv").exists():
+        pytest.skip("needs Flyte's client: make smoke installs it in examples/remedy_tidal/.venv")
+    return folder
+
+
+def test_smoke_ends_with_the_result_of_the_example(deployed: Deployed, client: Path):
+    result = deployed.make("smoke", seconds=240)
+
+    assert result.returncode == 0, result.stderr
+    assert "SUCCEEDED" in result.stdout
+    assert "result  o0:" in result.stdout
+    assert f"http://127.0.0.1:{deployed.ports['http']}/console/projects/remedy/domains/development" in result.stdout
+
+
+def test_of_a_workflow_that_fails_smoke_shows_the_error_and_the_log_of_its_pod(deployed: Deployed, client: Path):
+    (client / "workflow.py").write_text(
+        "from flytekit import task, workflow\n\n\n"
+        "@task\ndef mend() -> None:\n    print('looking for the playlists')\n"
+        "    raise RuntimeError('they are gone')\n\n\n"
+        "@workflow\ndef remedy() -> None:\n    mend()\n"
+    )
+    result = deployed.make("smoke", seconds=240)
+
+    assert result.returncode == 1
+    assert "RuntimeError: they are gone" in result.stderr
+    assert "        mend                     FAILED" in result.stdout
+    assert "--- the end of the log of smoke-" in result.stderr
+    assert "looking for the playlists" in result.stderr
