@@ -63,7 +63,7 @@ postgres = Postgres(
     ),
     fenced,
 )
-client = settings.client
+endpoints = settings.endpoints
 minio = Minio(
     "minio",
     MinioArgs(
@@ -71,7 +71,7 @@ minio = Minio(
         image=image["minio"],
         client_image=image["mc"],
         safekeeping=keep,
-        client_endpoint=client.object_store,
+        client_endpoint=endpoints.object_store,
         bucket=settings.minio.bucket,
         projects=settings.namespaces,
         volume=settings.minio.volume,
@@ -113,19 +113,19 @@ if settings.network.enabled:
         cluster_provider=fence.provider,
         clients=settings.network.clients,
         client_pods=settings.ingress.controller_pods,
-        login=settings.auth.egress if client.login else None,
+        login=settings.auth.egress if endpoints.login else None,
     )
     fences.append(NetworkPolicies("network", network, fenced))
 
 auth = None
-if client.login:
+if endpoints.login:
     auth = Auth(
         "auth",
         AuthArgs(
             namespace,
             settings.auth,
             client_secret=settings.oidc_client_secret.get_secret_value(),
-            http=client.http,
+            http=endpoints.http,
             secrets=settings.secret_manager.files,
             generation=generation.auth,
         ),
@@ -170,5 +170,5 @@ if settings.ingress.controller != "none":
     buckets = [settings.minio.bucket, *(project.bucket for project in settings.namespaces)]
     Ingress("ingress", IngressArgs(flyte.namespace, settings.ingress, buckets), fenced)
 
-for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, client).items():
+for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, endpoints).items():
     pulumi.export(name, value)

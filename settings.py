@@ -18,8 +18,8 @@ from pydantic.alias_generators import to_camel
 
 from components.auth import AuthSettings
 from components.chart import PINNED_CHART, ChartPin, check_own_values
-from components.client import Client, split_address
 from components.egress import Egress
+from components.endpoints import Endpoints, split_address
 from components.errors import SettingsError
 from components.flyte_binary import TASK_STORE_SECRET
 from components.hardening import PodSecurityLevel
@@ -546,9 +546,9 @@ class Settings(Model):
         return values
 
     @property
-    def client(self) -> Client:
+    def endpoints(self) -> Endpoints:
         """How a client outside of the cluster reaches the stack."""
-        way = self.ingress.client if self.ingress.controller != "none" else Client(**dict(self.client_endpoints))
+        way = self.ingress.endpoints if self.ingress.controller != "none" else Endpoints(**dict(self.client_endpoints))
         return replace(way, login=bool(self.auth.issuer))
 
     @property

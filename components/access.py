@@ -6,19 +6,18 @@ from typing import Any
 import pulumi
 
 from components import flyte_binary, minio
-from components.client import Client, client_config, split_address
+from components.endpoints import OWN_HOSTS, Endpoints, client_config, split_address
 
 
-def access(context: str, kubeconfig: str, namespace: pulumi.Input[str], client: Client) -> dict[str, Any]:
+def access(context: str, kubeconfig: str, namespace: pulumi.Input[str], endpoints: Endpoints) -> dict[str, Any]:
     """The stack outputs: names, addresses, Flyte's client configuration, and the commands that open the way.
 
     Args:
         context: kubeconfig context, for the commands.
         kubeconfig: its file, where kubectl would not find it by itself; otherwise empty.
         namespace: that of the services, known once they answer.
-        client: where a client reaches them.
+        endpoints: where a client reaches them.
     """
-    forwards = ways(client)
     where = f" --kubeconfig {shlex.quote(kubeconfig)}" if kubeconfig else ""
     return {
         "namespace": namespace,
@@ -27,8 +26,8 @@ def access(context: str, kubeconfig: str, namespace: pulumi.Input[str], client: 
             "grpc": flyte_binary.GRPC_SERVICE,
             "objectStore": minio.SERVICE,
         },
-        "consoleUrl": f"{client.http}/console",
-        "clientConfig": client_config(client),
+        "consoleUrl": f"{endpoints.http}/console",
+        "clientConfig": client_config(endpoints),
         # For addresses that are this machine's own, which is the default.
         "portForwards": [
             pulumi.Output.concat(
@@ -36,16 +35,16 @@ def access(context: str, kubeconfig: str, namespace: pulumi.Input[str], client: 
                 namespace,
                 f" port-forward service/{service} {split_address(address).port or port}:{port}",
             )
-            for service, port, address in forwards
+            for service, port, address in ways(endpoints)
+            if split_address(address).hostname in OWN_HOSTS
         ],
     }
 
 
-def ways(client: Client) -> list[tuple[str, int, str]]:
-    """Service, its port, and the address for each that a client reaches at its own machine, through a port-forward."""
-    found = [
-        (flyte_binary.HTTP_SERVICE, flyte_binary.HTTP_PORT, client.http),
-        (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, client.grpc),
-        (minio.SERVICE, minio.PORT, client.object_store),
+def ways(endpoints: Endpoints) -> list[tuple[str, int, str]]:
+    """Service, its port, and the address at which a client reaches it: console, gRPC, object store."""
+    return [
+        (flyte_binary.HTTP_SERVICE, flyte_binary.HTTP_PORT, endpoints.http),
+        (flyte_binary.GRPC_SERVICE, flyte_binary.GRPC_PORT, endpoints.grpc),
+        (minio.SERVICE, minio.PORT, endpoints.object_store),
     ]
-    return [way for way in found if split_address(way[2]).hostname in {"127.0.0.1", "localhost", "::1"}]

@@ -34,7 +34,9 @@ CLIENT_SECRET, CA = "client_secret", "ca.pem"
 # Not in /etc/secrets, where Flyte's webhook looks for secrets that a task may name: it looks one directory deep.
 _DIRECTORY, _TRUST = "/etc/flyte/login", "/etc/flyte/trust"
 _TOKEN_URL = "http://localhost:8088/oauth2/token"  # noqa: S105 (an address)
-_VOLUME, _TRUST_VOLUME = "login", "login-trust"
+# Name of the volume of Flyte's pod with that Secret.
+VOLUME = "login"
+_TRUST_VOLUME = "login-trust"
 _SCOPES = ["all", "offline"]
 # Where flytectl and pyflyte wait for the browser.
 _REDIRECTS = ["http://localhost:53593/callback", "http://localhost:12345/callback"]
@@ -88,8 +90,8 @@ class FlyteAuth:
     def deployment(self, secret: str) -> dict[str, Any]:
         """Values of the chart's ``deployment``, with the Secret of this name."""
         values: dict[str, Any] = {
-            "extraVolumes": [{"name": _VOLUME, "secret": {"secretName": secret, "defaultMode": 0o440}}],
-            "extraVolumeMounts": [{"name": _VOLUME, "mountPath": _DIRECTORY, "readOnly": True}],
+            "extraVolumes": [{"name": VOLUME, "secret": {"secretName": secret, "defaultMode": 0o440}}],
+            "extraVolumeMounts": [{"name": VOLUME, "mountPath": _DIRECTORY, "readOnly": True}],
             # Without a token Flyte refuses everything that would ask its database.
             "startupProbe": {"httpGet": {"path": "/.well-known/oauth-authorization-server"}},
         }

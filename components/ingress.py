@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from components import flyte_binary, minio
 from components.certificates import Certificates
-from components.client import Client
+from components.endpoints import Endpoints
 from components.hardening import LABELS, NAME
 from components.sizes import Label, Model
 
@@ -24,6 +24,10 @@ _GRPC_SERVICES = (
     "flyteidl.service.SignalService",
     "grpc.health.v1.Health",
 )
+
+
+# What there is an Ingress for each; its name is ``flyte-`` and this.
+INGRESSES = ("console", "grpc", "object-store")
 
 
 def _host(value: str) -> str:
@@ -108,10 +112,10 @@ class IngressSettings(Model):
         return {self.namespace or namespace: {NAME: name}}
 
     @property
-    def client(self) -> Client:
+    def endpoints(self) -> Endpoints:
         """How a client reaches the stack this way."""
         port = "" if self.port == 443 else f":{self.port}"
-        return Client(
+        return Endpoints(
             http=f"https://{self.hosts.console}{port}",
             grpc=f"dns:///{self.hosts.grpc or self.hosts.console}:{self.port}",
             object_store=f"https://{self.hosts.object_store}{port}",

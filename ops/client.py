@@ -9,13 +9,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import grpc  # type: ignore[import-untyped]
 
-from components.access import client_config, split_address
-from settings import Settings
+from components.auth import CLIENT_ID
+from components.endpoints import Endpoints, client_config, split_address
+from settings import PROJECT, Settings
 
 # It writes to the terminal what its errors say, too.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -42,35 +44,55 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Client:
+class Client(Endpoints):
     """The addresses of a stack, and what it takes to speak to them."""
 
-    # Console and REST API, such as http://127.0.0.1:8088.
-    http: str
-    # Such as dns:///127.0.0.1:8089.
-    grpc: str
-    # Where uploads are signed for.
-    object_store: str
-    # Whether gRPC goes without TLS.
-    insecure: bool
-    # Of the authority behind the servers' certificates, in PEM; empty: the authorities that this machine trusts.
-    ca_certificate: str = ""
+    # Whether they are those of an ingress.
+    ingress: bool = False
+    # For Flyte's API, where it wants a login.
+    token: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The client of the stack that has these settings."""
-        endpoints = settings.client_endpoints
-        return cls(endpoints.http, endpoints.grpc, endpoints.object_store, endpoints.insecure)
+        return cls(**asdict(settings.endpoints), ingress=settings.ingress.controller != "none")
+
+    def with_token(self, token: str) -> Self:
+        """The same, logged in."""
+        return replace(self, token=token)
 
     @property
     def console(self) -> str:
         """Where a person looks."""
         return f"{self.http}/console"
 
-    @property
-    def flyte_config(self) -> str:
-        """Flyte's client configuration, as YAML."""
-        return client_config(self.http, self.grpc, self.insecure)
+    def setting(self, name: str) -> str:
+        """The setting with an address: of ``http``, ``grpc`` or ``objectStore``."""
+        if not self.ingress:
+            return f"{PROJECT}:clientEndpoints.{name}"
+        return f"{PROJECT}:ingress.hosts.{'console' if name == 'http' else name}"
+
+    def write_config(self, file: Path, secret: str = "") -> None:
+        """Write Flyte's client configuration, and beside it what it refers to; all for its owner alone.
+
+        Args:
+            file: where to; its folder is made.
+            secret: what to log in with as Flyte's own client; empty: as the person at the browser.
+        """
+        authority = file.with_suffix(".ca.pem")
+        if self.ca_certificate:
+            private_file(authority, self.ca_certificate)
+        own = file.with_suffix(".secret")
+        if secret:
+            private_file(own, secret)
+        private_file(
+            file,
+            client_config(
+                self,
+                ca_file=str(authority) if self.ca_certificate else "",
+                client=(CLIENT_ID, str(own)) if secret else None,
+            ),
+        )
 
     def request(
         self,
@@ -87,7 +109,9 @@ class Client:
         Raises:
             NoAnswerError: it does not answer within ``seconds``.
         """
-        request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 (settings.py)
+        # For Flyte alone: a signed address of the object store takes no second authorization.
+        own = {"Authorization": f"Bearer {self.token}"} if self.token and url.startswith(f"{self.http}/api/") else {}
+        request = urllib.request.Request(url, body, {**own, **(headers or {})}, method=method)  # noqa: S310 (settings.py)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls()), _NoRedirection()
         )
@@ -121,7 +145,10 @@ class Client:
         with self.channel() as channel:
             # Raw bytes: the request has no fields, and of the answer it is enough that there is one.
             ask = channel.unary_unary("/flyteidl.service.AdminService/GetVersion", _raw, _raw)
-            ask(b"", timeout=seconds)
+            # The name by which Flyte knows it, because proxies have plans of their own with the usual one.
+            ask(
+                b"", timeout=seconds, metadata=[("flyte-authorization", f"Bearer {self.token}")] if self.token else None
+            )
 
     @contextmanager
     def store(self, access_key: str, secret_key: str) -> Iterator[Any]:
@@ -175,6 +202,16 @@ class Client:
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_args: Any, **_more: Any) -> None:
         return None
+
+
+def private_file(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in a folder that only its owner can enter, whole or not at all."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.parent.chmod(0o700)
+    # Made with 0600.
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    Path(file.name).replace(path)
 
 
 def _raw(message: bytes) -> bytes:

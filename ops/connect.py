@@ -21,7 +21,7 @@ import grpc  # type: ignore[import-untyped]
 from components.errors import SettingsError
 from ops.client import Client, NoAnswerError
 from ops.cluster import Cluster
-from ops.forwards import FOLDER, Forward, ForwardError, Forwards, Kept, Way, private_file, ways_of
+from ops.forwards import FOLDER, Forward, ForwardError, Forwards, Kept, Way, ways_of
 from ops.stack_file import stack_config
 from settings import Settings
 
@@ -106,7 +106,7 @@ def answering(client: Client, way: Way) -> Callable[[], bool]:
 def write_config(stack: str, client: Client) -> Path:
     """Write Flyte's client configuration where only its owner can read it; the file."""
     path = FOLDER / f"{stack}.yaml"
-    private_file(path, client.flyte_config)
+    client.write_config(path)
     return path
 
 

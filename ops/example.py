@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.chart import PINNED_CHART, ROOT
-from components.client import split_address
+from components.endpoints import split_address
 from components.errors import SettingsError
 from ops.stack_file import stack_config
 from settings import Settings
@@ -140,7 +140,7 @@ def run_cluster(request: Request) -> None:
     connect = f"run make connect STACK={request.stack} in another terminal, and leave it open"
     if not config.is_file():
         raise ExampleError(f"there is no {config.relative_to(ROOT)}; {connect}")
-    address = settings.client.grpc
+    address = settings.endpoints.grpc
     parts = split_address(address)
     if not _answers(parts.hostname or "", parts.port or 443):
         raise ExampleError(f"nothing answers at {address}; {connect}")

@@ -17,15 +17,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from components.access import split_address, ways
+from components.access import ways
 from components.chart import ROOT
-from ops.client import Client
+from components.endpoints import OWN_HOSTS, split_address
+from ops.client import Client, private_file
 from ops.cluster import Cluster
 from settings import PROJECT
 
 # Client configurations, and who holds which ports; not for others, because they say what is open.
 FOLDER = ROOT / ".client"
-_OWN_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _START_SECONDS = 20
 _STOP_SECONDS = 5
 
@@ -55,7 +55,7 @@ class Way:
         The services speak no TLS, so a server with TLS on this machine is something else in front of them.
         """
         parts = split_address(self.address)
-        return parts.hostname in _OWN_HOSTS and parts.scheme != "https"
+        return parts.hostname in OWN_HOSTS and parts.scheme != "https"
 
     @property
     def host(self) -> str:
@@ -77,7 +77,7 @@ class Way:
 
 def ways_of(client: Client) -> list[Way]:
     """The ways to the services of a stack, as its client has their addresses."""
-    services = ways(client.http, client.grpc, client.object_store)
+    services = ways(client)
     return [
         Way(setting, address, service, port)
         for setting, (service, port, address) in zip(("http", "grpc", "objectStore"), services, strict=True)
@@ -130,16 +130,6 @@ def _record(stack: str, folder: Path) -> Holder | None:
         return Holder(**json.loads(_record_file(stack, folder).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def private_file(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, in a folder that only its owner can enter, whole or not at all."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.parent.chmod(0o700)
-    # Made with 0600.
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from ops.client import Client
 from ops.cluster import Cluster
 from ops.doctor.laptop import EXAMPLE
 from ops.doctor.run import doctor, lines
+from ops.login import client_secret
 from ops.stack_file import stack_config
 from settings import Settings
 
@@ -102,7 +103,7 @@ def main() -> int:
                 wrong += finding.state == "wrong"
             if wrong:
                 raise SmokeError(f"{wrong} of the doctor's findings are wrong; the example was not started")
-            run_example(settings, args.timeout)
+            run_example(settings, Cluster.of(settings.context, settings.kubeconfig), args.timeout)
     except (SettingsError, SmokeError) as error:
         print(f"FAILED  {error}", file=sys.stderr)
         return 1
@@ -110,7 +111,7 @@ def main() -> int:
     return 0
 
 
-def run_example(settings: Settings, timeout: float, out: TextIO = sys.stdout) -> None:
+def run_example(settings: Settings, cluster: Cluster, timeout: float, out: TextIO = sys.stdout) -> None:
     """Run the example workflow on the cluster, show its progress, and wait for it.
 
     Raises:
@@ -126,14 +127,15 @@ def run_example(settings: Settings, timeout: float, out: TextIO = sys.stdout) ->
     url = f"{client.console}/projects/{project}/domains/{domain}/executions/{name}"
     run = Run(name, project, domain, namespace, url)
     start = time.monotonic()
-    with _environment(client) as environment:
+    secret = client_secret(cluster, settings.namespace) if client.login else ""
+    with _environment(client, secret) as environment:
         _start(run, environment, timeout)
         out.write(f"started {url}\n")
         progress = Progress(out)
         end = _wait(run, environment, timeout - (time.monotonic() - start), progress)
     if end["phase"] != "SUCCEEDED":
         failed = [node["id"] for node in progress.nodes.values() if node["phase"] not in {"SUCCEEDED", "SKIPPED"}]
-        raise SmokeError(_failure(run, end, failed, Cluster.of(settings.context, settings.kubeconfig)))
+        raise SmokeError(_failure(run, end, failed, cluster))
     for output, value in end["outputs"].items():
         out.write(f"result  {output}: {value}\n")
     out.write(f"ok      the example in {namespace}, in {time.monotonic() - start:.0f} s; {url}\n")
@@ -141,11 +143,11 @@ def run_example(settings: Settings, timeout: float, out: TextIO = sys.stdout) ->
 
 
 @contextmanager
-def _environment(client: Client) -> Iterator[dict[str, str]]:
+def _environment(client: Client, secret: str) -> Iterator[dict[str, str]]:
     """What Flyte's client needs around it."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
-        config.write_text(client.flyte_config)
+        client.write_config(config, secret)
         yield os.environ | {"FLYTECTL_CONFIG": str(config)}
 
 

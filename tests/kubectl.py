@@ -1,5 +1,6 @@
 """Clusters that are not there: what kubectl answers is what a test writes."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -42,6 +43,18 @@ class FakeCluster(Cluster):
                 text = out(given) if callable(out) else out
                 return subprocess.CompletedProcess(arguments, 1 if error else 0, text, error)
         return subprocess.CompletedProcess(arguments, 1, "", f"unexpected: {' '.join(arguments)}")
+
+
+AUTH = {"issuer": "https://id.home.example"}
+
+
+def with_login(secret: str) -> FakeCluster:
+    """A cluster whose Flyte wants a login, and has this secret for its own client."""
+    cluster = FakeCluster()
+    volumes = [{"name": "config"}, {"name": "login", "secret": {"secretName": "auth-1"}}]
+    cluster.on("get deployment flyte-binary", {"spec": {"template": {"spec": {"volumes": volumes}}}})
+    cluster.on("get secret auth-1", {"data": {"client_secret": base64.b64encode(secret.encode()).decode()}})
+    return cluster
 
 
 def settings(**changed: Any) -> Settings:

@@ -28,10 +28,12 @@ _KINDS_OF_UP = {
     ),
     "apps": "statefulsets deployments",
     "batch": "jobs",
-    "networking.k8s.io": "networkpolicies",
+    "networking.k8s.io": "networkpolicies ingresses",
     "rbac.authorization.k8s.io": "roles rolebindings clusterroles clusterrolebindings",
     "apiextensions.k8s.io": "customresourcedefinitions",
-    "admissionregistration.k8s.io": "mutatingwebhookconfigurations",
+    "admissionregistration.k8s.io": (
+        "mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings"
+    ),
 }
 # What this doctor and `make connect` do besides: verb, API group, resource, subresource.
 _OWN = [

@@ -47,17 +47,24 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("namespaces", partial(servers.namespaces, stack), ["cluster"])
     yield Check("volumes", partial(servers.volumes, stack), ["cluster"])
     yield Check("database", partial(services.database, stack), ["cluster", "postgres"])
+    if stack.client.ingress:
+        yield Check("ingress", partial(servers.ingress, stack), ["cluster"])
     forwards = _Ports(stack, command, opened)
     behind = {"http": "flyte", "grpc": "flyte", "objectStore": "minio"}
     for way in ways_of(stack.client):
         yield Check(_WAYS[way.setting], partial(forwards.way, way), ["cluster", behind[way.setting]])
-    yield Check("API", partial(services.api, stack), [_WAYS["http"]])
+    login = []
+    if stack.client.login:
+        login = ["login"]
+        yield Check("login", partial(services.login, stack), [_WAYS["http"]])
+    yield Check("API", partial(services.api, stack), [_WAYS["http"], *login])
     yield Check("buckets", partial(services.buckets, stack), [_WAYS["objectStore"], "namespaces"], seconds=60)
     yield Check("signed address", partial(services.signed_address, stack), ["API", _WAYS["objectStore"]], seconds=60)
-    yield Check("gRPC", partial(services.grpc_api, stack), [_WAYS["grpc"]])
+    yield Check("gRPC", partial(services.grpc_api, stack), [_WAYS["grpc"], *login])
     yield Check("webhook", partial(tasks.webhook, stack), ["cluster", "namespaces", "flyte"])
     yield Check("certificate", partial(tasks.certificate, stack), ["cluster"])
-    yield Check("log links", partial(tasks.log_links, stack, []))
+    links = [(link.name, link.uri) for link in stack.settings.log_links.links]
+    yield Check("log links", partial(tasks.log_links, stack, links))
     yield Check("secrets", partial(tasks.secrets, stack), ["cluster", "namespaces"])
 
 

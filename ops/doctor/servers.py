@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from components import flyte_binary, minio, postgres
 from components.errors import SettingsError
+from components.ingress import INGRESSES
 from ops.doctor.check import Said, ok, remark, wrong
 from ops.doctor.stack import Object, Stack, one_line
 
@@ -124,6 +125,39 @@ def jobs(stack: Stack) -> Iterator[Said]:
             )
     if fine:
         yield ok("none of the stack's Jobs has failed")
+
+
+def ingress(stack: Stack) -> Iterator[Said]:
+    """Every Ingress of the stack is there, and so is the certificate that it names.
+
+    That clients get through is what the checks of the addresses say.
+    """
+    there = {found["metadata"]["name"]: found for found in stack.of("Ingress")}
+    missing = sorted({f"flyte-{what}" for what in INGRESSES} - there.keys())
+    if missing:
+        yield wrong(f"ingress/{', ingress/'.join(missing)} is not in {stack.namespace}", stack.up_again)
+    certificates = {
+        tls["secretName"]: ", ".join(tls.get("hosts", []))
+        for found in there.values()
+        for tls in found["spec"].get("tls", [])
+        if tls.get("secretName")
+    }
+    fine = not missing
+    for secret, hosts in certificates.items():
+        if not stack.cluster.ask(
+            "get", "secret", secret, f"--namespace={stack.namespace}", "--ignore-not-found", "--output=name"
+        ):
+            fine = False
+            issued = bool(stack.settings.ingress.tls.issuer)
+            yield wrong(
+                f"the certificate for {hosts} is not there: no Secret {secret} in {stack.namespace}",
+                stack.shown("describe", "certificate", secret)
+                if issued
+                else stack.shown("create", "secret", "tls", secret, "--cert=tls.crt", "--key=tls.key"),
+            )
+    if fine:
+        names = sorted({rule["host"] for found in there.values() for rule in found["spec"]["rules"]})
+        yield ok(f"{', '.join(names)} by {stack.settings.ingress.controller}")
 
 
 def namespaces(stack: Stack) -> Iterator[Said]:

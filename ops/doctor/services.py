@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import grpc  # type: ignore[import-untyped]
 
 from components import postgres
-from components.access import split_address
+from components.endpoints import split_address
 from components.flyte_binary import RELEASE, TASK_STORE_SECRET
 from components.project_namespaces import ProjectNamespace
 from ops.client import Client, NoAnswerError
-from ops.doctor.check import Said, ok, remark, wrong
+from ops.doctor.check import Said, ok, wrong
 from ops.doctor.stack import Stack, one_line
 from ops.forwards import ForwardError, Forwards, Way, holder_of, taken_port
+from ops.login import LoginError, client_secret, logged_in
 
 # What gRPC says of a server of HTTP/1.1, with and without TLS, and of an error page over HTTP/2.
 _HTTP = ("settings frame", "alpn", "received http2 header with status", "http1")
@@ -33,12 +34,17 @@ def way(stack: Stack, wanted: Way, forwards: Forwards | None) -> Iterator[Said]:
         forwards: entered, if the port-forwards are the doctor's own; None if another command of this stack has them.
     """
     if not wanted.forwarded:
+        host = split_address(wanted.address).hostname
         try:
             stack.client.reach(wanted.address)
+            if wanted.setting != "grpc":  # which has a check of its own
+                stack.client.request(f"{wanted.address}/", seconds=5)
         except NoAnswerError as error:
+            said = str(error)
+            look = f"openssl s_client -connect {_host(wanted.address)} -servername {host} </dev/null"
             yield wrong(
-                f"flyte-home:clientEndpoints.{wanted.setting}: {wanted.address} cannot be reached: {error}",
-                f"getent hosts {split_address(wanted.address).hostname}",
+                f"{stack.client.setting(wanted.setting)}: {wanted.address} cannot be reached: {said}",
+                look if said.startswith("TLS") else f"getent hosts {host}",
             )
             return
         yield ok(f"{wanted.address} can be reached")
@@ -81,11 +87,29 @@ def database(stack: Stack) -> Iterator[Said]:
     yield ok("a login with the mounted password works, and another password is refused")
 
 
+def login(stack: Stack) -> Iterator[Said]:
+    """Flyte asks who is there, and takes the secret of its own client. The stack's client is logged in after this."""
+    client = stack.client
+    try:
+        unknown = client.request(f"{client.http}/api/v1/projects?limit=1")
+        stack.client = logged_in(client, client_secret(stack.cluster, stack.namespace))
+    except NoAnswerError as error:
+        yield wrong(f"Flyte does not answer at {client.http}: {error}", _logs(stack))
+        return
+    except LoginError as error:
+        yield wrong(str(error), _logs(stack))
+        return
+    if unknown.ok:
+        yield wrong(f"flyte-home:auth: Flyte at {client.http} answers without a login", f"make up STACK={stack.name}")
+        return
+    yield ok(f"{client.http} wants a login; provider {stack.settings.auth.issuer}")
+
+
 def api(stack: Stack) -> Iterator[Said]:
     """Flyte's API answers from its database, and knows the projects of the settings."""
     client = stack.client
     url = f"{client.http}/api/v1/projects?limit=1000"
-    logs = stack.shown("logs", f"deployment/{RELEASE}", "--tail=40")
+    logs = _logs(stack)
     try:
         answer = client.request(url, headers={"Accept": "application/json"}, seconds=20)
         known = {project["id"] for project in json.loads(answer.body).get("projects", [])} if answer.ok else set()
@@ -93,7 +117,7 @@ def api(stack: Stack) -> Iterator[Said]:
         yield wrong(f"Flyte's API does not answer at {client.http}: {error}", logs)
         return
     except (ValueError, TypeError, KeyError, AttributeError):
-        yield wrong(f"flyte-home:clientEndpoints.http: what answers at {client.http} is not Flyte", logs)
+        yield wrong(f"{client.setting('http')}: what answers at {client.http} is not Flyte", logs)
         return
     if not answer.ok:
         yield wrong(f"Flyte's API at {client.http} answers with HTTP {answer.status}", logs)
@@ -177,7 +201,7 @@ def signed_address(stack: Stack) -> Iterator[Said]:
         "expires_in": "60s",
     }
     as_json = {"Content-Type": "application/json", "Accept": "application/json"}
-    logs = stack.shown("logs", f"deployment/{RELEASE}", "--tail=40")
+    logs = _logs(stack)
     try:
         answer = client.request(route, "POST", json.dumps(asked).encode(), as_json)
         upload = json.loads(answer.body) if answer.ok else {}
@@ -201,7 +225,7 @@ def signed_address(stack: Stack) -> Iterator[Said]:
         yield wrong(f"Flyte's API does not answer at {client.http}: {error}", logs)
         return
     except (ValueError, TypeError, KeyError):
-        yield wrong(f"flyte-home:clientEndpoints.http: what answers at {client.http} is not Flyte", logs)
+        yield wrong(f"{client.setting('http')}: what answers at {client.http} is not Flyte", logs)
         return
     if isinstance(content, Said):
         yield content
@@ -216,7 +240,7 @@ def _use(
 ) -> bytes | Said:
     """What a signed address gives; or what is wrong with it, by its host: the whole of it is a key."""
     host, expected = _host(url), _host(client.object_store)
-    setting = "flyte-home:clientEndpoints.objectStore"
+    setting = client.setting("objectStore")
     foreign = "" if host == expected else f", but {setting} is {client.object_store}"
     mend = f"make up STACK={stack.name}" if foreign else f"curl -v {client.object_store}/minio/health/ready"
     try:
@@ -235,7 +259,7 @@ def _use(
 def grpc_api(stack: Stack) -> Iterator[Said]:
     """Flyte's gRPC API answers at its address."""
     client = stack.client
-    address, setting = client.grpc, "flyte-home:clientEndpoints.grpc"
+    address, setting = client.grpc, client.setting("grpc")
     try:
         client.reach(address)
     except NoAnswerError as error:
@@ -259,8 +283,10 @@ def _refusal(stack: Stack, code: grpc.StatusCode, details: str, where: str) -> S
     insecure = "flyte-home:clientEndpoints.insecure"
     services = stack.shown("get", "service,ingress", "--output=wide")
     tls = f"openssl s_client -alpn h2 -connect {stack.client.grpc.rsplit('/', 1)[-1]} </dev/null"
+    if code == grpc.StatusCode.UNAUTHENTICATED and stack.client.token:
+        return wrong(f"{where}: it does not take the token that Flyte has given ({quoted})", _logs(stack))
     if code == grpc.StatusCode.UNAUTHENTICATED:
-        return remark(f"{where} wants a login (UNAUTHENTICATED)")
+        return wrong(f"{where} wants a login, but flyte-home:auth has no issuer", f"make up STACK={stack.name}")
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return wrong(f"{where}: something listens, but does not answer", services)
     if "certificate_verify_failed" in text:
@@ -278,6 +304,10 @@ def _refusal(stack: Stack, code: grpc.StatusCode, details: str, where: str) -> S
     if stack.client.insecure and code == grpc.StatusCode.UNAVAILABLE:
         return wrong(f"{where}: it closes the connection ({quoted}); if it speaks TLS, {insecure} is false", services)
     return wrong(f"{where}: {code.name}: {quoted}", stack.shown("logs", f"deployment/{RELEASE}", "--tail=40"))
+
+
+def _logs(stack: Stack) -> str:
+    return stack.shown("logs", f"deployment/{RELEASE}", "--tail=40")
 
 
 def _host(url: str) -> str:

@@ -17,7 +17,7 @@ from settings import Settings
 
 Object = dict[str, Any]
 # In one request: they are what most checks look at.
-_KINDS = "statefulsets,deployments,pods,jobs,persistentvolumeclaims,events"
+_KINDS = "statefulsets,deployments,pods,jobs,persistentvolumeclaims,ingresses,events"
 
 
 @dataclass

@@ -6,9 +6,11 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trustme
+import yaml
 
 from ops.client import Client, NoAnswerError
 from tests.kubectl import settings
@@ -58,7 +60,41 @@ def test_the_client_has_the_addresses_of_the_settings():
         "http://127.0.0.1:9000",
     )
     assert client.console == "https://flyte.home/console"
-    assert "insecure: false" in client.flyte_config
+    assert client.setting("http") == "flyte-home:clientEndpoints.http"
+
+
+def test_the_client_of_an_ingress_has_its_addresses_and_its_authority(tmp_path: Path):
+    authority = trustme.CA().cert_pem.bytes().decode()
+    hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
+    ingress = {"controller": "traefik", "hosts": hosts, "tls": {"caCertificate": authority}}
+    client = Client.of(settings(ingress=ingress))
+    file = tmp_path / "client" / "dev.yaml"
+
+    client.write_config(file)
+
+    admin = yaml.safe_load(file.read_text())["admin"]
+    assert admin["endpoint"] == "dns:///flyte.home.example:443"
+    assert admin["insecure"] is False
+    assert Path(admin["caCertFilePath"]).read_text() == authority
+    assert client.setting("objectStore") == "flyte-home:ingress.hosts.objectStore"
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_token_is_for_flytes_api_alone_and_never_shown():
+    seen: dict[str, str | None] = {}
+
+    class Api(Hello):
+        def do_GET(self) -> None:
+            seen[self.path] = self.headers["Authorization"]
+            super().do_GET()
+
+    with serving(Api) as address:
+        client = Client(address, "", "", True).with_token("planted-token")
+        client.request(f"{address}/api/v1/projects")
+        client.request(f"{address}/bucket/file?X-Amz-Signature=1")
+
+    assert seen == {"/api/v1/projects": "Bearer planted-token", "/bucket/file?X-Amz-Signature=1": None}
+    assert "planted-token" not in repr(client)
 
 
 def test_errors_and_redirections_are_answers():

@@ -2,15 +2,17 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
 
 from ops.doctor import laptop, servers
+from ops.doctor.check import Said
 from ops.doctor.stack import Stack
-from ops.recorder import Recording
 from tests.conftest import UID
 from tests.kubectl import FakeCluster, examined, states
+from tests.matrix import CASES, recording
 
 READY = {"readyReplicas": 1}
 
@@ -300,10 +302,9 @@ def test_rights_that_are_missing_are_named_and_all_are_asked_for_at_once():
     assert states(list(laptop.rights(examined(cluster)))) == ["wrong"]
 
 
-def test_the_rights_are_those_to_make_what_the_program_makes(dev: Recording):
-    plurals = {
-        f"{name}s".replace("ys", "ies") for name in (found.kind.lower() for found in dev.resources if found.is_manifest)
-    }
+def test_the_rights_are_those_to_make_what_the_program_makes():
+    kinds = {found.kind.lower() for case in CASES for found in recording(case).resources if found.is_manifest}
+    plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", f"{kind}s")) for kind in kinds}
     asked = {plural for resources in laptop._KINDS_OF_UP.values() for plural in resources.split()}
 
     assert plurals <= asked
@@ -320,3 +321,35 @@ def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
     cluster.on("get secret --namespace=remedy-development", {"items": []})
     assert stack.kept_secrets["remedy-development"]["tidal-creds"]["json"] == "planted"
     assert "planted" not in repr(stack)
+
+
+def test_an_ingress_whose_certificate_is_not_there_is_wrong():
+    hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
+
+    def found(secret: str, tls: dict[str, str], *names: str) -> list[Said]:
+        cluster = FakeCluster()
+        ways = [
+            {
+                "kind": "Ingress",
+                "metadata": {"name": f"flyte-{name}"},
+                "spec": {
+                    "rules": [{"host": "flyte.home.example"}],
+                    "tls": [{"hosts": ["flyte.home.example"], "secretName": "home-tls"}],
+                },
+            }
+            for name in names
+        ]
+        cluster.on("get --namespace=flyte", {"items": ways})
+        cluster.on("get secret home-tls", secret)
+        ingress = {"controller": "traefik", "hosts": hosts, "tls": tls}
+        return list(servers.ingress(examined(cluster, ingress=ingress)))
+
+    all_three = ("console", "grpc", "object-store")
+    assert states(found("secret/home-tls", {"secret": "home-tls"}, *all_three)) == ["ok"]
+    (given,) = found("", {"secret": "home-tls"}, *all_three)
+    assert "the certificate for flyte.home.example is not there: no Secret home-tls in flyte" in given.says
+    assert "create secret tls home-tls --cert=tls.crt --key=tls.key" in given.mend
+    (issued,) = found("", {"issuer": "home"}, *all_three)
+    assert "describe certificate home-tls" in issued.mend
+    (gone,) = found("secret/home-tls", {}, "console")
+    assert gone.says == "ingress/flyte-grpc, ingress/flyte-object-store is not in flyte"

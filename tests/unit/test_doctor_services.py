@@ -24,8 +24,9 @@ from ops.doctor.check import Said
 from ops.doctor.stack import Stack
 from ops.forwards import Forwards, ways_of
 from tests.conftest import UID
-from tests.kubectl import FakeCluster, KubectlProgram, examined, states
+from tests.kubectl import AUTH, FakeCluster, KubectlProgram, examined, states, with_login
 from tests.processes import free_port, serving
+from tests.unit.test_client import serving_tls
 
 KEY, SECRET = "planted-access", "planted-secret"
 
@@ -105,9 +106,71 @@ def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
 
     assert said.state == "wrong"
     assert "clientEndpoints.http: https://flyte.invalid cannot be reached: its name is not known here" in said.says
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        stack = at(examined(), http=f"https://127.0.0.1:{server.getsockname()[1]}")
+
+
+def test_an_address_elsewhere_has_to_show_a_certificate_that_clients_trust():
+    hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
+    authority = trustme.CA()
+    with serving_tls(authority) as address:
+        ingress = {"controller": "traefik", "hosts": hosts}
+        stack = at(examined(ingress=ingress), http=address.rstrip("/"))
+        (said,) = services.way(stack, ways_of(stack.client)[0], None)
+        assert said.state == "wrong"
+        assert said.says.startswith(f"flyte-home:ingress.hosts.console: {address.rstrip('/')} cannot be reached: TLS:")
+        assert said.mend.startswith("openssl s_client -connect 127.0.0.1:")
+
+        stack = at(stack, ca_certificate=authority.cert_pem.bytes().decode())
         assert states(list(services.way(stack, ways_of(stack.client)[0], None))) == ["ok"]
+
+
+# --- login --------------------------------------------------------------------------------------------------------
+
+
+def logging_in(secret: str, knows: str, wants: int = 401) -> tuple[list[Said], Stack]:
+    """What the doctor finds at a Flyte that knows one secret of its client, and so answers those without a token."""
+
+    class Flyte(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(wants)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            basic = base64.b64encode(f"flytepropeller:{knows}".encode()).decode()
+            known = self.path == "/oauth2/token" and self.headers["Authorization"] == f"Basic {basic}"
+            self.send_response(200 if known else 401)
+            self.end_headers()
+            self.wfile.write(b'{"access_token": "planted-token"}' if known else b"{}")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with serving(Flyte) as address:
+        stack = examined(with_login(secret), auth=AUTH, oidcClientSecret="planted-oidc-secret")
+        return list(services.login(at(stack, http=address))), stack
+
+
+def test_a_login_that_works_is_the_doctors_own_from_then_on():
+    (said,), stack = logging_in("planted-client-secret", "planted-client-secret")
+
+    assert said.state == "ok"
+    assert stack.client.token == "planted-token"
+    assert "planted" not in said.says
+
+
+def test_a_secret_that_flyte_does_not_take_is_wrong():
+    (said,), stack = logging_in("planted-client-secret", "another")
+
+    assert said.state == "wrong"
+    assert "does not take the secret of its own client flytepropeller (HTTP 401)" in said.says
+    assert "planted" not in said.says + said.mend
+    assert not stack.client.token
+
+
+def test_a_flyte_that_answers_strangers_although_the_settings_want_a_login_is_wrong():
+    (said,), _ = logging_in("planted-client-secret", "planted-client-secret", wants=200)
+
+    assert said.state == "wrong"
+    assert "answers without a login" in said.says
 
 
 # --- database and API ---------------------------------------------------------------------------------------------
@@ -382,12 +445,12 @@ def test_without_a_listener_there_is_no_tcp():
     assert said.says.endswith("nothing listens there")
 
 
-def test_a_login_that_is_wanted_is_a_remark():
+def test_a_login_that_is_wanted_without_a_setting_is_wrong():
     with flyte(grpc.StatusCode.UNAUTHENTICATED) as address:
         said = asked(address)
 
-    assert said.state == "remark"
-    assert "wants a login (UNAUTHENTICATED)" in said.says
+    assert said.state == "wrong"
+    assert "wants a login, but flyte-home:auth has no issuer" in said.says
 
 
 def test_a_server_that_is_not_flytes_is_an_http_answer():

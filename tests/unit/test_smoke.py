@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ops import smoke
 from ops.doctor.check import Finding
 from tests.conftest import stack
-from tests.kubectl import FakeCluster, settings
+from tests.kubectl import AUTH, FakeCluster, settings, with_login
 
 DONE = {"phase": "SUCCEEDED", "error": "", "outputs": {"o0": "1 of 2 vanished tracks can be replaced"}}
 
@@ -44,9 +45,9 @@ def following(example: Path, *lines: dict[str, Any], then: str = "") -> None:
     program(example, "python", f'echo "$@" >{example}/followed; cat {example}/lines\n{then}')
 
 
-def ran(timeout: float = 20, **changed: Any) -> str:
+def ran(timeout: float = 20, cluster: FakeCluster | None = None, **changed: Any) -> str:
     out = io.StringIO()
-    smoke.run_example(settings(**changed), timeout, out)
+    smoke.run_example(settings(**changed), cluster or FakeCluster(), timeout, out)
     return out.getvalue()
 
 
@@ -63,6 +64,26 @@ def test_the_example_runs_remotely_in_the_first_project_that_may_and_its_first_d
     assert (example / "followed").read_text().endswith(f"follow.py remedy d-dev {name}\n")
     assert "dns:///127.0.0.1:8089" in (example / "config").read_text()
     assert f"http://127.0.0.1:8088/console/projects/remedy/domains/d-dev/executions/{name}" in said
+
+
+def test_where_flyte_wants_a_login_the_example_runs_as_its_own_client_whose_secret_is_in_a_file_of_ones_own(
+    example: Path,
+):
+    following(example, DONE)
+    script = (
+        f'cat "$FLYTECTL_CONFIG" >{example}/config; '
+        f'ls -l "$(dirname "$FLYTECTL_CONFIG")" >{example}/files; echo "$@" >{example}/started'
+    )
+    program(example, "pyflyte", script)
+
+    ran(cluster=with_login("planted-client-secret"), auth=AUTH, oidcClientSecret="planted-oidc-secret")
+
+    config = yaml.safe_load((example / "config").read_text())["admin"]
+    assert (config["authType"], config["clientId"]) == ("ClientSecret", "flytepropeller")
+    (secret,) = [line for line in (example / "files").read_text().splitlines() if line.endswith(".secret")]
+    assert secret.startswith("-rw-------")
+    assert not Path(config["clientSecretLocation"]).exists()
+    assert "planted" not in (example / "config").read_text() + (example / "started").read_text()
 
 
 def test_where_there_is_no_terminal_every_change_is_a_line_and_the_result_comes_last(example: Path):
@@ -95,9 +116,7 @@ def test_on_a_terminal_the_nodes_are_drawn_over_themselves():
     assert third.splitlines()[1].split() == ["task_n1", "QUEUED"]
 
 
-def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_node_that_did(
-    example: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_node_that_did(example: Path):
     failed = {"phase": "FAILED", "error": "RuntimeError: they are gone", "outputs": {}}
     following(example, node("n0", "SUCCEEDED", 3), node("n1", "FAILED", 2), failed)
     cluster = FakeCluster()
@@ -108,10 +127,9 @@ def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_nod
     pods = [pod("x-n1-1", "n1", "2"), pod("x-n1-0", "n1", "1"), pod("x-n0-0", "n0", "0"), pod("x-n10-0", "n10", "0")]
     cluster.on("get pods", {"items": pods})
     cluster.on("logs x-n1-1 --tail=40", "looking for the playlists\n")
-    monkeypatch.setattr(smoke.Cluster, "of", lambda *_: cluster)
 
     with pytest.raises(smoke.SmokeError) as error:
-        ran()
+        ran(cluster=cluster)
 
     said = str(error.value)
     assert said.startswith("the workflow has failed; http://127.0.0.1:8088/console/projects/remedy")
@@ -175,6 +193,7 @@ def test_the_example_is_started_only_where_the_doctor_finds_nothing_wrong(
     monkeypatch.setattr(smoke, "doctor", doctor)
     monkeypatch.setattr(smoke, "stack_config", lambda _: stack())
     monkeypatch.setattr(smoke, "run_example", lambda *_: started.append(True))
+    monkeypatch.setattr(smoke.Cluster, "of", lambda *_: FakeCluster())
     monkeypatch.setattr(sys, "argv", ["smoke", "dev"])
 
     assert smoke.main() == code

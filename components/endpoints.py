@@ -7,8 +7,8 @@ import yaml
 
 
 @dataclass(frozen=True)
-class Client:
-    """The addresses that a laptop uses, and what it needs to trust and to show there."""
+class Endpoints:
+    """The addresses that a client uses, and what it needs to trust and to show there."""
 
     # Of console and REST API, such as https://flyte.home.example.
     http: str
@@ -24,22 +24,29 @@ class Client:
     login: bool = False
 
 
-def client_config(client: Client, ca_file: str = "") -> str:
+def client_config(endpoints: Endpoints, ca_file: str = "", client: tuple[str, str] | None = None) -> str:
     """Flyte's client configuration, as YAML, for `flytectl` and `pyflyte`.
 
     https://docs-legacy.flyte.org/en/latest/flytectl/overview.html#configuration
 
     Args:
-        client: where it leads.
-        ca_file: where this machine keeps the client's ``ca_certificate``, if it has one.
+        endpoints: where it leads.
+        ca_file: where this machine keeps the ``ca_certificate``, if there is one.
+        client: as whom to log in, id and file of the secret; None: as the person at the browser.
     """
-    admin: dict[str, object] = {"endpoint": client.grpc, "insecure": client.insecure}
+    admin: dict[str, object] = {"endpoint": endpoints.grpc, "insecure": endpoints.insecure}
     if ca_file:
         admin["caCertFilePath"] = ca_file
-    if client.login:
-        admin["authType"] = "Pkce"  # opens the browser
+    if endpoints.login and client:
+        admin |= {"authType": "ClientSecret", "clientId": client[0], "clientSecretLocation": client[1]}
+    elif endpoints.login:
+        admin["authType"] = "Pkce"
     # Without an address of its own, the console would be looked for at that of the gRPC API.
-    return yaml.safe_dump({"admin": admin, "console": {"endpoint": client.http}}, sort_keys=False)
+    return yaml.safe_dump({"admin": admin, "console": {"endpoint": endpoints.http}}, sort_keys=False)
+
+
+# Where a port-forward listens.
+OWN_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
 def split_address(address: str) -> SplitResult:

@@ -1,0 +1,61 @@
+"""Login to a Flyte that wants one, as its own client, whose secret is in the cluster."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from components.auth import CLIENT_ID, CLIENT_SECRET, VOLUME
+from components.errors import SettingsError
+from components.flyte_binary import RELEASE
+from ops.client import Client, NoAnswerError
+from ops.cluster import Cluster
+
+
+class LoginError(Exception):
+    """Flyte gives no token; the message says why, and never has the secret."""
+
+
+def client_secret(cluster: Cluster, namespace: str) -> str:
+    """What Flyte's own client proves itself with, from the Secret that the running Flyte has mounted.
+
+    Raises:
+        SettingsError: the cluster does not answer, or does not show it.
+    """
+    deployment = json.loads(
+        cluster.ask("get", "deployment", RELEASE, f"--namespace={namespace}", "--ignore-not-found", "--output=json")
+        or "{}"
+    )
+    name = _mounted(deployment)
+    if not name:
+        raise SettingsError("flyte-home:auth: the Flyte that is deployed has no login; make up")
+    data = json.loads(cluster.ask("get", "secret", name, f"--namespace={namespace}", "--output=json")).get("data", {})
+    return base64.b64decode(data.get(CLIENT_SECRET, "")).decode(errors="replace")
+
+
+def _mounted(deployment: Mapping[str, Any]) -> str:
+    volumes = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
+    return next((str(volume["secret"]["secretName"]) for volume in volumes if volume["name"] == VOLUME), "")
+
+
+def logged_in(client: Client, secret: str) -> Client:
+    """The client with a token of Flyte's own client.
+
+    https://datatracker.ietf.org/doc/html/rfc6749#section-4.4
+
+    Raises:
+        LoginError: Flyte gives none.
+    """
+    basic = base64.b64encode(f"{CLIENT_ID}:{secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+    url = f"{client.http}/oauth2/token"
+    try:
+        answer = client.request(url, "POST", b"grant_type=client_credentials&scope=all", headers)
+        token = json.loads(answer.body).get("access_token", "") if answer.ok else ""
+    except NoAnswerError as error:
+        raise LoginError(f"Flyte does not answer at {url}: {error}") from None
+    except (ValueError, AttributeError):
+        raise LoginError(f"what answers at {url} is not Flyte") from None
+    if not token:
+        raise LoginError(f"Flyte does not take the secret of its own client {CLIENT_ID} (HTTP {answer.status})")
+    return client.with_token(token)
