@@ -88,7 +88,7 @@ class Progress:
 
 
 def main() -> int:
-    """The command line; 0 if the workflow succeeded, 1 with a message otherwise."""
+    """The command line; 0 if the workflow succeeded, 1 with a message otherwise, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="smoke", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for the workflow; default 600")
@@ -107,6 +107,8 @@ def main() -> int:
     except (SettingsError, SmokeError) as error:
         print(f"FAILED  {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # the execution goes on; who asked does not wait for it
+        return 130
     print(f"ok      everything, in {time.monotonic() - start:.0f} s")
     return 0
 

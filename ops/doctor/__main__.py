@@ -18,7 +18,7 @@ from settings import Settings
 
 
 def main() -> int:
-    """The command line; 0 if nothing is wrong, 1 otherwise."""
+    """The command line; 0 if nothing is wrong, 1 otherwise, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="doctor", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     parser.add_argument("--json", action="store_true", help="one JSON document: a list of check, state, says, mend")
@@ -28,13 +28,21 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
+    # As a shell has it for a program that Ctrl-C has ended; the port-forwards are closed by then.
+    try:
+        return _examine(args.stack, settings, args.json)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _examine(stack: str, settings: Settings, as_json: bool) -> int:
     found = []
-    with doctor(args.stack, settings, f"make doctor STACK={args.stack}") as findings:
+    with doctor(stack, settings, f"make doctor STACK={stack}") as findings:
         for finding in findings:
             found.append(finding)
-            if not args.json:
+            if not as_json:
                 print(lines(finding), flush=True)
-    if args.json:
+    if as_json:
         print(json.dumps([asdict(finding) for finding in found], indent=1))
     return int(any(finding.state == "wrong" for finding in found))
 

@@ -44,7 +44,7 @@ def way(stack: Stack, wanted: Way, forwards: Forwards | None) -> Iterator[Said]:
             look = f"openssl s_client -connect {_host(wanted.address)} -servername {host} </dev/null"
             yield wrong(
                 f"{stack.client.setting(wanted.setting)}: {wanted.address} cannot be reached: {said}",
-                look if said.startswith("TLS") else f"getent hosts {host}",
+                look if said.startswith("TLS") else f"ping -c 1 {host}",
             )
             return
         yield ok(f"{wanted.address} can be reached")

@@ -259,3 +259,15 @@ def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
     assert "planted" not in said
     assert not [value for value in values if base64.b64encode(value.encode()).decode() in said]
     assert code == 1
+
+
+def test_ctrl_c_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def interrupted(*_args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["doctor", "dev"])
+    monkeypatch.setattr(command_line, "stack_config", lambda _: stack())
+    monkeypatch.setattr(command_line, "doctor", interrupted)
+
+    assert command_line.main() == 130
+    assert capsys.readouterr().out == ""
