@@ -136,12 +136,11 @@ def ingress(stack: Stack) -> Iterator[Said]:
     missing = sorted({f"flyte-{what}" for what in INGRESSES} - there.keys())
     if missing:
         yield wrong(f"ingress/{', ingress/'.join(missing)} is not in {stack.namespace}", stack.up_again)
-    certificates = {
-        tls["secretName"]: ", ".join(tls.get("hosts", []))
-        for found in there.values()
-        for tls in found["spec"].get("tls", [])
-        if tls.get("secretName")
-    }
+    certificates: dict[str, set[str]] = {}
+    for found in there.values():
+        for tls in found["spec"].get("tls", []):
+            if tls.get("secretName"):
+                certificates.setdefault(tls["secretName"], set()).update(tls.get("hosts", []))
     fine = not missing
     for secret, hosts in certificates.items():
         if not stack.cluster.ask(
@@ -150,7 +149,7 @@ def ingress(stack: Stack) -> Iterator[Said]:
             fine = False
             issued = bool(stack.settings.ingress.tls.issuer)
             yield wrong(
-                f"the certificate for {hosts} is not there: no Secret {secret} in {stack.namespace}",
+                f"the certificate for {', '.join(sorted(hosts))} is not there: no Secret {secret} in {stack.namespace}",
                 stack.shown("describe", "certificate", secret)
                 if issued
                 else stack.shown("create", "secret", "tls", secret, "--cert=tls.crt", "--key=tls.key"),
