@@ -1,0 +1,154 @@
+"""The programs that this project starts: those of the machine where they fit, otherwise pinned ones in `.bin/`.
+
+Nothing outside of the project's folder is touched. Without a network, ``FLYTE_HOME_MIRROR`` names a folder that has the
+files (``python -m ops.tools --list`` says which).
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from components.chart import ROOT
+from components.errors import SettingsError
+from ops.tools.download import Download
+
+BIN = ROOT / ".bin"
+_PLUGINS = ("kubernetes", "random")
+# What a shell says of a command that is not there, and so do the stand-ins that pyenv and asdf put on the PATH.
+_NOT_THERE = {126, 127}
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program of ``tools.yaml``, which explains the fields."""
+
+    name: str
+    version: str
+    home: str
+    url: str
+    asked: Sequence[str] = ()
+    at_least: str = ""
+    file: str = ""
+    called: Mapping[str, str] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    checksums: str = ""
+
+    def download(self, machine: str) -> Download:
+        """What is fetched for a platform, such as ``linux-amd64``."""
+        url = self.url.format(version=self.version, platform=self.called.get(machine, machine))
+        file = self.file.format(version=self.version, machine=machine) or url.rsplit("/", 1)[1]
+        checksums = self.checksums.format(version=self.version)
+        return Download(f"{self.name} {self.version}", url, file, self.home, self.sha256.get(machine, ""), checksums)
+
+    def files(self) -> dict[str, str]:
+        """The addresses of all platforms' files, with their names in a mirror."""
+        downloads = [self.download(machine) for machine in MACHINES if not self.sha256 or machine in self.sha256]
+        lists = {item.checksums: item.checksums.rsplit("/", 1)[1] for item in downloads if item.checksums}
+        return {item.url: item.file for item in downloads} | lists
+
+    def fetch(self, folder: str = "") -> Path:
+        """The folder that has the program, in `.bin/` and the platform's folder there; fetched if it is not there.
+
+        Args:
+            folder: the folder's name; by default the program's, with its version.
+
+        Raises:
+            SettingsError: it cannot be fetched, or there is none for this platform.
+        """
+        machine = this_machine()
+        if machine not in (self.sha256 or MACHINES):
+            raise SettingsError(
+                f"{self.name} {self.version}: is not fetched for {machine}; install it from {self.home} and put it on "
+                "the PATH. make render works without it"
+            )
+        target = BIN / machine / (folder or f"{self.name}-{self.version}")
+        return self.download(machine).install(target, BIN)
+
+    def problem(self, path: str) -> str:
+        """Why the program at ``path`` is not used; empty where it is."""
+        command = [path, *self.asked]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return "does not start"
+        if answer.returncode in _NOT_THERE:
+            return "does not start"
+        found = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", answer.stdout)
+        if not found:  # a build or a wrapper of the user's own
+            return ""
+        version, oldest = tuple(map(int, found.groups())), tuple(map(int, self.at_least.split(".")))
+        if version >= oldest and version[0] == oldest[0]:
+            return ""
+        return f"is {'.'.join(found.groups())}, not {self.at_least} or newer of the same major version"
+
+
+TOOLS = {
+    name: Tool(name, **fields)
+    for name, fields in yaml.safe_load((Path(__file__).parent / "tools.yaml").read_text()).items()
+}
+MACHINES = tuple(TOOLS["pulumi"].sha256)
+
+
+def this_machine() -> str:
+    """The platform, such as ``linux-amd64`` or ``darwin-arm64``."""
+    return f"{platform.system()}-{_MACHINES.get(platform.machine().lower(), platform.machine())}".lower()
+
+
+def provide(name: str) -> Path:
+    """The program, which is on the ``PATH`` of this process and of those that it starts afterwards.
+
+    Raises:
+        SettingsError: it is not on the machine in a fitting version, and cannot be fetched.
+    """
+    tool, found = TOOLS[name], shutil.which(name)
+    if found and (Path(found).is_relative_to(BIN) or not (problem := tool.problem(found))):
+        return Path(found)
+    folder = tool.fetch()
+    if found:
+        print(f"{found} {problem}; {folder.relative_to(ROOT)} is used instead", file=sys.stderr)
+    os.environ["PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PATH")])])
+    return folder / name
+
+
+def provide_pulumi() -> dict[str, str]:
+    """Have `pulumi` and its two plugins, and say what to add to the environment so that it finds them.
+
+    Nothing where the user's Pulumi home has the plugins. Otherwise they are in a home of the project's own; the user's
+    login stays where it is, and in use.
+
+    Raises:
+        SettingsError: something is missing and cannot be fetched.
+    """
+    program = provide("pulumi")
+    own = Path(os.environ.get("PULUMI_HOME") or "~/.pulumi").expanduser()
+    plugins = {_plugin(name): TOOLS[f"pulumi-resource-{name}"] for name in _PLUGINS}
+    chosen = {}
+    if not all((own / "plugins" / folder / tool.name).is_file() for folder, tool in plugins.items()):
+        home = BIN / this_machine() / "pulumi-home"
+        for folder, tool in plugins.items():
+            tool.fetch(f"{home.name}/plugins/{folder}")
+        chosen["PULUMI_HOME"] = str(home)
+        # Pulumi would make the folder where it is not there.
+        credentials = Path(os.environ.get("PULUMI_CREDENTIALS_PATH") or own)
+        if (credentials / "credentials.json").is_file():
+            chosen["PULUMI_CREDENTIALS_PATH"] = str(credentials)
+    path = {"PATH": f"{program.parent}:$PATH"} if program.is_relative_to(BIN) else {}
+    if path or chosen:
+        print(f"Pulumi is {program}. For plain pulumi commands:")
+        print("  export " + " ".join(f"{key}={value}" for key, value in {**path, **chosen}.items()))
+    return chosen
+
+
+def _plugin(name: str) -> str:
+    # https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/go/common/workspace/plugins.go (PluginInfo.Dir)
+    return f"resource-{name}-v{TOOLS[f'pulumi-resource-{name}'].version}"

@@ -1,0 +1,42 @@
+"""``make tools``: finds or fetches the programs that this project starts, and says where each is.
+
+Usage: python -m ops.tools [NAME...] | --list
+
+Without a name, all that `make up` needs. ``--list`` names the files for a mirror (FLYTE_HOME_MIRROR), with their
+addresses, for all platforms.
+"""
+
+import argparse
+import sys
+
+from components.errors import SettingsError
+from ops.tools import TOOLS, provide, provide_pulumi
+
+
+def main() -> int:
+    """The command line; 0 if all are there, 1 with a message otherwise."""
+    parser = argparse.ArgumentParser(prog="tools", description=__doc__.splitlines()[0] if __doc__ else None)
+    choices = [name for name, tool in TOOLS.items() if tool.at_least]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(choices))
+    parser.add_argument("--list", action="store_true", help="name the files for a mirror")
+    args = parser.parse_args()
+    if unknown := set(args.names) - set(choices):
+        parser.error(f"there is no {', '.join(sorted(unknown))}, only {', '.join(choices)}")
+    if args.list:
+        for tool in TOOLS.values():
+            for url, file in tool.files().items():
+                print(f"{file}\t{url}")
+        return 0
+    try:
+        for name in args.names or ["pulumi", "kubectl"]:
+            if name == "pulumi":
+                provide_pulumi()
+            print(provide(name))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,483 @@
+"""The programs that `make` starts: found where they fit, otherwise fetched whole, or not at all."""
+
+import errno
+import hashlib
+import http.server
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import SettingsError
+from ops import tools
+from ops.tools import TOOLS, download
+from ops.tools.download import Download
+from tests.processes import serving, workspace
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = b"#!/bin/sh\necho v9.9.9\n"
+NOBODY = 65534
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def archive(*names: str) -> bytes:
+    """A release with programs of these names."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as writer:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(PROGRAM), 0o755
+            writer.addfile(member, io.BytesIO(PROGRAM))
+    return packed.getvalue()
+
+
+@contextmanager
+def publisher(files: dict[str, bytes], missing: int = 0, wait: float = 0) -> Iterator[tuple[str, list[str]]]:
+    """A server with these files, and what it was asked for; ``missing`` bytes short of what it says, after a while."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            content = files.get(self.path.lstrip("/"))
+            if content is None:
+                self.send_error(404)
+                return
+            time.sleep(wait)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) - missing])
+
+        def log_message(self, *_args: Any) -> None:
+            pass
+
+    with serving(Handler) as address:
+        yield address, asked
+
+
+def a_program(address: str, content: bytes = PROGRAM, **fields: str) -> Download:
+    given = {"sha256": sha256(content), **fields}
+    return Download("kubectl 1.35.2", f"{address}/kubectl", "kubectl-1.35.2", "https://kubernetes.io", **given)
+
+
+def left(place: Path) -> list[str]:
+    """What is in the folder, apart from the lock."""
+    return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.name != ".lock")
+
+
+def test_the_versions_are_those_that_the_program_is_locked_to():
+    pins = dict(re.findall(r'"(pulumi[\w-]*)==([\d.]+)"', (ROOT / "pyproject.toml").read_text()))
+
+    assert TOOLS["pulumi"].version == pins["pulumi"]
+    assert TOOLS["pulumi-resource-kubernetes"].version == pins["pulumi-kubernetes"]
+    assert TOOLS["pulumi-resource-random"].version == pins["pulumi-random"]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_file_has_its_own_pinned_checksum_or_the_publishers_list_and_never_none(name: str):
+    tool = TOOLS[name]
+    machines = set(tools.MACHINES) if tool.checksums else set(tool.sha256)
+
+    assert bool(tool.sha256) is not bool(tool.checksums)
+    assert machines in (set(tools.MACHINES), {"linux-amd64", "linux-arm64"})
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in tool.sha256.values())
+    assert all(url.startswith("https://") and tool.version in url for url in tool.files())
+    assert not re.search(r"[{}]", " ".join([*tool.files(), *tool.files().values()]))
+
+
+def test_no_two_files_have_the_same_name_in_a_mirror():
+    named = [file for tool in TOOLS.values() for file in tool.files().values()]
+    addresses = [url for tool in TOOLS.values() for url in tool.files()]
+
+    assert len(set(named)) == len(named) == len(set(addresses))
+
+
+def test_a_program_is_fetched_once_and_may_be_started(tmp_path: Path):
+    with publisher({"kubectl": PROGRAM}) as (address, asked):
+        first = a_program(address).install(tmp_path / "bin" / "kubectl-1", tmp_path / "bin", {})
+        second = a_program(address).install(tmp_path / "bin" / "kubectl-1", tmp_path / "bin", {})
+
+    assert first == second
+    assert subprocess.run([first / "kubectl"], capture_output=True, check=True).stdout == b"v9.9.9\n"
+    assert asked == ["/kubectl"]
+    assert left(tmp_path / "bin") == ["kubectl-1", "kubectl-1/kubectl"]
+
+
+def test_an_archive_is_unpacked_whole_without_its_folders(tmp_path: Path):
+    content = archive("pulumi/pulumi", "pulumi/pulumi-language-python", "../../escaped")
+    with publisher({"pulumi.tar.gz": content}) as (address, _):
+        release = Download("pulumi 3", f"{address}/pulumi.tar.gz", "pulumi.tar.gz", "home", sha256(content))
+        folder = release.install(tmp_path / "bin" / "pulumi", tmp_path / "bin", {})
+
+    assert sorted(path.name for path in folder.iterdir()) == ["escaped", "pulumi", "pulumi-language-python"]
+    assert all(os.access(path, os.X_OK) for path in folder.iterdir())
+    assert not (tmp_path / "bin" / "escaped").exists()
+
+
+def test_another_content_is_refused_with_both_checksums_and_not_kept(tmp_path: Path):
+    with publisher({"kubectl": b"something else"}) as (address, _), pytest.raises(SettingsError) as refused:
+        a_program(address).install(tmp_path / "kubectl-1", tmp_path, {})
+
+    assert f"has the SHA256 {sha256(b'something else')}, but {sha256(PROGRAM)} is pinned" in str(refused.value)
+    assert "FLYTE_HOME_MIRROR=file:///FOLDER" in str(refused.value)
+    assert left(tmp_path) == []
+
+
+def test_a_transfer_that_breaks_off_is_named_as_that_and_not_kept(tmp_path: Path):
+    with publisher({"kubectl": PROGRAM}, missing=7) as (address, _), pytest.raises(SettingsError) as refused:
+        a_program(address).install(tmp_path / "kubectl-1", tmp_path, {})
+
+    assert f"cannot fetch {address}/kubectl: it broke off 7 bytes before its end. Try again" in str(refused.value)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("mirror", "said"),
+    [
+        ("", "HTTP Error 404: Not Found"),
+        ("http://127.0.0.1:1", "Connection refused"),
+        ("file:///nowhere", "No such file or directory: '/nowhere/kubectl-1.35.2'"),
+        ("ftp://mirror.home", "FLYTE_HOME_MIRROR: 'ftp://mirror.home/kubectl-1.35.2' is no address"),
+        ("/folder", "FLYTE_HOME_MIRROR: '/folder/kubectl-1.35.2' is no address; write https://HOST/PATH, or file:///"),
+    ],
+)
+def test_what_cannot_be_fetched_is_one_line_with_its_address_and_the_remedy(mirror: str, said: str, tmp_path: Path):
+    with publisher({}) as (address, _), pytest.raises(SettingsError) as refused:
+        a_program(address).install(tmp_path / "kubectl-1", tmp_path, {"FLYTE_HOME_MIRROR": mirror})
+
+    assert said in str(refused.value)
+    assert "file:///FOLDER" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert left(tmp_path) == []
+
+
+def test_a_mirror_has_the_files_by_their_names_and_the_network_is_not_asked(tmp_path: Path):
+    (tmp_path / "mirror of mine").mkdir()
+    (tmp_path / "mirror of mine" / "kubectl-1.35.2").write_bytes(PROGRAM)
+    mirror = (tmp_path / "mirror of mine").as_uri() + "/"
+
+    folder = a_program("http://127.0.0.1:1").install(tmp_path / "kubectl", tmp_path, {"FLYTE_HOME_MIRROR": mirror})
+
+    assert (folder / "kubectl").read_bytes() == PROGRAM
+
+
+@pytest.mark.parametrize(("algorithm", "name"), [("sha256", " kubectl"), ("sha1", "*./kubectl")])
+def test_what_is_not_pinned_is_compared_with_the_publishers_list(algorithm: str, name: str, tmp_path: Path):
+    published = f"{'0' * 64}  kubectl.exe\n{hashlib.new(algorithm, PROGRAM).hexdigest()} {name}\n".encode()
+    with publisher({"kubectl": PROGRAM, "v1/list.txt": published}) as (address, asked):
+        given = a_program(address, sha256="", checksums=f"{address}/v1/list.txt")
+        given.install(tmp_path / "kubectl-1", tmp_path, {})
+
+    assert asked == ["/v1/list.txt", "/kubectl"]
+    assert (tmp_path / "kubectl-1" / "kubectl").read_bytes() == PROGRAM
+
+
+@pytest.mark.parametrize(
+    ("published", "said"),
+    [
+        (f"{sha256(b'another')}  kubectl\n", f"but {sha256(b'another')} is what http"),
+        (f"{sha256(PROGRAM)}  kubectl.exe\n", "list.txt has no checksum of kubectl"),
+        ("<html>\n", "list.txt has no checksum of kubectl"),
+    ],
+)
+def test_what_is_not_in_the_publishers_list_is_refused(published: str, said: str, tmp_path: Path):
+    with publisher({"kubectl": PROGRAM, "list.txt": published.encode()}) as (address, _):
+        given = a_program(address, sha256="", checksums=f"{address}/list.txt")
+        with pytest.raises(SettingsError, match=re.escape(said)):
+            given.install(tmp_path / "kubectl-1", tmp_path, {})
+
+    assert left(tmp_path) == []
+
+
+def test_a_full_disk_is_named_with_the_folder_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    content = archive("pulumi/pulumi")
+    with publisher({"pulumi.tar.gz": content}) as (address, _):
+        release = Download("pulumi 3", f"{address}/pulumi.tar.gz", "pulumi.tar.gz", "home", sha256(content))
+        with pytest.raises(SettingsError) as refused:
+            release.install(tmp_path / "bin" / "pulumi", tmp_path / "bin", {})
+
+    assert str(refused.value) == (
+        f"pulumi 3 cannot be kept in {tmp_path}/bin: No space left on device; make room there. Nothing was left there"
+    )
+    assert left(tmp_path / "bin") == []
+
+
+def test_a_folder_that_may_not_be_written_is_named():
+    with workspace() as work, publisher({"kubectl": PROGRAM}) as (address, asked):
+        work.path.chmod(0o555)
+        place = work.path / "bin"
+        if os.getuid() == 0:  # root may write everywhere
+            os.seteuid(NOBODY)
+        try:
+            with pytest.raises(SettingsError) as refused:
+                a_program(address).install(place / "kubectl", place, {})
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+        work.path.chmod(0o755)
+
+    said = f"kubectl 1.35.2 cannot be kept in {place}: Permission denied; make it writable, or install it from https"
+    assert str(refused.value).startswith(said)
+    assert asked == []
+
+
+def test_runs_at_the_same_time_fetch_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with publisher({"kubectl": PROGRAM}, wait=0.5) as (address, asked):
+        runs = [
+            threading.Thread(target=a_program(address).install, args=(tmp_path / "kubectl", tmp_path, {}))
+            for _ in range(2)
+        ]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+
+    assert asked == ["/kubectl"]
+    assert left(tmp_path) == ["kubectl", "kubectl/kubectl"]
+    assert "waiting for another run" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path):
+    (tmp_path / "unfinished-x").mkdir()
+    (tmp_path / "unfinished-x" / "half").touch()
+    with publisher({"kubectl": PROGRAM}) as (address, _):
+        a_program(address).install(tmp_path / "kubectl", tmp_path, {})
+
+    assert left(tmp_path) == ["kubectl", "kubectl/kubectl"]
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with publisher({"kubectl": PROGRAM}) as (address, _):
+        monkeypatch.setattr(download._Progress, "show", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            a_program(address).install(tmp_path / "kubectl", tmp_path, {})
+
+    assert left(tmp_path) == []
+
+
+def test_a_long_step_says_what_it_fetches_and_on_a_terminal_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    with publisher({"kubectl": bytes(4_000_000)}) as (address, _):
+        program = a_program(address, bytes(4_000_000))
+        program.install(tmp_path / "a", tmp_path, {})
+        plain = capsys.readouterr().err
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        program.install(tmp_path / "b", tmp_path, {})
+        counted = capsys.readouterr().err
+
+    assert plain == f"kubectl 1.35.2: fetching 4 MB from {address}/kubectl\n"
+    assert "\rkubectl 1.35.2:  26 % of 4 MB\r" in counted
+    assert counted.endswith("100 % of 4 MB\n")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without programs, and a mirror that has all of them; the folder for its own programs."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    here = {"linux-amd64": ""}
+    for name, tool in TOOLS.items():
+        packed = tool.url.endswith(".tar.gz")
+        content = archive(f"release/{name}") if packed else PROGRAM
+        given = replace(tool, sha256={machine: sha256(content) for machine in here}, checksums="")
+        (mirror / given.download("linux-amd64").file).write_bytes(content)
+        monkeypatch.setitem(TOOLS, name, given)
+    monkeypatch.setattr(tools, "this_machine", lambda: "linux-amd64")
+    monkeypatch.setattr(tools, "ROOT", tmp_path)
+    monkeypatch.setattr(tools, "BIN", tmp_path / ".bin")
+    monkeypatch.setenv("FLYTE_HOME_MIRROR", mirror.as_uri())
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "own"))
+    for variable in ("PULUMI_HOME", "PULUMI_CREDENTIALS_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / "own"
+
+
+def own(folder: Path, name: str, says: str, code: int = 0) -> Path:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\necho '{says}'\nexit {code}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_a_missing_program_is_fetched_and_on_the_path_of_what_is_started_then(machine: Path):
+    found = tools.provide("kubectl")
+
+    assert found == machine.parent / ".bin" / "linux-amd64" / f"kubectl-{TOOLS['kubectl'].version}" / "kubectl"
+    assert shutil.which("kubectl") == str(found)
+    assert os.environ["PATH"].endswith(str(machine))
+    assert tools.provide("kubectl") == found
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pulumi", "v3.250.0"),
+        ("pulumi", "v3.260.1-dev.0"),
+        ("kubectl", "Client Version: v1.37.0"),
+        ("kubectl", "a wrapper that says nothing of the kind"),
+        ("uv", "uv 0.13.8 (x86_64-unknown-linux-gnu)"),
+        ("kind", "kind v0.30.0 go1.24.6 linux/amd64"),
+    ],
+)
+def test_a_fitting_program_of_the_machine_is_used(name: str, says: str, machine: Path):
+    program = own(machine, name, says)
+
+    assert tools.provide(name) == program
+    assert not (machine.parent / ".bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "code", "why"),
+    [
+        ("pulumi", "v3.249.9", 0, "is 3.249.9, not 3.250.0 or newer of the same major version"),
+        ("pulumi", "v4.0.0", 0, "is 4.0.0, not 3.250.0 or newer of the same major version"),
+        ("kubectl", "Client Version: v1.20.2", 0, "is 1.20.2, not 1.30.0 or newer"),
+        ("kubectl", "pyenv: kubectl: command not found", 127, "does not start"),
+    ],
+)
+def test_a_program_that_does_not_fit_is_replaced_for_this_project_and_says_so(
+    name: str, says: str, code: int, why: str, machine: Path, capsys: pytest.CaptureFixture[str]
+):
+    program = own(machine, name, says, code)
+    before = program.read_text()
+
+    assert tools.provide(name).is_relative_to(machine.parent / ".bin")
+    assert f"{program} {why}" in capsys.readouterr().err
+    assert program.read_text() == before
+
+
+def test_for_another_platform_the_message_says_where_to_get_it(machine: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tools, "this_machine", lambda: "freebsd-riscv64")
+
+    with pytest.raises(SettingsError, match="is not fetched for freebsd-riscv64; install it from https://"):
+        tools.provide("kubectl")
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "named"),
+    [
+        ("Linux", "x86_64", "linux-amd64"),
+        ("Linux", "aarch64", "linux-arm64"),
+        ("Darwin", "arm64", "darwin-arm64"),
+        ("Darwin", "x86_64", "darwin-amd64"),
+    ],
+)
+def test_the_four_platforms_are_recognised(system: str, processor: str, named: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: processor)
+
+    assert tools.this_machine() == named
+    assert named in tools.MACHINES
+
+
+def plugins(home: Path) -> None:
+    for name in ("kubernetes", "random"):
+        tool = TOOLS[f"pulumi-resource-{name}"]
+        folder = home / "plugins" / f"resource-{name}-v{tool.version}"
+        folder.mkdir(parents=True)
+        (folder / tool.name).touch()
+
+
+def test_a_pulumi_with_its_plugins_is_left_as_it_is(machine: Path, capsys: pytest.CaptureFixture[str]):
+    own(machine, "pulumi", "v3.250.0")
+    plugins(machine.parent / "home" / ".pulumi")
+
+    assert tools.provide_pulumi() == {}
+    assert capsys.readouterr().out == ""
+    assert not (machine.parent / ".bin").exists()
+
+
+def test_without_anything_pulumi_and_plugins_are_in_the_project_and_the_home_is_not_touched(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+):
+    chosen = tools.provide_pulumi()
+
+    home = machine.parent / ".bin" / "linux-amd64" / "pulumi-home"
+    assert chosen == {"PULUMI_HOME": str(home)}
+    assert left(home / "plugins") == [
+        "resource-kubernetes-v4.32.0",
+        "resource-kubernetes-v4.32.0/pulumi-resource-kubernetes",
+        "resource-random-v4.21.1",
+        "resource-random-v4.21.1/pulumi-resource-random",
+    ]
+    assert not (machine.parent / "home").exists()
+    assert f"export PATH={shutil.which('pulumi', path=os.environ['PATH'])}".removesuffix("/pulumi") in (
+        printed := capsys.readouterr().out
+    )
+    assert f"PULUMI_HOME={home}" in printed
+
+
+@pytest.mark.parametrize("variable", ["", "PULUMI_HOME", "PULUMI_CREDENTIALS_PATH"])
+def test_the_users_login_stays_in_use_where_only_the_plugins_are_the_projects(
+    variable: str, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own(machine, "pulumi", "v3.250.0")
+    login = machine.parent / ("login" if variable else "home/.pulumi")
+    login.mkdir(parents=True)
+    (login / "credentials.json").write_text("{}")
+    if variable:
+        monkeypatch.setenv(variable, str(login))
+
+    chosen = tools.provide_pulumi()
+
+    assert chosen["PULUMI_CREDENTIALS_PATH"] == str(login)
+    assert chosen["PULUMI_HOME"] == str(machine.parent / ".bin" / "linux-amd64" / "pulumi-home")
+    assert [path.name for path in login.iterdir()] == ["credentials.json"]
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ops.tools", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_list_for_a_mirror_has_every_file_with_its_address():
+    lines = dict(line.split("\t") for line in command("--list").stdout.splitlines())
+
+    assert lines["kubectl-v1.35.2-linux-arm64"] == "https://dl.k8s.io/release/v1.35.2/bin/linux/arm64/kubectl"
+    assert "pulumi-v3.250.0-linux-x64.tar.gz" in lines
+    assert "pulumi-kubernetes_4.32.0_checksums.txt" in lines
+
+
+def test_the_command_prints_where_a_program_is_or_fails_in_one_line(tmp_path: Path):
+    program = own(tmp_path, "kubectl", "Client Version: v1.35.2")
+    empty = (tmp_path / "mirror").as_uri()
+
+    assert command("kubectl", PATH=str(tmp_path)).stdout == f"{program}\n"
+    failed = command("kind", PATH=str(tmp_path), FLYTE_HOME_MIRROR=empty)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert "kind 0.32.0: cannot fetch file://" in failed.stderr
+    assert "Traceback" not in failed.stderr
