@@ -21,9 +21,10 @@ LAYERS := unit example schema chart apiserver scripts engine
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render connect doctor smoke example test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy render connect doctor smoke example tools test $(LAYERS:%=test-%) mutate check lock
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -66,6 +67,9 @@ smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## the doctor, then the ex
 example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.installed) ## run the example workflow WAY=python, local, sandbox or cluster
 	@$(PY) -m ops.example $(WAY) --stack $(STACK) $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(LIBRARY),--library $(LIBRARY))
 
+tools: $(VENV)/.installed ## find or fetch pulumi and kubectl, and say where they are
+	@$(PY) -m ops.tools
+
 test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and run all layers of the tests that can run here
 	@$(PY) -m tests.tools $(LAYERS)
 	$(PY) -m pytest --cov --cov-report=
@@ -86,9 +90,9 @@ check: $(VENV)/.installed ## formatting, lint, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-lock: ## compile the hashed lock files anew (needs uv)
-	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
-	uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	cd examples/remedy_tidal && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
-	cd tests/tools/checkov && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
-	cd tests/tools/uv && uv pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+lock: ## compile the hashed lock files anew (with uv)
+	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	cd examples/remedy_tidal && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
+	cd tests/tools/checkov && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	cd tests/tools/uv && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt

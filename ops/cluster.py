@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from components.cluster_fence import find_kubeconfig
 from components.errors import SettingsError
+from ops.tools import provide
 
 # Seconds for one answer.
 _PATIENCE = 20
@@ -29,9 +29,9 @@ class Cluster:
         """The cluster behind ``context``, in the kubeconfig that has it (see `find_kubeconfig`).
 
         Raises:
-            SettingsError: no kubeconfig has it, or there is no kubectl.
+            SettingsError: no kubeconfig has it, or there is no kubectl and none can be fetched.
         """
-        need("kubectl", "https://kubernetes.io/docs/tasks/tools/")
+        provide("kubectl")
         return cls(context, str(Path(find_kubeconfig(context, configured, environment)).expanduser()))
 
     def command(self, *arguments: str) -> list[str]:
@@ -85,13 +85,3 @@ class Cluster:
                 f"but {self.context!r} leads to {uid}; choose the right context, or make up STACK={stack} first"
             )
         return uid
-
-
-def need(tool: str, where: str) -> None:
-    """Refuse to go on without ``tool``.
-
-    Raises:
-        SettingsError: it is not on the PATH; the message says ``where`` to get it.
-    """
-    if not shutil.which(tool):
-        raise SettingsError(f"{tool} is not on the PATH; install it from {where}. make render works without it")

@@ -23,6 +23,7 @@ from components.chart import PINNED_CHART, ROOT
 from components.endpoints import split_address
 from components.errors import SettingsError
 from ops.stack_file import stack_config
+from ops.tools import provide
 from settings import Settings
 
 EXAMPLE = ROOT / "examples" / "remedy_tidal"
@@ -77,9 +78,10 @@ def run_python(request: Request) -> None:
     """In plain Python, in an environment that uv makes.
 
     Raises:
-        ExampleError: there is no uv, or the workflow failed.
+        SettingsError: there is no uv, and none can be fetched; ``local`` does without.
+        ExampleError: the workflow failed.
     """
-    _need("uv", "https://docs.astral.sh/uv/getting-started/installation/; WAY=local does without")
+    provide("uv")
     # The script names flytekit alone; the lock file has the version of all that comes with it.
     command = ["uv", "run", "--with-requirements", "requirements.txt", "workflow.py", *request.inputs]
     _run_workflow(command, {"FLYTE_SECRETS_DEFAULT_DIR": str(request.secrets)})
@@ -99,11 +101,12 @@ def run_sandbox(request: Request) -> None:
     """In Flyte's sandbox, which is started unless it runs.
 
     Raises:
-        ExampleError: a program or the secret is missing, Docker does not answer, or something failed.
+        SettingsError: there is no kubectl, and none can be fetched.
+        ExampleError: another program or the secret is missing, Docker does not answer, or something failed.
     """
     _need("docker", "https://docs.docker.com/get-started/get-docker/")
     _need("flytectl", "https://docs-legacy.flyte.org/en/latest/flytectl/overview.html")
-    _need("kubectl", "https://kubernetes.io/docs/tasks/tools/")
+    provide("kubectl")
     manifests = _sandbox_secret(request.secrets / _GROUP / _KEY)
     docker = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
     if docker.returncode:

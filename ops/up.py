@@ -14,8 +14,9 @@ from pathlib import Path
 from components.chart import ROOT
 from components.cluster_fence import known_contexts
 from components.errors import SettingsError
-from ops.cluster import Cluster, need
+from ops.cluster import Cluster
 from ops.stack_file import stack_config
+from ops.tools import provide_pulumi
 from settings import PROJECT, SAMPLE_CREDENTIALS
 
 STATE = ROOT / ".state"
@@ -34,8 +35,8 @@ def main() -> int:
     args = parser.parse_args()
     try:
         config, _ = stack_config(args.stack)
-        environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
-        need("pulumi", "https://www.pulumi.com/docs/install/")
+        pulumi = provide_pulumi()  # first: it may change the PATH
+        environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"} | pulumi
         environment |= backend(environment, logged_in=_logged_in(environment))
         _pulumi(environment, "stack", "select", args.stack, *([] if args.destroy else ["--create"]))
         if not args.destroy and not args.preview:

@@ -1,7 +1,7 @@
 """The programs that this project starts: those of the machine where they fit, otherwise pinned ones in `.bin/`.
 
-Nothing outside of the project's folder is touched. Without a network, ``FLYTE_HOME_MIRROR`` names a folder that has the
-files (``python -m ops.tools --list`` says which).
+Nothing outside of that folder is touched; ``FLYTE_HOME_BIN`` names another, such as one for several checkouts. Without
+a network, ``FLYTE_HOME_MIRROR`` names a folder that has the files (``python -m ops.tools --list`` says which).
 """
 
 import os
@@ -20,7 +20,7 @@ from components.chart import ROOT
 from components.errors import SettingsError
 from ops.tools.download import Download
 
-BIN = ROOT / ".bin"
+BIN = Path(os.environ.get("FLYTE_HOME_BIN") or ROOT / ".bin").expanduser().absolute()
 _PLUGINS = ("kubernetes", "random")
 # What a shell says of a command that is not there, and so do the stand-ins that pyenv and asdf put on the PATH.
 _NOT_THERE = {126, 127}
@@ -115,7 +115,7 @@ def provide(name: str) -> Path:
         return Path(found)
     folder = tool.fetch()
     if found:
-        print(f"{found} {problem}; {folder.relative_to(ROOT)} is used instead", file=sys.stderr)
+        print(f"{found} {problem}; {folder / name} is used instead", file=sys.stderr)
     os.environ["PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PATH")])])
     return folder / name
 

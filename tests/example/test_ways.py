@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops import example
+from components.errors import SettingsError
+from ops import example, tools
 from settings import Settings
 from tests.conftest import stack
 from tests.processes import free_port
@@ -21,6 +22,7 @@ TOKEN = '{"token": "planted-token"}'
 STAND_IN = """#!/bin/sh
 PATH=/usr/bin:/bin
 name=${{0##*/}}
+case "$*" in --version|"version --client") exit ;; esac
 echo "$name $*" >>{folder}/calls
 echo "$FLYTE_SECRETS_DEFAULT_DIR" >{folder}/$name.secrets
 [ "$name" != kubectl ] || cat >{folder}/sent
@@ -167,12 +169,26 @@ def test_no_argument_has_the_secret(programs: StandIns, credentials: Path):
 
 @pytest.mark.parametrize(
     ("tool", "way"),
-    [("uv", "python"), ("docker", "sandbox"), ("flytectl", "sandbox"), ("kubectl", "sandbox")],
+    [("docker", "sandbox"), ("flytectl", "sandbox")],
 )
 def test_a_missing_program_is_named_with_where_to_get_it(tool: str, way: str, programs: StandIns):
     programs.remove(tool)
 
     with pytest.raises(example.ExampleError, match=f"{tool} is not on the PATH; install it from https://"):
+        example.WAYS[way](request())
+
+    assert programs.calls == []
+
+
+@pytest.mark.parametrize(("tool", "way"), [("uv", "python"), ("kubectl", "sandbox")])
+def test_a_program_that_is_missing_is_fetched_before_anything_starts(
+    tool: str, way: str, programs: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    programs.remove(tool)
+    monkeypatch.setattr(tools, "BIN", tmp_path / "fetched")
+    monkeypatch.setenv("FLYTE_HOME_MIRROR", "file:///nowhere")
+
+    with pytest.raises(SettingsError, match=f"{tool} [0-9.]+: cannot fetch file:///nowhere/{tool}-"):
         example.WAYS[way](request())
 
     assert programs.calls == []

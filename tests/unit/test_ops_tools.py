@@ -307,7 +307,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (mirror / given.download("linux-amd64").file).write_bytes(content)
         monkeypatch.setitem(TOOLS, name, given)
     monkeypatch.setattr(tools, "this_machine", lambda: "linux-amd64")
-    monkeypatch.setattr(tools, "ROOT", tmp_path)
     monkeypatch.setattr(tools, "BIN", tmp_path / ".bin")
     monkeypatch.setenv("FLYTE_HOME_MIRROR", mirror.as_uri())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -476,7 +475,7 @@ def test_the_command_prints_where_a_program_is_or_fails_in_one_line(tmp_path: Pa
     empty = (tmp_path / "mirror").as_uri()
 
     assert command("kubectl", PATH=str(tmp_path)).stdout == f"{program}\n"
-    failed = command("kind", PATH=str(tmp_path), FLYTE_HOME_MIRROR=empty)
+    failed = command("kind", PATH=str(tmp_path), FLYTE_HOME_MIRROR=empty, FLYTE_HOME_BIN=str(tmp_path / "bin"))
     assert failed.returncode == 1
     assert failed.stdout == ""
     assert "kind 0.32.0: cannot fetch file://" in failed.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from components.errors import SettingsError
 from ops import up
+from ops.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -71,7 +72,15 @@ def tools(tmp_path: Path) -> dict[str, str]:
         )
         tool.chmod(0o755)
     (tmp_path / "kubeconfig").write_text('{"contexts": [{"name": "k3s"}]}')
+    for name in ("kubernetes", "random"):
+        plugin = TOOLS[f"pulumi-resource-{name}"]
+        folder = tmp_path / "pulumi" / "plugins" / f"resource-{name}-v{plugin.version}"
+        folder.mkdir(parents=True)
+        (folder / plugin.name).touch()
     return {
+        "FLYTE_HOME_BIN": str(tmp_path / "fetched"),
+        "FLYTE_HOME_MIRROR": "file:///nowhere",
+        "PULUMI_HOME": str(tmp_path / "pulumi"),
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
         "KUBECONFIG": str(tmp_path / "kubeconfig"),
         "PULUMI_BACKEND_URL": "file:///nowhere",
@@ -92,7 +101,11 @@ def make(tools: dict[str, str], *arguments: str) -> tuple[subprocess.CompletedPr
         check=False,
     )
     log = Path(tools["LOG"])
-    return result, log.read_text() if log.exists() else ""
+    # What they were asked about themselves first is the matter of test_ops_tools.py.
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return result, "".join(
+        line for line in lines if line.split()[:2] not in (["pulumi", "version"], ["kubectl", "version"])
+    )
 
 
 def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
@@ -131,13 +144,13 @@ def test_a_refresh_looks_at_the_cluster_behind_the_fence(tools: dict[str, str]):
     assert log.splitlines()[-1] == "pulumi up --refresh --run-program --yes --stack dev"
 
 
-def test_without_pulumi_the_message_says_what_works_without_it(tools: dict[str, str]):
+def test_without_pulumi_and_network_the_message_says_what_works_without_it(tools: dict[str, str]):
     result, log = make(tools | {"PATH": ""}, "dev")
 
     assert result.returncode == 1
-    assert "pulumi is not on the PATH" in result.stderr
-    assert "make render" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "pulumi 3.250.0: cannot fetch file:///nowhere/pulumi-v3.250.0-" in result.stderr
+    assert "make render works without it" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert log == ""
 
 
