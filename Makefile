@@ -5,6 +5,7 @@
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      where `make render` writes
 #   SECRETS  `show`: render secret values instead of redacting them
+#   K3S      `1`: let `make cluster` install k3s as a system service, with sudo
 #   WAY, CREDENTIALS, LIBRARY   how `make example` runs, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
@@ -12,6 +13,7 @@ REFRESH ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
+K3S ?=
 WAY ?= local
 CREDENTIALS ?=
 LIBRARY ?=
@@ -24,10 +26,10 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render connect doctor smoke example tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 
 help: ## list the commands
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 # Exactly the locked packages. pip stays in the environment: Pulumi asks it what is installed.
 $(VENV)/.installed: requirements-dev.txt
@@ -66,6 +68,12 @@ smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## the doctor, then the ex
 # What plain Python needs, uv installs.
 example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.installed) ## run the example workflow WAY=python, local, sandbox or cluster
 	@$(PY) -m ops.example $(WAY) --stack $(STACK) $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(LIBRARY),--library $(LIBRARY))
+
+cluster: $(VENV)/.installed ## make a Kubernetes on this machine for the stack dev: in Docker, or K3S=1 with root
+	@$(PY) -m ops.dev_cluster create $(if $(K3S),--k3s)
+
+cluster-delete: $(VENV)/.installed ## remove that cluster, with all that is in it
+	@$(PY) -m ops.dev_cluster delete
 
 tools: $(VENV)/.installed ## find or fetch pulumi and kubectl, and say where they are
 	@$(PY) -m ops.tools

@@ -14,6 +14,7 @@ from pathlib import Path
 from components.chart import ROOT
 from components.cluster_fence import known_contexts
 from components.errors import SettingsError
+from ops import dev_cluster
 from ops.cluster import Cluster
 from ops.stack_file import stack_config
 from ops.tools import provide_pulumi
@@ -40,7 +41,7 @@ def main() -> int:
         environment |= backend(environment, logged_in=_logged_in(environment))
         _pulumi(environment, "stack", "select", args.stack, *([] if args.destroy else ["--create"]))
         if not args.destroy and not args.preview:
-            pin(args.stack, config, args.context, environment)
+            pin_or_make(args.stack, config, args.context, environment)
             if args.stack == _TRIAL_STACK and not config.get(f"{PROJECT}:tidalCreds"):
                 print(f"{PROJECT}:tidalCreds is not set: a sample that opens nothing takes its place")
                 _set(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
@@ -117,6 +118,25 @@ def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[
     if not uid:
         print(f"Stack {stack} is now pinned to the cluster {there} of context {context}")
         _set(environment, stack, f"{PROJECT}:clusterUid", there)
+
+
+def pin_or_make(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[str, str]) -> None:
+    """Pin the stack as `pin` does; the trial stack to a cluster that is made for it where none answers.
+
+    Raises:
+        SettingsError: as `pin`, or nobody agrees to make one.
+    """
+    contexts = known_contexts(environ=environment)
+    ours = next((name for name in dev_cluster.CONTEXTS if name in contexts), "")
+    free = stack == _TRIAL_STACK and not asked
+    free = free and not config.get(f"{PROJECT}:clusterUid") and not config.get("kubernetes:kubeconfig")
+    try:
+        pin(stack, config, ours if free else asked, environment)
+    except SettingsError as why:
+        # A cluster that answers is never passed over, unless one was made for this stack, which is started again.
+        if not free or (not ours and any(map(dev_cluster.answers, contexts))):
+            raise
+        pin(stack, config, dev_cluster.offer(why), environment)
 
 
 def _run(environment: Mapping[str, str], stack: str, *command: str) -> int:

@@ -144,8 +144,8 @@ def provide_pulumi() -> dict[str, str]:
             chosen["PULUMI_CREDENTIALS_PATH"] = str(credentials)
     path = {"PATH": f"{program.parent}:$PATH"} if program.is_relative_to(BIN) else {}
     if path or chosen:
-        print(f"Pulumi is {program}. For plain pulumi commands:")
-        print("  export " + " ".join(f"{key}={value}" for key, value in {**path, **chosen}.items()))
+        exports = " ".join(f"{key}={value}" for key, value in {**path, **chosen}.items())
+        print(f"Pulumi is {program}. For plain pulumi commands:\n  export {exports}", flush=True)
     return chosen
 
 
