@@ -45,7 +45,8 @@ def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts"
 
     Helm itself does not compare the digests of a repository's index with what it downloads, so the archive is
     fetched here and handed to it as a file. Where it comes from does not matter: ``local``, the file that the
-    environment variable ``FLYTE_CHART`` names, the cache of an earlier run, or the repository, in this order.
+    environment variable ``FLYTE_CHART`` names, the cache of an earlier run, the mirror at the address in
+    ``FLYTE_HOME_MIRROR`` (see ops/tools), or the repository, in this order.
 
     Raises:
         SettingsError: there is no archive, or it is not the pinned one.
@@ -63,8 +64,9 @@ def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts"
     elif cached.is_file() and _sha256(cached.read_bytes()) == pin.sha256:
         return cached
     else:
-        source = f"{pin.repository.rstrip('/')}/{pin.file_name}"
-        content = _download(source)
+        mirror = os.environ.get("FLYTE_HOME_MIRROR", "")
+        source = f"{(mirror or pin.repository).rstrip('/')}/{pin.file_name}"
+        content = _download(source, "FLYTE_HOME_MIRROR" if mirror else "flyte-home:chart.repository")
     if _sha256(content) != pin.sha256:
         raise SettingsError(
             f"flyte-home:chart: {source} has the SHA-256 {_sha256(content)}, but {pin.sha256} is pinned; take the "
@@ -94,15 +96,16 @@ def project_path(path: Path) -> str:
     return str(path)
 
 
-def _download(url: str) -> bytes:
-    if not url.startswith("https://") and not url.startswith("http://"):
-        raise SettingsError(f"flyte-home:chart.repository: {url!r} is not an http address; see Pulumi.yaml")
+def _download(url: str, setting: str) -> bytes:
+    folders = ("file:///",) if setting == "FLYTE_HOME_MIRROR" else ()
+    if not url.startswith(("https://", "http://", *folders)):
+        raise SettingsError(f"{setting}: {url!r} is not an http address{' or file:///FOLDER' if folders else ''}")
     try:
         with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as response:  # noqa: S310 (http checked above)
             return bytes(response.read())
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"flyte-home:chart: cannot fetch {url}: {error}; without a network, fetch it elsewhere and write "
+            f"{setting}: cannot fetch {url}: {error}; without a network, fetch it elsewhere and write "
             "pulumi config set --path flyte-home:chart.archive FILE, or set FLYTE_CHART=FILE"
         ) from None
 

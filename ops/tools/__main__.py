@@ -9,6 +9,7 @@ addresses, for all platforms.
 import argparse
 import sys
 
+from components.chart import PINNED_CHART
 from components.errors import SettingsError
 from ops.tools import TOOLS, provide, provide_pulumi
 
@@ -26,6 +27,7 @@ def main() -> int:
         for tool in TOOLS.values():
             for url, file in tool.files().items():
                 print(f"{file}\t{url}")
+        print(f"{PINNED_CHART.file_name}\t{PINNED_CHART.repository.rstrip('/')}/{PINNED_CHART.file_name}")
         return 0
     try:
         for name in args.names or ["pulumi", "kubectl"]:

@@ -18,7 +18,8 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def _no_archive_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FLYTE_CHART", raising=False)
+    for variable in ("FLYTE_CHART", "FLYTE_HOME_MIRROR"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -81,6 +82,18 @@ def test_a_local_file_needs_no_network_and_must_have_the_same_digest(tmp_path: P
     local.write_bytes(b"something else")
     with pytest.raises(SettingsError, match=r"pulumi config set --path flyte-home:chart\.sha256"):
         chart_archive(pin(), cache=tmp_path / "c")
+
+
+def test_a_mirror_takes_the_place_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str):
+    (tmp_path / "chart-v1.tgz").write_bytes(CONTENT)
+
+    for number, mirror in enumerate((tmp_path.as_uri(), repository)):
+        monkeypatch.setenv("FLYTE_HOME_MIRROR", mirror)
+        assert chart_archive(pin(), cache=tmp_path / str(number)).read_bytes() == CONTENT
+
+    monkeypatch.setenv("FLYTE_HOME_MIRROR", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"FLYTE_HOME_MIRROR: .* is not an http address or file:///FOLDER"):
+        chart_archive(pin(repository), cache=tmp_path / "other")
 
 
 def test_without_network_or_file_the_message_says_how_to_give_one(tmp_path: Path):

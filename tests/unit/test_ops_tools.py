@@ -468,6 +468,7 @@ def test_the_list_for_a_mirror_has_every_file_with_its_address():
     assert lines["kubectl-v1.35.2-linux-arm64"] == "https://dl.k8s.io/release/v1.35.2/bin/linux/arm64/kubectl"
     assert "pulumi-v3.250.0-linux-x64.tar.gz" in lines
     assert "pulumi-kubernetes_4.32.0_checksums.txt" in lines
+    assert "flyte-binary-v1.16.8.tgz" in lines
 
 
 def test_the_command_prints_where_a_program_is_or_fails_in_one_line(tmp_path: Path):
