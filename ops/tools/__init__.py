@@ -6,6 +6,7 @@ a network, ``FLYTE_HOME_MIRROR`` names a folder that has the files (``python -m 
 
 import os
 import platform
+import pwd
 import re
 import shutil
 import subprocess
@@ -130,7 +131,7 @@ def provide_pulumi() -> dict[str, str]:
         SettingsError: something is missing and cannot be fetched.
     """
     program = provide("pulumi")
-    own = Path(os.environ.get("PULUMI_HOME") or "~/.pulumi").expanduser()
+    own = Path(os.environ.get("PULUMI_HOME") or _home() / ".pulumi").expanduser()
     plugins = {_plugin(name): TOOLS[f"pulumi-resource-{name}"] for name in _PLUGINS}
     chosen = {}
     if not all((own / "plugins" / folder / tool.name).is_file() for folder, tool in plugins.items()):
@@ -147,6 +148,11 @@ def provide_pulumi() -> dict[str, str]:
         exports = " ".join(f"{key}={value}" for key, value in {**path, **chosen}.items())
         print(f"Pulumi is {program}. For plain pulumi commands:\n  export {exports}", flush=True)
     return chosen
+
+
+def _home() -> Path:
+    # As Pulumi does, which asks the system and not the variable HOME.
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)
 
 
 def _plugin(name: str) -> str:

@@ -309,7 +309,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tools, "this_machine", lambda: "linux-amd64")
     monkeypatch.setattr(tools, "BIN", tmp_path / ".bin")
     monkeypatch.setenv("FLYTE_HOME_MIRROR", mirror.as_uri())
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tools, "_home", lambda: tmp_path / "home")
     (tmp_path / "own").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "own"))
     for variable in ("PULUMI_HOME", "PULUMI_CREDENTIALS_PATH"):
