@@ -26,6 +26,7 @@ from ops.client import Client
 from ops.cluster import Cluster
 from ops.doctor.laptop import EXAMPLE
 from ops.doctor.run import doctor, lines
+from ops.doctor.stack import one_line
 from ops.login import client_secret
 from ops.stack_file import stack_config
 from settings import Settings
@@ -37,6 +38,10 @@ _LOG_LINES = 40
 
 class SmokeError(Exception):
     """Something does not work; the message says what, and what to do."""
+
+
+class LateError(SmokeError):
+    """The example takes too long."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,11 @@ def run_example(settings: Settings, cluster: Cluster, timeout: float, out: TextI
         _start(run, environment, timeout)
         out.write(f"started {url}\n")
         progress = Progress(out)
-        end = _wait(run, environment, timeout - (time.monotonic() - start), progress)
+        try:
+            end = _wait(run, environment, timeout - (time.monotonic() - start), progress)
+        except LateError as error:
+            said = _warnings(run, cluster)
+            raise SmokeError("\n".join([str(error), *said])) from None
     if end["phase"] != "SUCCEEDED":
         failed = [node["id"] for node in progress.nodes.values() if node["phase"] not in {"SUCCEEDED", "SKIPPED"}]
         raise SmokeError(_failure(run, end, failed, cluster))
@@ -196,7 +205,7 @@ def _wait(run: Run, environment: Mapping[str, str], timeout: float, progress: Pr
         if end:
             return end
         if late:
-            raise SmokeError(f"the workflow has not finished within {timeout:.0f} s; see {run.url}")
+            raise LateError(f"the workflow has not finished within {timeout:.0f} s; see {run.url}")
         errors.seek(0)
         raise SmokeError(f"the workflow cannot be followed; see {run.url}\n{_tail(errors.read())}")
 
@@ -240,6 +249,20 @@ def _failure(run: Run, end: Mapping[str, Any], failed: Collection[str], cluster:
         parts += [f"--- the end of the log of {pod}", (said.stdout or said.stderr).strip(), "--- all of it:"]
         parts.append(cluster.shown("logs", pod, "--namespace", run.namespace))
     return "\n".join(filter(None, parts))
+
+
+def _warnings(run: Run, cluster: Cluster) -> list[str]:
+    """The newest warnings about the pods of an execution: why none of them gets on."""
+    answer = cluster.run(
+        "get", "events", f"--namespace={run.namespace}", "--field-selector=type=Warning", "--output=json"
+    )
+    events = json.loads(answer.stdout)["items"] if answer.returncode == 0 else []
+    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return [
+        f"{event['involvedObject']['name']}: {event['reason']}: {one_line(event['message'])}"
+        for event in events
+        if event["involvedObject"]["name"].startswith(f"{run.name}-")
+    ][-2:]
 
 
 def _tail(text: str) -> str:

@@ -63,7 +63,7 @@ def run(stack_name: str = "dev", **settings: Any) -> Recording:
 _TOGETHER = {
     "apiserver": ("tests/apiserver/",),
     # A cluster has room for one Flyte.
-    "cluster": ("tests/engine/test_doctor.py", "tests/engine/test_lifecycle.py"),
+    "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py"),
     "previews": ("tests/engine/test_preview.py",),
     "store": ("tests/scripts/test_minio_isolation.py",),
 }

@@ -139,11 +139,29 @@ def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_nod
     assert "x-n10-0" not in said
 
 
-def test_a_workflow_that_does_not_end_is_a_failure(example: Path):
+def test_a_workflow_that_does_not_end_is_a_failure_and_shows_why_its_pods_do_not_start(
+    example: Path, monkeypatch: pytest.MonkeyPatch
+):
     following(example, node("n0", "RUNNING"), then="exec sleep 30")
+    monkeypatch.setattr(smoke.secrets, "token_hex", lambda _: "1")
+    cluster = FakeCluster()
 
-    with pytest.raises(smoke.SmokeError, match=r"has not finished within 1 s; see http:"):
-        ran(timeout=1.4)
+    def event(pod: str, message: str) -> dict[str, Any]:
+        return {"involvedObject": {"name": pod}, "reason": "Failed", "message": message, "lastTimestamp": message}
+
+    events = [
+        event("smoke-1-n0-0", "2: no such image"),
+        event("smoke-1-n0-0", "1"),
+        event("smoke-10-n0-0", "another's"),
+    ]
+    cluster.on("get events --namespace=remedy-development", {"items": events})
+
+    with pytest.raises(smoke.SmokeError) as error:
+        ran(timeout=1.4, cluster=cluster)
+
+    first, *pods = str(error.value).splitlines()
+    assert "has not finished within 1 s; see http://127.0.0.1:8088/console" in first
+    assert pods == ["smoke-1-n0-0: Failed: 1", "smoke-1-n0-0: Failed: 2: no such image"]
 
 
 def test_a_follower_that_fails_shows_what_it_says(example: Path):
