@@ -62,6 +62,7 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("signed address", partial(services.signed_address, stack), ["API", _WAYS["objectStore"]], seconds=60)
     yield Check("gRPC", partial(services.grpc_api, stack), [_WAYS["grpc"], *login])
     yield Check("webhook", partial(tasks.webhook, stack), ["cluster", "namespaces", "flyte"])
+    yield Check("admission", partial(tasks.admission, stack), ["cluster", "namespaces", "webhook"])
     yield Check("certificate", partial(tasks.certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in stack.settings.log_links.links]
     yield Check("log links", partial(tasks.log_links, stack, links))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from components import secrets_webhook
+from components import secrets_webhook, task_pod_policy
 from components.flyte_binary import RELEASE
 from components.project_namespaces import POD_TEMPLATE, ProjectNamespace
 from ops.client import NoAnswerError
@@ -57,6 +57,26 @@ def webhook(stack: Stack) -> Iterator[Said]:
             )
     if all(namespace in made for namespace in pods):
         yield ok(f"pods get their secrets in {', '.join(pods)}")
+
+
+def admission(stack: Stack) -> Iterator[Said]:
+    """A pod that would show a file of Flyte's own pod is refused (see `TaskPodPolicy`); none is made for that."""
+    pods = {}
+    for namespace in stack.settings.namespaces:
+        # A harmless file; that its group is no name is what counts.
+        pod = _pod(stack, namespace)
+        text = 'group: "../../etc"\nkey: "hostname"\nmount_requirement: ENV_VAR\n'
+        pod["metadata"]["annotations"] = {"flyte.secrets/s0": encoded(text)}
+        pods[namespace.name] = pod
+    given = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods.values())})
+    answer = stack.cluster.run("create", "--dry-run=server", "--filename=-", "--output=json", given=given)
+    made = [pod["metadata"]["namespace"] for pod in _documents(answer.stdout)]
+    if made:
+        yield wrong(f"a task in {', '.join(made)} could have the files of Flyte's own pod shown", stack.up_again)
+    elif task_pod_policy.NAME not in answer.stderr and "nvalid" not in answer.stderr:
+        yield wrong(f"pods are refused for another reason: {one_line(answer.stderr)}", stack.up_again)
+    else:
+        yield ok("pods that would show the files of Flyte's own are refused")
 
 
 def _reached_otherwise(stack: Stack, registration: Object) -> Iterator[Said]:

@@ -40,6 +40,7 @@ ORDER = [
     "signed address",
     "gRPC",
     "webhook",
+    "admission",
     "certificate",
     "log links",
     "secrets",

@@ -88,6 +88,30 @@ def test_a_pod_that_is_refused_shows_why(error: str, command: str):
     assert command in said.mend
 
 
+def refused(namespace: str) -> str:
+    return (
+        f"pods \"flyte-home-doctor\" is forbidden: ValidatingAdmissionPolicy 'flyte-home-task-secrets' in {namespace}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "state", "says"),
+    [
+        ("", refused("remedy-development"), "ok", "are refused"),
+        ("", 'Pod is invalid: spec.containers[0].env[1].name: Invalid value: "_FSEC_../../ETC_HOSTNAME"', "ok", "are"),
+        (lambda given: given, "", "wrong", "a task in remedy-development could have the files of Flyte's own pod"),
+        ("", "the server is away", "wrong", "refused for another reason: the server is away"),
+    ],
+)
+def test_a_pod_that_would_show_flytes_own_files_has_to_be_refused(answer: Any, error: str, state: str, says: str):
+    cluster = FakeCluster()
+    cluster.on("create --dry-run=server", answer, error)
+    (said,) = tasks.admission(examined(cluster))
+
+    assert said.state == state
+    assert says in said.says
+
+
 def test_a_webhook_that_is_not_registered_is_made_again():
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", "")
