@@ -138,7 +138,7 @@ def test_of_a_stack_that_works_everything_is_fine_within_15_seconds(deployed: De
     seconds = (datetime.datetime.now(datetime.UTC) - start).total_seconds()
 
     assert [one for findings in found.values() for one in findings if one["state"] in {"wrong", "skipped"}] == []
-    assert len(found) == 21
+    assert len(found) == 22
     assert seconds < 15
 
 
@@ -169,6 +169,18 @@ def test_another_cluster_behind_the_context_stops_everything_that_would_ask_it(d
         "tools",
         "log links",
     }
+    deployed.healthy()
+
+
+def test_a_policy_that_keeps_flytes_own_files_from_tasks_is_missed_when_it_is_gone(deployed: Deployed):
+    deployed.kubectl("delete", "validatingadmissionpolicybinding", "flyte-home-task-secrets")
+    # The API server hears of it a moment later.
+    wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "wrong", "the API server", 30)
+    found = deployed.doctor()["admission"][0]
+
+    assert "a task in remedy-development could have the files of Flyte's own pod shown" in found["says"]
+    deployed.mend(found)
+    wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "ok", "the API server", 30)
     deployed.healthy()
 
 
