@@ -6,6 +6,9 @@
 #   OUT      where `make render` writes
 #   SECRETS  `show`: render secret values instead of redacting them
 #   K3S      `1`: let `make cluster` install k3s as a system service, with sudo
+#   BASE     commit that `make ci-diff` compares with
+#   REPORTS  folder of the reports that the ci- targets make, see docs/ci.md
+#   ALLOW_DATA_LOSS, PULL_REQUEST   for `make ci-preview` and `make ci-comment`
 #   WAY, CREDENTIALS, LIBRARY   how `make example` runs, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
@@ -14,6 +17,10 @@ JSON ?=
 OUT ?= rendered/
 SECRETS ?=
 K3S ?=
+BASE ?= origin/main
+REPORTS ?= .reports
+ALLOW_DATA_LOSS ?=
+PULL_REQUEST ?=
 WAY ?= local
 CREDENTIALS ?=
 LIBRARY ?=
@@ -27,6 +34,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -78,6 +86,16 @@ cluster-delete: $(VENV)/.installed ## remove that cluster, with all that is in i
 tools: $(VENV)/.installed ## find or fetch pulumi and kubectl, and say where they are
 	@$(PY) -m ops.tools
 
+test-tools: $(VENV)/.installed ## find or build the programs that the tests need
+	@$(PY) -m tests.tools $(LAYERS)
+
+# The versions that pyproject.toml pins, as Pulumi does not fetch them by itself in the tests.
+plugins: ## install Pulumi's plugins, for the tests of the engine
+	@for plugin in kubernetes random; do \
+		version=$$(sed -nE "s/.*\"pulumi-$$plugin==([0-9.]+)\".*/\1/p" pyproject.toml); \
+		pulumi plugin install resource $$plugin $$version || exit 1; \
+	done
+
 test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and run all layers of the tests that can run here
 	@$(PY) -m tests.tools $(LAYERS)
 	$(PY) -m pytest --cov --cov-report=
@@ -104,3 +122,20 @@ lock: ## compile the hashed lock files anew (with uv)
 	cd examples/remedy_tidal && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
 	cd tests/tools/checkov && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 	cd tests/tools/uv && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+
+# What the workflows in .github/workflows call, see docs/ci.md.
+ci-preview: $(VENV)/.installed ## report what `up` would change; fails where data would be lost, without ALLOW_DATA_LOSS=yes
+	@$(PY) -m ops.ci.preview $(STACK) $(REPORTS) $(if $(filter yes,$(ALLOW_DATA_LOSS)),--allow-data-loss)
+
+ci-diff: $(VENV)/.installed ## report how the rendered manifests differ from those of BASE
+	@$(PY) -m ops.ci.manifest_diff $(BASE) $(REPORTS)
+
+ci-drift: $(VENV)/.installed ## report whether cluster and stack are what the program says
+	@$(PY) -m ops.ci.drift $(STACK) $(REPORTS)
+
+# With Python alone: the job that may write on GitHub runs nothing else.
+ci-comment: ## put the REPORTS into the one comment on PULL_REQUEST
+	@$(PYTHON) -m ops.ci.github comment $(REPORTS) $(PULL_REQUEST)
+
+ci-issue: ## put the REPORTS into the one issue about drift, or close it
+	@$(PYTHON) -m ops.ci.github issue $(REPORTS)

@@ -17,7 +17,8 @@ from ops.recorder import Recording, Resource, map_secrets, record
 from ops.stack_file import stack_config
 from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
 
-_HEADER = "# Rendered by flyte-home; not for editing. "
+# What every file begins with; the URN of its resource follows.
+HEADER = "# Rendered by flyte-home; not for editing. "
 REDACTED = "redacted"
 _NO_UID = "not-pinned"
 
@@ -47,14 +48,14 @@ def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
     if not show_secrets and "data" in shown and resource.kind == "Secret":
         redacted = base64.b64encode(REDACTED.encode()).decode()
         shown["data"] = dict.fromkeys(map_secrets(shown["data"], lambda value: value), redacted)
-    return f"{_HEADER}{resource.urn}\n" + yaml.safe_dump(map_secrets(shown, stand_in), width=120)
+    return f"{HEADER}{resource.urn}\n" + yaml.safe_dump(map_secrets(shown, stand_in), width=120)
 
 
 def write(files: Mapping[str, str], out: Path) -> None:
     """Make ``out`` hold exactly ``files`` of all those that an earlier rendering wrote; leave everything else alone."""
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.yaml"):
-        if old.read_text().startswith(_HEADER):
+        if old.read_text().startswith(HEADER):
             old.unlink()
     for name, content in files.items():
         (out / name).write_text(content)

@@ -36,9 +36,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         config, _ = stack_config(args.stack)
-        pulumi = provide_pulumi()  # first: it may change the PATH
-        environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"} | pulumi
-        environment |= backend(environment, logged_in=_logged_in(environment))
+        environment = engine_environment()
         _pulumi(environment, "stack", "select", args.stack, *([] if args.destroy else ["--create"]))
         if not args.destroy and not args.preview:
             pin_or_make(args.stack, config, args.context, environment)
@@ -57,6 +55,17 @@ def main() -> int:
     # Likewise with the program, and so behind its fence.
     refreshed = ["--refresh", "--run-program"] if args.refresh else []
     return _run(environment, args.stack, "up", *refreshed, *unattended)
+
+
+def engine_environment() -> dict[str, str]:
+    """The environment that Pulumi is started in: this one, with somewhere to keep its state.
+
+    Raises:
+        SettingsError: there is no Pulumi.
+    """
+    pulumi = provide_pulumi()  # first: it may change the PATH
+    environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"} | pulumi
+    return environment | backend(environment, logged_in=_logged_in(environment))
 
 
 def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pulumi import automation as auto
 
+from ops.ci.changes import HOLDS_DATA
 from ops.recorder import Recording
 from tests.api_server import ApiServer, api_server
 from tests.conftest import run
 from tests.engine.conftest import PASSPHRASE, STACK, Cluster, Project, Steps
-from tests.engine.states import HOLDS_DATA, STATES, load
+from tests.engine.states import STATES, load
 from tests.tools import require
 
 
@@ -120,20 +121,25 @@ def test_another_passphrase_opens_the_stack_and_the_old_one_does_not(project: Pr
     assert ("create", "StatefulSet:postgres") in steps.changes
 
 
+def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> tuple[auto.Stack, dict[str, Any]]:
+    """A stack with a stored state, whose objects are on the API server; and what is stored of it."""
+    stored = load(file, *cluster.identity)
+    made = objects(stored["deployment"])
+    api.make_namespaces(manifest for manifest, _ in made if manifest["kind"] == "Namespace")
+    for manifest, manager in made:
+        # As that manager: another's fields Pulumi would not change.
+        said = api.apply([manifest], dry_run=False, manager=manager)
+        assert all(line.startswith("Warning:") for line in said), said
+    stack = project.stack(cluster, **stored["settings"])
+    stack.import_stack(auto.Deployment(version=3, deployment=stored["deployment"]))
+    return stack, stored
+
+
 @pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
 def test_the_state_of_an_earlier_version_is_taken_over_without_replacing_what_holds_data(
     project: Project, fresh_api: ApiServer, file: Path
 ):
-    cluster = on(fresh_api)
-    stored = load(file, *cluster.identity)
-    made = objects(stored["deployment"])
-    fresh_api.make_namespaces(manifest for manifest, _ in made if manifest["kind"] == "Namespace")
-    for manifest, manager in made:
-        # As that manager: another's fields Pulumi would not change.
-        said = fresh_api.apply([manifest], dry_run=False, manager=manager)
-        assert all(line.startswith("Warning:") for line in said), said
-    stack = project.stack(cluster, **stored["settings"])
-    stack.import_stack(auto.Deployment(version=3, deployment=stored["deployment"]))
+    stack, _ = restore(file, project, fresh_api, on(fresh_api))
     steps = Steps()
 
     stack.preview(on_event=steps)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.ci.changes import HOLDS_DATA
 from tests.conftest import run
-from tests.engine.states import HOLDS_DATA, STATES
+from tests.engine.states import STATES
 
 
 @pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)

@@ -12,16 +12,6 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 STATES = sorted(FOLDER.glob("*.json"))
-# Replacing or deleting one of these loses data, or the only copy of a generated password, or stops Flyte.
-HOLDS_DATA = {
-    "Namespace",
-    "PersistentVolumeClaim",
-    "StatefulSet",
-    "RandomPassword",
-    "CustomResourceDefinition",
-    "Release",
-    "kubernetes",  # a replaced provider replaces all that it made
-}
 MARKS = ("@KUBECONFIG@", "@UID@", "@CONTEXT@")
 _OF_A_MACHINE = {"managedFields", "sourcePosition", "stackTrace"}
 

@@ -1,0 +1,1 @@
+"""What continuous integration does, each a make target: the workflows in .github/workflows only call these."""

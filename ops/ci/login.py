@@ -1,0 +1,95 @@
+"""The way to a cluster that trusts GitHub: no key is kept anywhere, each run proves itself with a token of minutes.
+
+Usage: python -m ops.ci.login    (what a kubeconfig made here calls for a token)
+
+GitHub signs who a run is (https://docs.github.com/en/actions/concepts/security/openid-connect), and an API server can
+be told to believe that: docs/ci.md. Without ``KUBERNETES_SERVER``, as on a runner at home, its own kubeconfig is taken.
+"""
+
+import base64
+import json
+import os
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.chart import ROOT
+from components.errors import SettingsError
+
+AUDIENCE = "flyte-home"
+_API = "client.authentication.k8s.io/v1"
+_REQUEST = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+
+
+@contextmanager
+def cluster_login(context: str, environment: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
+    """What to add to the environment so that ``context`` leads to the cluster, until the context manager ends.
+
+    Raises:
+        SettingsError: the server is named, but not what proves that it is the right one, or that this is GitHub.
+    """
+    server = environment.get("KUBERNETES_SERVER", "")
+    if not server:
+        yield {}
+        return
+    authority = environment.get("KUBERNETES_CA", "")
+    if not authority:
+        raise SettingsError(
+            "KUBERNETES_CA: is missing, but KUBERNETES_SERVER is set; give the certificate of the cluster's authority: "
+            "kubectl config view --raw --minify --output=jsonpath={.clusters[0].cluster.certificate-authority-data}"
+        )
+    if not all(environment.get(name) for name in _REQUEST):
+        raise SettingsError(
+            f"{_REQUEST[0]}: is missing, but KUBERNETES_SERVER is set; only a job of GitHub with the permission "
+            f"id-token: write has it. Elsewhere leave KUBERNETES_SERVER out and use a kubeconfig"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kubeconfig")
+        path.write_text(json.dumps(kubeconfig(context, server, authority)))
+        yield {"KUBECONFIG": str(path)}
+
+
+def kubeconfig(context: str, server: str, authority: str) -> dict[str, Any]:
+    """A kubeconfig without any credential: it asks this module for a token whenever one is needed."""
+    program = {
+        "apiVersion": _API,
+        "command": sys.executable,
+        "args": ["-m", "ops.ci.login"],
+        "env": [{"name": "PYTHONPATH", "value": str(ROOT)}],  # wherever it is called
+        "interactiveMode": "Never",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+        "contexts": [{"name": context, "context": {"cluster": "home", "user": "github"}}],
+        "clusters": [{"name": "home", "cluster": {"server": server, "certificate-authority-data": authority}}],
+        "users": [{"name": "github", "user": {"exec": program}}],
+    }
+
+
+def credential(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """A fresh token of GitHub for this job, as a client of Kubernetes wants it."""
+    url, bearer = (environment[name] for name in _REQUEST)
+    request = urllib.request.Request(  # noqa: S310 (the address is the runner's own)
+        f"{url}&audience={AUDIENCE}", headers={"Authorization": f"Bearer {bearer}"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        token = str(json.load(answer)["value"])
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    until = datetime.fromtimestamp(claims["exp"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": _API,
+        "kind": "ExecCredential",
+        "status": {"token": token, "expirationTimestamp": until},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(credential()))

@@ -1,0 +1,125 @@
+"""``make ci-diff``: what a change does to the rendered manifests of every stack; needs no cluster and no secret.
+
+Usage: python -m ops.ci.manifest_diff BASE OUT
+"""
+
+import argparse
+import difflib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.chart import ROOT
+from components.errors import SettingsError
+from ops.ci.github import LONGEST
+from ops.ci.report import block, folded, shortened, write
+from ops.render import HEADER
+
+_RENDERING_SECONDS = 120
+
+
+def main() -> int:
+    """The command line; 0 if the stacks of this commit could be rendered, 1 with a message otherwise."""
+    parser = argparse.ArgumentParser(prog="manifest_diff", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("base", help="commit, branch or tag to compare with")
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    try:
+        with _tree_of(args.base) as base:
+            report = compare(base, ROOT)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    write(args.out, "manifests", report)
+    print(report)
+    return 0
+
+
+def compare(base: Path, head: Path) -> str:
+    """The report about the stacks of two trees of files.
+
+    Raises:
+        SettingsError: a stack of ``head`` cannot be rendered.
+    """
+    stacks = sorted({file.name.split(".")[1] for tree in (base, head) for file in tree.glob("Pulumi.*.yaml")})
+    # All of it is shown together with the previews.
+    parts = [_compared(stack, base, head, LONGEST // 3 // len(stacks)) for stack in stacks]
+    return "\n\n".join(f"### Manifests of `{stack}`: {text}" for stack, text in zip(stacks, parts, strict=True)) + "\n"
+
+
+def _compared(stack: str, base: Path, head: Path, longest: int) -> str:
+    there = [(tree / f"Pulumi.{stack}.yaml").exists() for tree in (base, head)]
+    after = _rendered(stack, head) if there[1] else {}
+    try:
+        before = _rendered(stack, base) if there[0] else {}
+    except SettingsError as error:
+        # What is merged already is no fault of this change, which may well be there to mend it.
+        return f"those of the base cannot be rendered\n\n{block(str(error))}"
+    text = difference(before, after)
+    if not text:
+        return "no change"
+    added = sum(line.startswith("+") and not line.startswith("+++") for line in text.splitlines())
+    removed = sum(line.startswith("-") and not line.startswith("---") for line in text.splitlines())
+    return f"+{added} -{removed} lines\n\n" + folded("The difference", block(shortened(text, longest), "diff"))
+
+
+def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The difference between two renderings, resource by resource; empty if there is none."""
+    old, new = _by_resource(before), _by_resource(after)
+    lines: list[str] = []
+    for urn in sorted(old.keys() | new.keys()):
+        (old_name, old_text), (new_name, new_text) = old.get(urn, ("/dev/null", "")), new.get(urn, ("/dev/null", ""))
+        lines += difflib.unified_diff(old_text.splitlines(), new_text.splitlines(), old_name, new_name, lineterm="")
+    return "\n".join(lines)
+
+
+def _by_resource(files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """URN to file name and content: a name may have a suffix that changes with the content, the URN stays."""
+    found = {}
+    for name, text in files.items():
+        header, _, content = text.partition("\n")
+        found[header.removeprefix(HEADER)] = (name, content)
+    return found
+
+
+def _rendered(stack: str, tree: Path) -> dict[str, str]:
+    """What ``make render`` writes in this tree, with the libraries of the tree that is tested.
+
+    So the difference is what changed in the repository; in an environment with the base's libraries, theirs
+    would be in it, too.
+    """
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "ops.render", stack, out]
+        answer = subprocess.run(
+            command, cwd=tree, capture_output=True, text=True, timeout=_RENDERING_SECONDS, check=False
+        )
+        if answer.returncode:
+            raise SettingsError(f"stack {stack!r} cannot be rendered: {answer.stderr.strip()}")
+        return {file.name: file.read_text() for file in Path(out).iterdir()}
+
+
+@contextmanager
+def _tree_of(base: str) -> Iterator[Path]:
+    """The files of the commit at which this branch left ``base``."""
+    commit = _git("merge-base", base, "HEAD").strip()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "base")
+        _git("worktree", "add", "--quiet", "--detach", str(tree), commit)
+        try:
+            yield tree
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise SettingsError(f"BASE: git {arguments[0]}: {answer.stderr.strip()}; git fetch it, or name another")
+    return answer.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""What continuous integration asks the real engine, about the state of an earlier version on a real API server."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api_server import ApiServer
+from tests.engine.conftest import STACK, Cluster, Project
+from tests.engine.states import STATES
+from tests.engine.test_preview import restore
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A project with a stack that is deployed as far as an API server without nodes lets it."""
+
+    project: Project
+    cluster: Cluster
+    settings: dict[str, Any]
+
+    def run(self, command: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The command as its make target calls it."""
+        return subprocess.run(
+            [sys.executable, "-m", f"ops.ci.{command}", STACK, "reports", *options],
+            cwd=self.project.folder,
+            env=os.environ | self.project.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def report(self, name: str) -> str:
+        return (self.project.folder / "reports" / f"{name}-{STACK}.md").read_text()
+
+    def configure(self, **settings: Any) -> None:
+        self.project.stack(self.cluster, **{**self.settings, **settings})
+
+
+@pytest.fixture
+def deployed(new_project: Callable[[], Project], fresh_api: ApiServer) -> Deployed:
+    project = new_project()
+    cluster = Cluster(fresh_api.kubeconfig, fresh_api.context, fresh_api.uid())
+    _, stored = restore(STATES[0], project, fresh_api, cluster)
+    return Deployed(project, cluster, stored["settings"])
+
+
+def test_a_preview_names_the_changes_and_fails_only_where_data_would_be_lost(deployed: Deployed, tmp_path: Path):
+    summary = tmp_path / "summary.md"
+
+    harmless = deployed.run("preview", GITHUB_STEP_SUMMARY=str(summary))
+
+    assert harmless.returncode == 0, harmless.stderr
+    assert "| update | `Release:flyte` |" in deployed.report("preview")
+    assert "Data would be lost" not in deployed.report("preview")
+    assert summary.read_text().strip() == deployed.report("preview").strip()
+
+    deployed.configure(projects=[{"name": "other"}])
+    refused, allowed = deployed.run("preview"), deployed.run("preview", "--allow-data-loss")
+
+    assert refused.returncode == 1
+    assert "delete Namespace:remedy-production: data would be lost" in refused.stderr
+    assert "allow-data-loss" in refused.stderr
+    assert allowed.returncode == 0
+    assert "| :warning: delete | `Namespace:remedy-production` |" in deployed.report("preview")
+
+
+def test_nothing_that_is_secret_is_printed_or_reported(deployed: Deployed, fresh_api: ApiServer):
+    for domain in ("development", "staging", "production"):
+        made = fresh_api.run("create", "secret", "generic", "tidal-creds", f"--namespace=remedy-{domain}")
+        assert made.returncode == 0, made.stderr
+    deployed.configure(postgresPassword="planted-postgres-other", tidalCreds='{"token": "planted-tidal-other"}')
+
+    answer = deployed.run("preview")
+
+    assert answer.returncode == 0, answer.stderr
+    assert "Secret:tidal-creds-remedy-staging" in deployed.report("preview")
+    assert "planted" not in answer.stdout + answer.stderr + deployed.report("preview")
+
+
+def test_a_setting_that_is_wrong_is_in_the_report(deployed: Deployed):
+    deployed.configure(postgres={"volume": {"size": "10GB"}})
+
+    answer = deployed.run("preview")
+
+    assert answer.returncode == 1
+    assert "flyte-home:postgres.volume.size: '10GB'" in deployed.report("preview")
+    assert "Traceback" not in deployed.report("preview")
+
+
+def test_what_somebody_changed_in_the_cluster_is_drift(deployed: Deployed, fresh_api: ApiServer):
+    replicas = ["patch", "statefulset/minio", "--namespace=flyte", "--type=merge", '--patch={"spec":{"replicas":0}}']
+    assert fresh_api.run(*replicas).returncode == 0
+
+    answer = deployed.run("drift")
+
+    assert answer.returncode == 0, answer.stderr
+    assert "| update | `StatefulSet:minio` |" in deployed.report("drift")
+    assert "StatefulSet:postgres" not in deployed.report("drift").split("This commit would change")[0]
+
+
+def test_another_cluster_is_refused_rather_than_called_drift(deployed: Deployed):
+    deployed.configure(clusterUid="of-another-cluster")
+
+    answer = deployed.run("drift")
+
+    assert answer.returncode == 1
+    assert deployed.cluster.uid in answer.stderr
+    assert not (deployed.project.folder / "reports").exists()
+
+
+def test_a_stack_that_was_never_deployed_is_named(new_project: Callable[[], Project]):
+    project = new_project()
+    (project.folder / f"Pulumi.{STACK}.yaml").write_text("config:\n  kubernetes:context: home\n")
+
+    answer = Deployed(project, Cluster(Path("/nowhere"), "home", "uid"), {}).run("preview")
+
+    assert answer.returncode == 1
+    assert f"STACK: there is no stack '{STACK}'" in answer.stderr
