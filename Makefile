@@ -26,7 +26,7 @@ CREDENTIALS ?=
 LIBRARY ?=
 EXAMPLE := examples/remedy_tidal
 # The layers of the tests, each a folder of tests/.
-LAYERS := unit example schema chart apiserver scripts engine
+LAYERS := unit repository example schema chart apiserver scripts engine
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -34,7 +34,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
-.PHONY: plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
+.PHONY: types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -111,16 +111,22 @@ $(LAYERS:%=test-%): test-%: $(VENV)/.installed
 mutate: $(VENV)/.installed ## break central lines one by one and see that a test fails each time
 	@$(PY) -m tests.mutations
 
-check: $(VENV)/.installed ## formatting, lint, types
+types: $(VENV)/.installed ## check the types alone
+	$(VENV)/bin/mypy
+
+# Scripts by their first line; what they source is checked with them.
+check: $(VENV)/.installed types ## formatting, lint, types, shell, YAML
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)
+	$(VENV)/bin/yamllint --strict .
 
 lock: ## compile the hashed lock files anew (with uv)
 	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	cd examples/remedy_tidal && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
 	cd tests/tools/checkov && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	cd tests/tools/zizmor && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 	cd tests/tools/uv && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 
 # What the workflows in .github/workflows call, see docs/ci.md.

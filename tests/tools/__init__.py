@@ -155,8 +155,16 @@ def _kubernetes(name: str, package: str, *more_layers: str) -> Tool:
     return Tool(name, layers, (name,), folders=folders, recipe=GoPackage("kubernetes", package))
 
 
+def _of_the_environment(name: str, *layers: str) -> Tool:
+    # A locked package of the environment that the tests themselves run in.
+    folders = ("", str(Path(sys.prefix, "bin")))
+    return Tool(name, frozenset(layers), folders=folders, remedy="make check installs it from requirements-dev.txt")
+
+
 _HELM = GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")
 _KUBE_SCORE = GoPackage("kube-score", "github.com/zegl/kube-score/cmd/kube-score")
+_ACTIONLINT = GoPackage("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
+_GITLEAKS = GoPackage("gitleaks", "github.com/zricethezav/gitleaks/v8")
 _MINIO, _MC = GoPackage("minio", "github.com/minio/minio"), GoPackage("mc", "github.com/minio/mc")
 _IS_MC = ("--version", "mc version")  # Midnight Commander has the same name
 
@@ -165,6 +173,11 @@ TOOLS = {
     for tool in (
         Tool("checkov", frozenset({"schema"}), recipe=PythonEnvironment("checkov")),
         Tool("uv", frozenset({"example"}), ("uv",), recipe=PythonEnvironment("uv")),
+        Tool("zizmor", frozenset({"repository"}), ("zizmor",), recipe=PythonEnvironment("zizmor")),
+        Tool("actionlint", frozenset({"repository"}), ("actionlint",), recipe=_ACTIONLINT),
+        Tool("gitleaks", frozenset({"repository"}), ("gitleaks",), recipe=_GITLEAKS),
+        _of_the_environment("shellcheck", "repository"),
+        _of_the_environment("yamllint", "repository"),
         Tool("kube-score", frozenset({"schema"}), ("kube-score",), recipe=_KUBE_SCORE),
         Tool("helm", frozenset({"chart", "apiserver"}), ("helm",), recipe=_HELM),
         _kubernetes("etcd", "go.etcd.io/etcd/server/v3"),
