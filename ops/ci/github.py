@@ -71,7 +71,8 @@ class GitHub:
     def issue(self, text: str) -> str:
         """Have one open issue with ``text``, or, if that is empty, none; what was done."""
         marker = _MARKER.format("drift")
-        issues = self._all(f"issues?state=open&labels={LABEL}")
+        # By its marker and not by its label, which GitHub leaves out where it does not like to make it.
+        issues = self._all("issues?state=open")
         own = [found for found in issues if "pull_request" not in found and self._is_own(found, marker)]
         body = f"{marker}\n{text}"
         if not text:

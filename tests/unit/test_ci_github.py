@@ -38,7 +38,7 @@ class Repository:
             case "PATCH", ["issues", "comments", number]:
                 return 200, self._changed(self.comments, int(number), sent)
             case "GET", ["issues"]:
-                wanted = [issue for issue in self.issues if issue["state"] == "open" and "drift" in issue["labels"]]
+                wanted = [issue for issue in self.issues if issue["state"] == "open"]
                 return 200, self._page(wanted, query)
             case "POST", ["issues"]:
                 return 201, self._made(self.issues, {"state": "open", **sent})
@@ -141,7 +141,7 @@ def test_drift_opens_one_issue_that_follows_it_and_is_closed_when_it_is_gone(git
     assert github.issue("c") == "opened #2"
 
 
-def test_a_pull_request_with_the_label_is_no_issue(github: GitHub, repository: Repository):
+def test_a_pull_request_is_no_issue(github: GitHub, repository: Repository):
     github.issue("a")
     repository.issues[0]["pull_request"] = {}
 
