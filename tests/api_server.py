@@ -92,10 +92,13 @@ class ApiServer:
 
 
 @contextmanager
-def api_server() -> Iterator[ApiServer]:
+def api_server(configurations: Mapping[str, str] | None = None) -> Iterator[ApiServer]:
     """An API server that is gone when the context ends.
 
     Tests without the programs for it are skipped.
+
+    Args:
+        configurations: options that name a file, and what is in it.
     """
     programs = {name: require(name) for name in ("etcd", "kube-apiserver", "kubectl")}
     with workspace() as work, _etcd(programs["etcd"], work) as etcd:
@@ -118,6 +121,7 @@ def api_server() -> Iterator[ApiServer]:
             "service-account-key-file": key,
             "service-account-signing-key-file": key,
         }
+        options |= {name: work.file(name, text) for name, text in (configurations or {}).items()}
         command = [str(programs["kube-apiserver"]), *(f"--{name}={value}" for name, value in options.items())]
         log = work.path / "kube-apiserver.log"
         with log.open("w") as output, process(command, os.environ, work, stdout=output, stderr=output) as server:

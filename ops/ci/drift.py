@@ -41,7 +41,7 @@ def described(stack: str, cluster: Sequence[Change], program: Sequence[Change]) 
     if cluster:
         parts.append(
             f"The cluster is not what the state says; somebody changed it by hand, or something in it did. "
-            f"`make up STACK={stack}` after `pulumi refresh --run-program` makes it as written.\n\n{table(cluster)}"
+            f"`make up STACK={stack} REFRESH=1` makes it as written.\n\n{table(cluster)}"
         )
     if program:
         parts.append(
