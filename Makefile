@@ -34,7 +34,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
-.PHONY: types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
+.PHONY: docs versions types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -120,6 +120,12 @@ check: $(VENV)/.installed types ## formatting, lint, types, shell, YAML
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)
 	$(VENV)/bin/yamllint --strict .
+
+docs: $(VENV)/.installed ## write the generated parts of README.md and docs/ anew
+	@$(PY) -m ops.docs
+
+versions: $(VENV)/.installed ## say what is pinned, and where
+	@$(PY) -m ops.docs --versions
 
 lock: ## compile the hashed lock files anew (with uv)
 	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
