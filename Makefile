@@ -127,13 +127,15 @@ docs: $(VENV)/.installed ## write the generated parts of README.md and docs/ ane
 versions: $(VENV)/.installed ## say what is pinned, and where
 	@$(PY) -m ops.docs --versions
 
+# Renovate reads the command from the first lines of the files; it wants an = in each option. No index is written down.
+COMPILE = $(UV) pip compile --quiet --generate-hashes --universal
 lock: ## compile the hashed lock files anew (with uv)
-	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
-	$(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	cd examples/remedy_tidal && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 workflow.py -o requirements.txt
-	cd tests/tools/checkov && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
-	cd tests/tools/zizmor && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
-	cd tests/tools/uv && $(UV) pip compile --quiet --generate-hashes --universal --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	$(COMPILE) --output-file=requirements.txt pyproject.toml
+	$(COMPILE) --group=dev --constraint=requirements.txt --output-file=requirements-dev.txt pyproject.toml
+	cd examples/remedy_tidal && $(COMPILE) --python-version=3.11 --output-file=requirements.txt workflow.py
+	for tool in $(wildcard tests/tools/*/requirements.in); do \
+		(cd $$(dirname $$tool) && $(COMPILE) --python-version=3.11 --output-file=requirements.txt requirements.in) || exit 1; \
+	done
 
 # What the workflows in .github/workflows call, see docs/ci.md.
 ci-preview: $(VENV)/.installed ## report what `up` would change; fails where data would be lost, without ALLOW_DATA_LOSS=yes
