@@ -1,0 +1,79 @@
+"""Renovate finds every pin: its own patterns, as it would use them, against the files as they are."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from components.chart import PINNED_CHART, ROOT
+from components.images import IMAGES
+
+CONFIG = json.loads((ROOT / "renovate.json").read_text())
+LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt", *sorted(ROOT.glob("tests/tools/*/requirements.txt"))]
+
+
+def found(path: str) -> list[dict[str, Any]]:
+    """What the patterns for a file find in it."""
+    managers = [
+        manager
+        for manager in CONFIG["customManagers"]
+        if any(re.search(pattern.strip("/"), path) for pattern in manager["managerFilePatterns"])
+    ]
+    text = (ROOT / path).read_text()
+    return [
+        {**match.groupdict(), "datasource": manager["datasourceTemplate"]}
+        for manager in managers
+        for pattern in manager["matchStrings"]
+        for match in re.finditer(pattern.replace("(?<", "(?P<"), text)  # JavaScript's way to write it
+    ]
+
+
+def test_every_image_is_found_with_its_tag_and_digest():
+    pins = [
+        (entry["depName"], entry["currentValue"], entry["currentDigest"]) for entry in found("components/images.py")
+    ]
+
+    assert pins == [(image.repository, image.tag, image.digest) for image in IMAGES.values()]
+
+
+def test_the_chart_is_found_with_its_repository():
+    assert found("charts/flyte-binary/chart.yaml") == [
+        {
+            "depName": PINNED_CHART.name,
+            "registryUrl": PINNED_CHART.repository,
+            "currentValue": PINNED_CHART.version,
+            "datasource": "helm",
+        }
+    ]
+
+
+def test_the_command_line_of_pulumi_is_found():
+    assert len(found(".github/actions/setup/action.yml")) == 1
+
+
+def test_the_tags_of_the_object_store_are_versions():
+    (rule,) = [rule for rule in CONFIG["packageRules"] if "versioning" in rule]
+    pattern = rule["versioning"].removeprefix("regex:").replace("(?<", "(?P<")
+
+    for name in ("minio", "mc"):
+        assert IMAGES[name].repository in rule["matchPackageNames"]
+        assert re.fullmatch(pattern, IMAGES[name].tag or "")
+
+
+def test_rules_are_about_what_there_is():
+    names = {image.repository for image in IMAGES.values()} | {PINNED_CHART.name}
+    names |= set(re.findall(r'"([\w-]+)==', (ROOT / "pyproject.toml").read_text()))
+
+    assert {name for rule in CONFIG["packageRules"] for name in rule.get("matchPackageNames", [])} <= names
+
+
+@pytest.mark.parametrize("file", LOCKS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_lock_file_begins_with_the_command_that_renovate_repeats_and_names_no_host(file: Any):
+    patterns = [pattern.strip("/") for pattern in CONFIG["pip-compile"]["managerFilePatterns"]]
+    text = file.read_text()
+
+    assert any(re.search(pattern, str(file.relative_to(ROOT))) for pattern in patterns)
+    assert re.match(r"#.*\n#    uv pip compile --generate-hashes --universal (--[\w-]+=\S+ )*\S+\n[a-z]", text)
+    assert "://" not in text
+    assert "index" not in text.splitlines()[1]
