@@ -1,0 +1,131 @@
+"""What the papers tell a reader to type and to open is there."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.chart import ROOT
+from components.errors import SettingsError
+from ops import docs
+from settings import FIELDS, PROJECT, Settings
+from tests.conftest import SECRET_SETTINGS, stack
+from tests.papers import PAPERS, code, commands, links
+
+# Those whose every command is run by a test, or says that it needs a cluster.
+STRICT = [ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("backup", "rotation", "upgrades"))]
+# What runs without a cluster: by the tests, by what calls these, or by the papers' own test in tests/scripts.
+RUN = re.compile(
+    r"make (check|docs|versions|test(-[a-z]+)?|mutate|lock|tools|plugins|render|ci-diff)\b"
+    r"|uvx pre-commit install|git pull|tar |mkdir |mc (alias set|mirror) |pulumi stack change-secrets-provider"
+)
+_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+_LAYERS = re.findall(r"^LAYERS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
+_FOLDERS = "components|ops|tests|docs|examples|charts|scripts"
+each_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
+
+
+@each_paper
+def test_every_make_target_exists(paper: Path):
+    named = {match[1] for text in code(paper) for match in re.finditer(r"\bmake ([a-z][\w-]*)", text)}
+
+    assert named - _TARGETS - {f"test-{layer}" for layer in _LAYERS} - {"test-LAYER"} == set()
+
+
+@each_paper
+def test_every_link_within_the_repository_leads_to_a_file_and_a_heading(paper: Path):
+    for link in links(paper):
+        if "://" in link:
+            continue
+        name, _, heading = link.partition("#")
+        target = (paper.parent / name) if name else paper
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}, link
+
+
+@each_paper
+def test_every_path_that_is_named_exists(paper: Path):
+    pattern = re.compile(rf"(?:{_FOLDERS})/[\w./-]*|\.(?:github|ci)/[\w./-]+")
+    named = {text for text in code(paper) if pattern.fullmatch(text)}
+
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def set_by(paper: Path) -> list[tuple[str, str]]:
+    """Path and value of every setting that the paper shows how to set; without a value where it is the reader's."""
+    found = []
+    for text in code(paper):
+        match = re.search(rf"pulumi config set ((?:--\S+ )*)(?:{PROJECT}:)([a-z][\w.<>-]*)(?: (\S+))?", text)
+        if match:
+            value = match[3] or ""
+            found.append((match[2], "" if value.startswith(('"', "-", "$", "mirror.")) or value.isupper() else value))
+    return found
+
+
+@each_paper
+def test_every_setting_that_is_set_exists_and_takes_the_value(paper: Path):
+    paths = {entry.path for entry in docs.entries()}
+    for path, value in set_by(paper):
+        key = path.split(".")[0].split("-")[0]
+        if key in SECRET_SETTINGS or key.endswith("Creds"):
+            continue
+        whole = re.sub(r"\.[A-Z]+$", "", path)  # the last part is the reader's own
+        assert whole in paths or key in {"images", "flyteValues"}, path
+        if value and whole == path:
+            content: Any = yaml.safe_load(value)
+            for part in reversed(path.split(".")[1:]):
+                content = {part: content}
+            try:
+                Settings.from_config(*stack(**{path.split(".")[0]: content}))
+            except SettingsError as error:
+                pytest.fail(f"{path} {value}: {error}")
+
+
+@each_paper
+def test_every_setting_in_a_piece_of_a_stack_file_exists(paper: Path):
+    paths = {re.sub(r"\[\]", "", entry.path) for entry in docs.entries()}
+
+    def named(value: Any, path: str) -> set[str]:
+        if isinstance(value, list):
+            return {found for item in value for found in named(item, path)}
+        if not isinstance(value, dict) or path.split(".")[-1] in {"annotations", "nodeSelector", "flyteValues"}:
+            return {path}
+        return {found for key, item in value.items() for found in named(item, f"{path}.{key}")}
+
+    for block in re.findall(r"```yaml\n(.*?)```", paper.read_text(), re.DOTALL):
+        content = yaml.safe_load(block)
+        for key, value in content.items() if isinstance(content, dict) else ():
+            setting = str(key).removeprefix(f"{PROJECT}:")
+            if str(key).startswith(f"{PROJECT}:") and setting in FIELDS:
+                assert {path for path in named(value, setting) if path not in paths} == set()
+
+
+@pytest.mark.parametrize("paper", STRICT, ids=lambda paper: paper.name)
+def test_every_command_is_run_by_a_test_or_says_that_it_needs_a_cluster(paper: Path):
+    found = list(commands(paper))
+
+    assert found
+    assert [command.line for command in found if not command.is_marked and not RUN.match(command.line)] == []
+
+
+def test_the_license_is_the_one_that_is_named():
+    text = (ROOT / "LICENSE").read_text()
+
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_the_changelog_has_the_version_of_the_project():
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert sections[0] == "Unreleased"
+    assert sections[1] == version
+    assert {file.stem for file in (ROOT / "tests" / "engine" / "states").glob("*.json")} <= set(sections)
+    assert json.dumps(sections) == json.dumps([sections[0], *sorted(sections[1:], reverse=True)])
