@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import yaml
 from annotated_types import Ge, Le, MinLen
 from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
@@ -29,6 +30,7 @@ from settings import FIELDS, PROJECT
 
 _NOTE = "<!-- Written by make docs; not for editing. -->"
 _SETTINGS_PAGE = "docs/settings.md"
+_TOOLS = "ops/tools/tools.yaml"
 # What text has to be, by the function that checks it.
 _KINDS = {
     "_cpu": "cores",
@@ -223,7 +225,10 @@ def versions() -> dict[str, tuple[str, str]]:
         confirmed = f"{image.tag}, by digest" if image.digest else f"{image.tag}"
         found[f"image `{name}`: `{image.repository}`"] = (confirmed, "components/images.py")
     pins = re.findall(r'"(pulumi[\w-]*)==([\w.]+)"', (ROOT / "pyproject.toml").read_text())
-    return found | {f"`{name}`": (version, "pyproject.toml") for name, version in pins}
+    found |= {f"`{name}`": (version, "pyproject.toml") for name, version in pins}
+    tools = yaml.safe_load((ROOT / _TOOLS).read_text())
+    fetched = {name: tool["version"] for name, tool in tools.items() if not name.startswith("pulumi")}
+    return found | {f"`{name}`, where it is fetched": (version, _TOOLS) for name, version in fetched.items()}
 
 
 def versions_table() -> str:

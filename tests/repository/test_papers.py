@@ -19,7 +19,7 @@ from tests.papers import PAPERS, code, commands, links
 STRICT = [ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("backup", "rotation", "upgrades"))]
 # What runs without a cluster: by the tests, by what calls these, or by the papers' own test in tests/scripts.
 RUN = re.compile(
-    r"make (check|docs|versions|test(-[a-z]+)?|mutate|lock|tools|plugins|render|ci-diff)\b"
+    r"make (check|docs|versions|test(-[a-z]+)?|mutate|lock|plugins|render|ci-diff)\b"
     r"|uvx pre-commit install|git pull|tar |mkdir |mc (alias set|mirror) |pulumi stack change-secrets-provider"
 )
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

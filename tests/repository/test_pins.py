@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from components.chart import PINNED_CHART, ROOT
 from components.images import IMAGES
@@ -50,6 +51,14 @@ def test_the_chart_is_found_with_its_repository():
 
 def test_the_command_line_of_pulumi_is_found():
     assert len(found(".github/actions/setup/action.yml")) == 1
+
+
+def test_every_program_that_make_fetches_is_found():
+    tools = yaml.safe_load((ROOT / "ops" / "tools" / "tools.yaml").read_text())
+    # Pulumi and its plugins have the versions of the Python packages, which are found there.
+    versions = [tool["version"] for name, tool in tools.items() if not name.startswith("pulumi")]
+
+    assert [entry["currentValue"] for entry in found("ops/tools/tools.yaml")] == versions
 
 
 def test_the_tags_of_the_object_store_are_versions():
