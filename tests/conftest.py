@@ -64,6 +64,7 @@ _TOGETHER = {
     "apiserver": ("tests/apiserver/",),
     # A cluster has room for one Flyte.
     "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py"),
+    "github": ("tests/engine/test_github_job.py",),
     "previews": ("tests/engine/test_preview.py",),
     "store": ("tests/scripts/test_minio_isolation.py",),
 }

@@ -15,7 +15,7 @@ from components.chart import ROOT
 from tests.api_server import ApiServer, api_server
 from tests.engine.conftest import Cluster, Project
 from tests.engine.states import STATES
-from tests.engine.test_ci import Deployed
+from tests.engine.test_ci_engine import Deployed
 from tests.engine.test_preview import restore
 from tests.issuer import JOB, Issuer, issuer
 from tests.processes import serving, wait_until
