@@ -63,9 +63,11 @@ class Steps:
         self.all: list[Step] = []
 
     def __call__(self, event: auto.EngineEvent) -> None:
-        if event.resource_pre_event:
-            metadata = event.resource_pre_event.metadata
-            self.all.append(Step(getattr(metadata.op, "value", metadata.op), metadata.urn))
+        # A refresh says only afterwards whether something is another; everything else already says it before.
+        for found in (event.resource_pre_event, event.res_outputs_event):
+            if found:
+                metadata = found.metadata
+                self.all.append(Step(getattr(metadata.op, "value", metadata.op), metadata.urn))
 
     @property
     def changes(self) -> set[tuple[str, str]]:
