@@ -357,7 +357,7 @@ def test_smoke_ends_with_the_result_of_the_example(deployed: Deployed, client: P
 
     assert result.returncode == 0, result.stderr
     assert "SUCCEEDED" in result.stdout
-    assert "result  o0:" in result.stdout
+    assert "result  summary: 2 of 3 vanished tracks can be replaced" in result.stdout
     assert f"http://127.0.0.1:{deployed.ports['http']}/console/projects/remedy/domains/development" in result.stdout
 
 
