@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import trustme
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,23 @@ def process(
 
 
 @contextmanager
-def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of an HTTP server on loopback that answers as ``handler`` does, until the context ends."""
-    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+def serving(
+    handler: Callable[..., http.server.BaseHTTPRequestHandler], authority: trustme.CA | None = None
+) -> Iterator[str]:
+    """The address of an HTTP server on loopback that answers as ``handler`` does, until the context ends.
+
+    With an authority it speaks TLS, and shows a certificate of it.
+    """
+    # A connection that only looks whether somebody is there must not keep others waiting.
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if authority:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if authority else 'http'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

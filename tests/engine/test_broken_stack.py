@@ -18,13 +18,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from components.chart import ROOT
+from tests.certificates import issued
 from tests.engine.conftest import STACK, Cluster, Project, kubectl
 from tests.processes import free_port, wait_until
 
@@ -271,7 +267,7 @@ def _listens(port: int) -> bool:
 
 
 def test_an_expired_certificate_of_the_webhook_is_named_and_replaced_by_the_command(deployed: Deployed):
-    bundle = base64.b64encode(expired()).decode()
+    bundle = base64.b64encode(issued(datetime.datetime(2020, 1, 2), HOST)).decode()
     patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
     deployed.kubectl(
         "patch", "mutatingwebhookconfiguration", "flyte-binary-webhook", "--type=json", f"--patch={json.dumps(patch)}"
@@ -284,24 +280,6 @@ def test_an_expired_certificate_of_the_webhook_is_named_and_replaced_by_the_comm
     assert "has expired on 2020-01-02" in says
     deployed.mend(found["certificate"][0])
     deployed.healthy()
-
-
-def expired() -> bytes:
-    """A certificate for the webhook that ended years ago."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "flyte-home")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.datetime(2020, 1, 1))
-        .not_valid_after(datetime.datetime(2020, 1, 2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(Encoding.PEM)
 
 
 @contextlib.contextmanager

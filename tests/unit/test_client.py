@@ -2,10 +2,7 @@
 
 import http.server
 import socket
-import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,22 +30,6 @@ class Hello(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         pass
-
-
-@contextmanager
-def serving_tls(authority: trustme.CA) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_the_client_has_the_addresses_of_the_settings():
@@ -116,7 +97,7 @@ def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch):
 def test_a_server_of_an_own_authority_is_trusted_with_its_certificate_only():
     authority = trustme.CA()
     own = Client("", "", "", False, authority.cert_pem.bytes().decode())
-    with serving_tls(authority) as address:
+    with serving(Hello, authority) as address:
         assert own.request(address).ok
         with pytest.raises(NoAnswerError, match="TLS: its certificate is not accepted"):
             PLAIN.request(address)

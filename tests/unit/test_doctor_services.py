@@ -26,7 +26,6 @@ from ops.forwards import Forwards, ways_of
 from tests.conftest import UID
 from tests.kubectl import AUTH, FakeCluster, KubectlProgram, examined, states, with_login
 from tests.processes import free_port, serving
-from tests.unit.test_client import serving_tls
 
 KEY, SECRET = "planted-access", "planted-secret"
 
@@ -111,7 +110,7 @@ def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
 def test_an_address_elsewhere_has_to_show_a_certificate_that_clients_trust():
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
     authority = trustme.CA()
-    with serving_tls(authority) as address:
+    with serving(Plain, authority) as address:
         ingress = {"controller": "traefik", "hosts": hosts}
         stack = at(examined(ingress=ingress), http=address.rstrip("/"))
         (said,) = services.way(stack, ways_of(stack.client)[0], None)

@@ -6,16 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from components.secrets_webhook import _certificate
 from ops.doctor import tasks
 from ops.doctor.check import Said
 from settings import SAMPLE_CREDENTIALS
+from tests.certificates import issued
 from tests.kubectl import FakeCluster, examined, states
 from tests.processes import free_port, serving
 from tests.unit.test_client import Hello
@@ -135,23 +131,6 @@ def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: 
 
 
 # --- the certificate ----------------------------------------------------------------------------------------------
-
-
-def issued(end: datetime.datetime, host: str = "flyte-binary-webhook.flyte.svc") -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "flyte-home")])
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.datetime(2020, 1, 1))
-        .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-    )
 
 
 def certified(own: bytes, bundle: bytes | None = None) -> list[Said]:
