@@ -164,6 +164,7 @@ def _of_the_environment(name: str, *layers: str) -> Tool:
 _HELM = GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")
 _KUBE_SCORE = GoPackage("kube-score", "github.com/zegl/kube-score/cmd/kube-score")
 _ACTIONLINT = GoPackage("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
+_CRANE = GoPackage("crane", "github.com/google/go-containerregistry/cmd/crane")
 _GITLEAKS = GoPackage("gitleaks", "github.com/zricethezav/gitleaks/v8")
 _MINIO, _MC = GoPackage("minio", "github.com/minio/minio"), GoPackage("mc", "github.com/minio/mc")
 _IS_MC = ("--version", "mc version")  # Midnight Commander has the same name
@@ -175,6 +176,7 @@ TOOLS = {
         Tool("uv", frozenset({"example"}), ("uv",), recipe=PythonEnvironment("uv")),
         Tool("zizmor", frozenset({"repository"}), ("zizmor",), recipe=PythonEnvironment("zizmor")),
         Tool("actionlint", frozenset({"repository"}), ("actionlint",), recipe=_ACTIONLINT),
+        Tool("crane", frozenset({"repository"}), ("crane",), recipe=_CRANE),
         Tool("gitleaks", frozenset({"repository"}), ("gitleaks",), recipe=_GITLEAKS),
         _of_the_environment("shellcheck", "repository"),
         _of_the_environment("yamllint", "repository"),

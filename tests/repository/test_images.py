@@ -1,0 +1,113 @@
+"""The images of the stack, as their registries have them; skipped where these cannot be asked."""
+
+import contextlib
+import io
+import json
+import subprocess
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.images import IMAGES, Image
+from tests.processes import free_port, wait_until
+from tests.tools import require
+
+ARCHITECTURES = {"linux/amd64", "linux/arm64"}
+
+
+class RegistryError(Exception):
+    """The registry does not have it."""
+
+
+def crane(*arguments: str) -> str:
+    """What crane prints.
+
+    Raises:
+        RegistryError: the registry answers that it has no such image.
+    """
+    answer = subprocess.run([require("crane"), *arguments], capture_output=True, text=True, timeout=120, check=False)
+    if answer.returncode == 0:
+        return answer.stdout
+    if "MANIFEST_UNKNOWN" in answer.stderr or "NAME_UNKNOWN" in answer.stderr:
+        raise RegistryError(answer.stderr.strip())
+    pytest.skip(f"needs the registry: {answer.stderr.strip()[-200:]}")
+
+
+def platforms(reference: str) -> set[str]:
+    """The platforms of an image, such as ``linux/arm64``; of one without an index, its own alone."""
+    manifest = json.loads(crane("manifest", reference))
+    if "manifests" in manifest:
+        found = [entry.get("platform", {}) for entry in manifest["manifests"]]
+    else:
+        found = [json.loads(crane("config", reference))]
+    return {f"{one.get('os')}/{one.get('architecture')}" for one in found}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_of_the_table_is_there_for_both_architectures(name: str):
+    assert platforms(IMAGES[name].reference) >= ARCHITECTURES
+
+
+@pytest.mark.parametrize("name", [name for name, image in IMAGES.items() if image.digest])
+def test_the_tag_of_an_image_still_has_the_digest_of_the_table(name: str):
+    image = IMAGES[name]
+
+    assert crane("digest", f"{image.repository}:{image.tag}").strip() == image.digest
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    """A registry on loopback, which is empty."""
+    address = f"127.0.0.1:{free_port()}"
+    with subprocess.Popen([require("crane"), "registry", "serve", "--address", address]) as server:
+
+        def answers() -> bool:
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                return urllib.request.urlopen(f"http://{address}/v2/", timeout=5).status == 200
+            return False
+
+        try:
+            wait_until(answers, "the registry")
+            yield address
+        finally:
+            server.terminate()
+
+
+def pushed(registry: str, name: str, *wanted: str, folder: Path) -> str:
+    """An image that a registry has for these platforms; its reference."""
+    layer = folder / "layer.tar"
+    with tarfile.open(layer, "w") as archive:
+        archive.addfile(tarfile.TarInfo("file"), io.BytesIO())
+    parts = []
+    for platform in wanted:
+        part = f"{registry}/{name}:{platform.replace('/', '-')}"
+        crane("append", "--new_layer", str(layer), "--new_tag", part)
+        crane("mutate", part, "--set-platform", platform, "--tag", part)
+        parts += ["--manifest", part]
+    if len(wanted) > 1:
+        crane("index", "append", *parts, "--tag", f"{registry}/{name}:1")
+    else:
+        crane("copy", parts[1], f"{registry}/{name}:1")
+    return f"{registry}/{name}:1"
+
+
+def test_an_image_for_one_architecture_would_be_noticed(registry: str, tmp_path: Path):
+    both = pushed(registry, "both", "linux/amd64", "linux/arm64", folder=tmp_path)
+    one = pushed(registry, "one", "linux/amd64", folder=tmp_path)
+
+    assert platforms(both) == ARCHITECTURES
+    assert platforms(one) == {"linux/amd64"}
+
+
+def test_a_digest_that_is_not_there_would_be_noticed(registry: str, tmp_path: Path):
+    repository, _, tag = pushed(registry, "one", "linux/amd64", folder=tmp_path).rpartition(":")
+    there = Image(repository, tag, crane("digest", f"{repository}:{tag}").strip(), "")
+    gone = Image(repository, tag, "sha256:" + "0" * 64, "")
+
+    assert platforms(there.reference)
+    with pytest.raises(RegistryError):
+        platforms(gone.reference)
