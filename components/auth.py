@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
-import pulumi_random as random
 import yaml
 from Crypto.PublicKey import RSA
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -23,7 +22,7 @@ from pydantic import AfterValidator, Field
 from components.certificates import Certificates
 from components.egress import Reach
 from components.hardening import LABELS
-from components.password import generated_password
+from components.password import generated_password, random_password
 from components.sizes import Model
 
 # The client as which Flyte's parts, and the Jobs of the stack, log in.
@@ -134,8 +133,7 @@ class Auth(pulumi.ComponentResource):
         super().__init__("flyte-home:index:Auth", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         seed = generated_password(f"{name}-keys", 64, child, args.generation)
-        keepers = {"generation": str(args.generation)} if args.generation > 1 else None
-        client = random.RandomPassword(f"{name}-client", length=64, special=False, keepers=keepers, opts=child)
+        client = random_password(f"{name}-client", 64, child, args.generation)
         authority = {CA: args.settings.ca_certificate} if args.settings.ca_certificate else {}
         content: pulumi.Output[dict[str, str]] = pulumi.Output.all(seed, client.result, args.client_secret).apply(
             lambda known: {

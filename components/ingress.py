@@ -13,7 +13,7 @@ from components import flyte_binary, minio
 from components.certificates import Certificates
 from components.endpoints import Endpoints
 from components.hardening import LABELS, NAME
-from components.sizes import Label, Model
+from components.sizes import OBJECT_NAME, Label, Model
 
 # The services of Flyte's gRPC API, as the chart's own ingress has them.
 _GRPC_SERVICES = (
@@ -51,13 +51,11 @@ class Hosts(Model):
 class Tls(Model):
     """The certificates that the controller shows; with neither issuer nor secret, the controller's own default."""
 
-    issuer: str = Field(
-        default="", pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$", description="cert-manager issuer."
-    )
+    issuer: str = Field(default="", pattern=OBJECT_NAME, description="cert-manager issuer.")
     issuer_kind: Literal["ClusterIssuer", "Issuer"] = Field(default="ClusterIssuer", description="Kind of the issuer.")
     secret: str = Field(
         default="",
-        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$",
+        pattern=OBJECT_NAME,
         description="Secret in the stack's namespace with a certificate for all hosts and its key.",
     )
     ca_certificate: Certificates = Field(
@@ -73,7 +71,7 @@ class IngressSettings(Model):
     )
     class_name: str = Field(
         default="",
-        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$",
+        pattern=OBJECT_NAME,
         description="Ingress class; empty: that of the controller's name.",
     )
     namespace: Label | Literal[""] = Field(

@@ -10,6 +10,10 @@ def generated_password(name: str, length: int, opts: pulumi.ResourceOptions, gen
     No other characters: Flyte's connection string does not quote the password, and the object store's client takes
     its own from a URL.
     """
+    return pulumi.Output.secret(random_password(name, length, opts, generation).result)
+
+
+def random_password(name: str, length: int, opts: pulumi.ResourceOptions, generation: int = 1) -> random.RandomPassword:
+    """The resource of such a password, for whoever also needs its hash."""
     keepers = {"generation": str(generation)} if generation > 1 else None
-    password = random.RandomPassword(name, length=length, special=False, keepers=keepers, opts=opts)
-    return pulumi.Output.secret(password.result)
+    return random.RandomPassword(name, length=length, special=False, keepers=keepers, opts=opts)

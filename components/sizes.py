@@ -68,6 +68,8 @@ def check_label(value: str) -> str:
     return value
 
 
+# Of a Kubernetes object that is no namespace, or nothing.
+OBJECT_NAME = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 Label = Annotated[str, AfterValidator(check_label)]
 Cpu = Annotated[str, BeforeValidator(_cores), AfterValidator(_cpu)]
 Memory = Annotated[str, AfterValidator(_memory)]
@@ -102,7 +104,7 @@ class Volume(Model):
     size: Storage = Field(description="Size. A larger one grows the volume where its storage class allows that.")
     storage_class: str = Field(
         default="",
-        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$",
+        pattern=OBJECT_NAME,
         description="Storage class; empty: the cluster's default.",
     )
 

@@ -3,8 +3,6 @@
 import base64
 import http.server
 import json
-import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,8 @@ from typing import Any
 import trustme
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from tests.processes import serving
 
 JOB = "token-of-the-job"
 
@@ -62,19 +62,8 @@ def issuer() -> Iterator[Issuer]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    address = f"https://127.0.0.1:{server.server_port}"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(Handler, authority) as address:
         yield Issuer(address, authority.cert_pem.bytes().decode(), key)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _number(value: int) -> str:
