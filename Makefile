@@ -100,7 +100,7 @@ test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and
 	@$(PY) -m tests.tools $(LAYERS)
 	$(PY) -m pytest --cov --cov-report=
 	@$(PY) -m coverage report --skip-covered --show-missing
-	@$(PY) -m coverage report --include='__main__.py,settings.py,components/*' --fail-under=95 --format=total >/dev/null
+	@$(PY) -m coverage report --include='__main__.py,paths.py,settings/*,components/*' --fail-under=95 --format=total >/dev/null
 
 # make test-LAYER: one layer alone, such as `make test-unit`
 test-example: $(EXAMPLE)/.venv/.installed

@@ -1,174 +1,95 @@
-"""Flyte on a home cluster: the table of contents."""
+"""Flyte on a home cluster: the contents page. It reads the settings of the stack and builds its parts in order."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pulumi
 import pulumi_random as random
-from pulumi import ResourceOptions
 
-from components.access import access
-from components.auth import Auth, AuthArgs
-from components.chart import chart_archive, project_path
-from components.cluster_fence import ClusterFence, ClusterFenceArgs, find_kubeconfig
-from components.flyte_binary import RELEASE, TASK_STORE_SECRET, FlyteBinary, FlyteBinaryArgs, task_store_environment
-from components.flyte_rights import FlyteRights, FlyteRightsArgs
-from components.images import images
-from components.ingress import Ingress, IngressArgs
-from components.interrupted_release import forget_interrupted_release
-from components.minio import Minio, MinioArgs
-from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
-from components.postgres import Postgres, PostgresArgs
-from components.project_namespaces import ProjectNamespaces, ProjectNamespacesArgs, platform_namespace
-from components.raw_outputs import RawOutputs, RawOutputsArgs
-from components.secrets_webhook import SecretsWebhook, SecretsWebhookArgs
-from components.store_users import RetiredUsers, RetiredUsersArgs
-from components.task_pod_policy import TaskPodPolicy, TaskPodPolicyArgs
-from components.task_secret import TaskSecret, TaskSecretArgs
-from components.volume import Safekeeping
-from settings import Settings
+from components import cluster, database, flyte, network, object_store, tasks
+from components.pods import Platform, Safekeeping
+from settings import load_settings
+from settings.images import images
+from settings.secrets import TASK_STORE_SECRET
 
-settings = Settings.load()
-image = images(settings.images)
-kubeconfig = find_kubeconfig(settings.context, settings.kubeconfig)
-fence = ClusterFence(
-    "cluster", ClusterFenceArgs(settings.context, kubeconfig, settings.cluster_uid, pulumi.get_stack())
+settings = load_settings()
+scopes, generations, endpoints = settings.task_scopes, settings.generations, settings.endpoints
+
+# The cluster. Everything below waits until the fence has compared it with the one that the stack is pinned to.
+kubeconfig = cluster.find_kubeconfig(settings.context, settings.kubeconfig)
+fence = cluster.ClusterFence(
+    "cluster", cluster.ClusterFenceArgs(settings.context, kubeconfig, settings.cluster_uid, pulumi.get_stack())
 )
-fenced = ResourceOptions(providers=[fence.contents, random.Provider("random")])
-archive = chart_archive(settings.chart.pin, settings.chart.archive)
+in_cluster = pulumi.ResourceOptions(providers=[fence.contents, random.Provider("random")])
+chart = flyte.release_chart(settings.chart)
+safekeeping = Safekeeping(settings.protect, settings.keep_volumes)
+namespace = cluster.platform_namespace(settings.namespace, safekeeping, fence).metadata.name
+platform = Platform(namespace, fence.provider, images(settings.images), settings.placement, safekeeping)
 
-keep = Safekeeping(settings.protect, settings.keep_volumes)
-# A namespace that an earlier destroy kept is taken over; any other that is there already is not.
-owner = fence.contents if settings.keep_volumes else fence.provider
-namespace = platform_namespace(settings.namespace, keep.options(None, owner)).metadata.name
-projects = ProjectNamespaces(
-    "projects",
-    ProjectNamespacesArgs(settings.namespaces, settings.tasks.resources, fence.provider, settings.tasks.placement),
-    fenced,
+# The namespaces of the tasks, the database, the object store, and the secrets of the tasks.
+projects = tasks.ProjectNamespaces(
+    "projects", tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks), in_cluster
 )
-
-password = settings.postgres_password.get_secret_value() or None
-generation = settings.generations
-postgres = Postgres(
-    "postgres",
-    PostgresArgs(
-        namespace=namespace,
-        image=image["postgres"],
-        safekeeping=keep,
-        password=password,
-        generation=generation.postgres,
-        superuser_generation=generation.postgres_superuser,
-        placement=settings.placement,
-        **dict(settings.postgres),
-    ),
-    fenced,
+password = settings.postgres_password.get_secret_value()
+postgres = database.Postgres(
+    "postgres", database.PostgresArgs(platform, settings.postgres, generations, password), in_cluster
 )
-endpoints = settings.endpoints
-minio = Minio(
-    "minio",
-    MinioArgs(
-        namespace=namespace,
-        image=image["minio"],
-        client_image=image["mc"],
-        safekeeping=keep,
-        client_endpoint=endpoints.object_store,
-        bucket=settings.minio.bucket,
-        projects=settings.namespaces,
-        volume=settings.minio.volume,
-        resources=settings.minio.resources,
-        root_generation=generation.minio_root,
-        flyte_generation=generation.minio_flyte,
-        task_generation=generation.minio_tasks,
-        placement=settings.placement,
-    ),
-    fenced,
-)
-
-secrets: Mapping[str, Mapping[str, Mapping[str, pulumi.Input[str]]]] = {
+stores = object_store.MinioArgs(platform, settings.minio, generations, scopes, endpoints.object_store)
+minio = object_store.Minio("minio", stores, in_cluster)
+secrets: dict[str, tasks.SecretValues] = {
     **settings.task_secret_values,
-    TASK_STORE_SECRET: task_store_environment(minio.store),
+    TASK_STORE_SECRET: minio.store.task_environment,
 }
 task_secrets = [
-    TaskSecret(name, TaskSecretArgs(name, projects.names, values, requires=[minio]), fenced)
-    for name, values in secrets.items()
+    tasks.TaskSecret(group, tasks.TaskSecretArgs(group, projects.names, values, requires=[minio]), in_cluster)
+    for group, values in secrets.items()
 ]
 
+# The guards: what must be in place before Flyte starts a task. With the chart's rights Flyte creates namespaces itself,
+# so that their names are not known here.
 minimal = settings.flyte.rights == "minimal"
-# None: Flyte makes namespaces of its own, which nobody knows beforehand.
 watched = list(projects.names) if minimal else None
-webhook = SecretsWebhook("webhook", SecretsWebhookArgs(namespace, watched, fence.provider, generation.webhook), fenced)
-fences: list[pulumi.Resource] = [
-    TaskPodPolicy("task-pods", TaskPodPolicyArgs(watched, fence.provider), fenced),
+webhook = flyte.SecretsWebhook("webhook", flyte.SecretsWebhookArgs(platform, watched, generations.webhook), in_cluster)
+guards: list[pulumi.Resource] = [
+    tasks.TaskPodPolicy("task-pods", tasks.TaskPodPolicyArgs(platform, watched), in_cluster)
 ]
 if minimal:
-    fences.append(
-        FlyteRights("rights", FlyteRightsArgs(namespace, projects.names, webhook.certificate, fence.provider), fenced)
-    )
+    rights = flyte.FlyteRightsArgs(platform, projects.names, webhook.certificate)
+    guards.append(flyte.FlyteRights("rights", rights, in_cluster))
 if settings.network.enabled:
-    network = NetworkPoliciesArgs(
-        namespace=settings.namespace,
-        platform=namespace,
-        projects=settings.namespaces,
-        task_namespaces=projects.names,
-        cluster_provider=fence.provider,
-        clients=settings.network.clients,
-        client_pods=settings.ingress.controller_pods,
-        login=settings.auth.egress if endpoints.login else None,
+    policies = network.NetworkPoliciesArgs(
+        platform, settings.network, settings.namespace, scopes, projects.names, settings.ingress, settings.auth
     )
-    fences.append(NetworkPolicies("network", network, fenced))
+    guards.append(network.NetworkPolicies("network", policies, in_cluster))
 
-auth = None
+# Flyte, with a login if the stack has one.
+login = None
 if endpoints.login:
-    auth = Auth(
-        "auth",
-        AuthArgs(
-            namespace,
-            settings.auth,
-            client_secret=settings.oidc_client_secret.get_secret_value(),
-            http=endpoints.http,
-            secrets=settings.secret_manager.files,
-            generation=generation.auth,
-        ),
-        fenced,
-    ).flyte
-
-flyte = FlyteBinary(
+    client_secret = settings.oidc_client_secret.get_secret_value()
+    auth = flyte.AuthArgs(
+        platform, settings.auth, client_secret, endpoints.http, settings.secret_manager, generations.auth
+    )
+    login = flyte.Auth("auth", auth, in_cluster).flyte
+configuration = flyte.FlyteConfiguration(settings, postgres.database, minio.store, login)
+release = flyte.FlyteBinary(
     "flyte",
-    FlyteBinaryArgs(
-        namespace=namespace,
-        cluster_provider=fence.provider,
-        certificate=webhook.certificate,
-        before_release=forget_interrupted_release(RELEASE, settings.namespace, settings.context, kubeconfig),
-        requires=[projects, postgres, minio, *task_secrets, webhook, *fences],
-        chart=project_path(archive),
-        images=image,
-        database=postgres.database,
-        store=minio.store,
-        projects={project.name: project.description for project in settings.projects},
-        domains=settings.domains,
-        namespace_template=settings.flyte_namespace_template,
-        task_maximum=settings.tasks.maximum,
-        secret_manager=settings.secret_manager,
-        auth=auth,
-        log_links=settings.log_links.configuration,
-        grpc_service_annotations=settings.ingress.grpc_service_annotations,
-        placement=settings.placement,
-        protect=settings.protect,
-        values=settings.flyte_values,
-        **dict(settings.flyte),
+    flyte.FlyteBinaryArgs(
+        platform,
+        configuration,
+        chart,
+        webhook.certificate,
+        flyte.forget_interrupted_release(flyte.RELEASE, settings.namespace, settings.context, kubeconfig),
+        requires=[projects, postgres, minio, *task_secrets, webhook, *guards],
     ),
-    fenced,
+    in_cluster,
 )
-# When Flyte has its new key, and not before.
-administration = replace(minio.administration, namespace=flyte.namespace)
-RetiredUsers("retired-users", RetiredUsersArgs(administration, settings.minio.task_key_window), fenced)
-outputs = RawOutputsArgs(
-    flyte.namespace, image["postgres"], settings.namespaces, auth.secret if auth else None, settings.placement
-)
-RawOutputs("raw-outputs", outputs, fenced)
-if settings.ingress.controller != "none":
-    buckets = [settings.minio.bucket, *(project.bucket for project in settings.namespaces)]
-    Ingress("ingress", IngressArgs(flyte.namespace, settings.ingress, buckets), fenced)
 
-for name, value in access(settings.context, settings.kubeconfig, flyte.namespace, endpoints).items():
+# What needs a running Flyte: old keys are closed, buckets are configured, clients get access.
+running = replace(platform, namespace=release.namespace)
+retired = object_store.RetiredUsersArgs(running, minio.administration, settings.minio.task_key_window)
+object_store.RetiredUsers("retired-users", retired, in_cluster)
+flyte.RawOutputs("raw-outputs", flyte.RawOutputsArgs(running, scopes, login.secret if login else None), in_cluster)
+if settings.ingress.controller != "none":
+    network.Ingress("ingress", network.IngressArgs(running, settings.ingress, settings.buckets), in_cluster)
+outputs = network.stack_outputs(settings.context, settings.kubeconfig, release.namespace, endpoints)
+for name, value in outputs.items():
     pulumi.export(name, value)

@@ -1,1 +1,1 @@
-"""The component resources of the stack, one concept a file."""
+"""What is built from the settings: a folder for each part of the stack."""

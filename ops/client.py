@@ -15,9 +15,11 @@ from typing import Any, Self
 
 import grpc  # type: ignore[import-untyped]
 
-from components.auth import CLIENT_ID
-from components.endpoints import Endpoints, client_config, split_address
+from components.flyte.auth import CLIENT_ID
+from components.network.outputs import client_config
 from settings import PROJECT, Settings
+from settings.endpoints import Endpoints
+from settings.values import split_address
 
 # It writes to the terminal what its errors say, too.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

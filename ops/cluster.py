@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.cluster_fence import find_kubeconfig
-from components.errors import SettingsError
+from components.cluster.kubeconfig import find_kubeconfig
 from ops.tools import provide
+from settings.errors import SettingsError
 
 # Seconds for one answer.
 _PATIENCE = 20

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
 
-from components.errors import SettingsError
 from ops.client import Client, NoAnswerError
 from ops.cluster import Cluster
 from ops.forwards import FOLDER, Forward, ForwardError, Forwards, Kept, Way, ways_of
 from ops.stack_file import stack_config
-from settings import Settings
+from settings import Settings, settings_from
+from settings.errors import SettingsError
 
 # Seconds between two looks at the port-forwards, and for one answer.
 _PERIOD = 3.0
@@ -42,7 +42,7 @@ def main() -> int:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stop.set())
     try:
-        settings = Settings.from_config(*stack_config(args.stack))
+        settings = settings_from(*stack_config(args.stack))
         cluster = Cluster.of(settings.context, settings.kubeconfig)
         cluster.check_is(settings.cluster_uid, args.stack)
         connect(args.stack, settings, cluster, stop)

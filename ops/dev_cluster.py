@@ -21,11 +21,11 @@ from pathlib import Path
 
 import yaml
 
-from components.cluster_fence import known_contexts
-from components.errors import SettingsError
+from components.cluster.kubeconfig import known_contexts
 from ops.stack_file import stack_config
 from ops.tools import TOOLS, provide
 from settings import PROJECT
+from settings.errors import SettingsError
 
 NAME = "flyte-home-dev"
 _STACK = "dev"

@@ -21,12 +21,13 @@ from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from components.chart import PINNED_CHART, ROOT
-from components.images import IMAGES
-from components.sizes import Model
 from ops.recorder import Recording, Resource, record
 from ops.stack_file import stack_config
+from paths import ROOT
 from settings import FIELDS, PROJECT
+from settings.chart import PINNED_CHART
+from settings.images import IMAGES
+from settings.values import Model
 
 _NOTE = "<!-- Written by make docs; not for editing. -->"
 _SETTINGS_PAGE = "docs/settings.md"
@@ -223,7 +224,7 @@ def versions() -> dict[str, tuple[str, str]]:
     found = {f"chart `{PINNED_CHART.name}`": (PINNED_CHART.version, "charts/flyte-binary/chart.yaml")}
     for name, image in IMAGES.items():
         confirmed = f"{image.tag}, by digest" if image.digest else f"{image.tag}"
-        found[f"image `{name}`: `{image.repository}`"] = (confirmed, "components/images.py")
+        found[f"image `{name}`: `{image.repository}`"] = (confirmed, "settings/images.py")
     pins = re.findall(r'"(pulumi[\w-]*)==([\w.]+)"', (ROOT / "pyproject.toml").read_text())
     found |= {f"`{name}`": (version, "pyproject.toml") for name, version in pins}
     tools = yaml.safe_load((ROOT / _TOOLS).read_text())

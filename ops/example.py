@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.chart import PINNED_CHART, ROOT
-from components.endpoints import split_address
-from components.errors import SettingsError
 from ops.stack_file import stack_config
 from ops.tools import provide
-from settings import Settings
+from paths import ROOT
+from settings import settings_from
+from settings.chart import PINNED_CHART
+from settings.errors import SettingsError
+from settings.values import split_address
 
 EXAMPLE = ROOT / "examples" / "remedy_tidal"
 CLIENTS = ROOT / ".client"
@@ -135,7 +136,7 @@ def run_cluster(request: Request) -> None:
             f'pulumi config set --secret flyte-home:tidalCreds "$(cat {request.credentials}/{_GROUP}/{_KEY})" '
             f"--stack {request.stack}, then make up STACK={request.stack}"
         )
-    settings = Settings.from_config(*stack_config(request.stack))
+    settings = settings_from(*stack_config(request.stack))
     project = next((project.name for project in settings.projects if _GROUP in project.task_secrets), None)
     if not project:
         raise ExampleError(f"flyte-home:projects: none asks for the secret {_GROUP}, which the example needs")

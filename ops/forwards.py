@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from components.access import ways
-from components.chart import ROOT
-from components.endpoints import OWN_HOSTS, split_address
+from components.network.outputs import LOOPBACK_HOSTS, service_endpoints
 from ops.client import Client, private_file
 from ops.cluster import Cluster
+from paths import ROOT
 from settings import PROJECT
+from settings.values import split_address
 
 # Client configurations, and who holds which ports; not for others, because they say what is open.
 FOLDER = ROOT / ".client"
@@ -55,7 +55,7 @@ class Way:
         The services speak no TLS, so a server with TLS on this machine is something else in front of them.
         """
         parts = split_address(self.address)
-        return parts.hostname in OWN_HOSTS and parts.scheme != "https"
+        return parts.hostname in LOOPBACK_HOSTS and parts.scheme != "https"
 
     @property
     def host(self) -> str:
@@ -76,8 +76,8 @@ class Way:
 
 
 def ways_of(client: Client) -> list[Way]:
-    """The ways to the services of a stack, as its client has their addresses."""
-    services = ways(client)
+    """The service_endpoints to the services of a stack, as its client has their addresses."""
+    services = service_endpoints(client)
     return [
         Way(setting, address, service, port)
         for setting, (service, port, address) in zip(("http", "grpc", "objectStore"), services, strict=True)
@@ -89,7 +89,7 @@ def ways_of(client: Client) -> list[Way]:
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that keeps the ways of a stack open."""
+    """A process that keeps the service_endpoints of a stack open."""
 
     # As a person has started it, such as ``make connect``.
     command: str
@@ -103,7 +103,7 @@ class Holder:
 
 
 def holder_of(stack: str, folder: Path = FOLDER) -> Holder | None:
-    """Who keeps the ways of ``stack`` open now; None if nobody does.
+    """Who keeps the service_endpoints of ``stack`` open now; None if nobody does.
 
     A lock tells, and not the port: whoever else listens there is not taken for the stack.
     """

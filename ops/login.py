@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from components.auth import CLIENT_ID, CLIENT_SECRET, VOLUME
-from components.errors import SettingsError
-from components.flyte_binary import RELEASE
+from components.flyte.auth import CLIENT_ID, CLIENT_SECRET, VOLUME
+from components.flyte.names import RELEASE
 from ops.client import Client, NoAnswerError
 from ops.cluster import Cluster
+from settings.errors import SettingsError
 
 
 class LoginError(Exception):

@@ -27,9 +27,10 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_in_stack
 
-import components.chart
-from components.chart import ROOT, ChartPin
+import components.flyte.archive
+from paths import ROOT
 from settings import PROJECT
+from settings.chart import ChartPin
 
 GENERATED = "generated"  # what a RandomPassword is in a recording
 API_PORT = 6443  # where the API servers of the cluster listen, in a recording
@@ -172,7 +173,7 @@ def _surroundings(context: str) -> Iterator[None]:
         environment = {"KUBECONFIG": str(kubeconfig)}
         with (
             mock.patch.dict(os.environ, environment),
-            mock.patch.object(components.chart, "chart_archive", _unfetched),
+            mock.patch.object(components.flyte.archive, "chart_archive", _unfetched),
             mock.patch.object(pulumi.resource_hooks, "register_resource_hook", _unregistered),
             mock.patch.object(sys, "path", [str(ROOT), *sys.path]),
         ):

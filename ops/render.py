@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from components.errors import SettingsError
 from ops.recorder import Recording, Resource, map_secrets, record
 from ops.stack_file import stack_config
 from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
+from settings.errors import SettingsError
 
 # What every file begins with; the URN of its resource follows.
 HEADER = "# Rendered by flyte-home; not for editing. "

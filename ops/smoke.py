@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from components.errors import SettingsError
 from ops.client import Client
 from ops.cluster import Cluster
 from ops.doctor.laptop import EXAMPLE
@@ -29,7 +28,8 @@ from ops.doctor.run import doctor, lines
 from ops.doctor.stack import one_line
 from ops.login import client_secret
 from ops.stack_file import stack_config
-from settings import Settings
+from settings import Settings, settings_from
+from settings.errors import SettingsError
 
 _FOLLOW = Path(__file__).with_name("follow.py")
 _GROUP = "tidal-creds"
@@ -100,7 +100,7 @@ def main() -> int:
     args = parser.parse_args()
     start = time.monotonic()
     try:
-        settings = Settings.from_config(*stack_config(args.stack))
+        settings = settings_from(*stack_config(args.stack))
         with doctor(args.stack, settings, f"make smoke STACK={args.stack}") as findings:
             wrong = 0
             for finding in findings:
@@ -128,7 +128,9 @@ def run_example(settings: Settings, cluster: Cluster, timeout: float, out: TextI
     if not project:
         raise SmokeError(f"flyte-home:projects: none asks for the secret {_GROUP}, which the example needs")
     domain = settings.domains[0]
-    (namespace,) = [found.name for found in settings.namespaces if (found.project, found.domain) == (project, domain)]
+    (namespace,) = [
+        scope.namespace for scope in settings.task_scopes if (scope.project, scope.domain) == (project, domain)
+    ]
     client = Client.of(settings)
     name = f"smoke-{secrets.token_hex(5)}"
     url = f"{client.console}/projects/{project}/domains/{domain}/executions/{name}"

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from components.chart import ROOT
-from components.errors import SettingsError
+from paths import ROOT
 from settings import PROJECT
+from settings.errors import SettingsError
 
 # Values that the checks of the secret settings accept: a JSON object, except where it would be a password.
 _PLACEHOLDER = '{"placeholder":"the-stack-file-has-it-encrypted"}'

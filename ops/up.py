@@ -11,14 +11,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.chart import ROOT
-from components.cluster_fence import known_contexts
-from components.errors import SettingsError
+from components.cluster.kubeconfig import known_contexts
 from ops import dev_cluster
 from ops.cluster import Cluster
 from ops.stack_file import stack_config
 from ops.tools import provide_pulumi
+from paths import ROOT
 from settings import PROJECT, SAMPLE_CREDENTIALS
+from settings.errors import SettingsError
 
 STATE = ROOT / ".state"
 _TRIAL_STACK = "dev"

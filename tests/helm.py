@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.chart import PINNED_CHART, chart_archive
-from components.errors import SettingsError
+from components.flyte.archive import chart_archive
 from ops.recorder import Recording
+from settings.chart import PINNED_CHART
+from settings.errors import SettingsError
 from tests.tools import require
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from components.chart import ROOT
 from ops.client import Client
 from ops.cluster import Cluster
 from ops.doctor.check import Said
 from ops.doctor.stack import Stack
-from settings import SAMPLE_CREDENTIALS, Settings
+from paths import ROOT
+from settings import SAMPLE_CREDENTIALS, Settings, settings_from
 from tests.conftest import stack
 
 Answer = str | Callable[[str], str]
@@ -58,7 +58,7 @@ def with_login(secret: str) -> FakeCluster:
 
 
 def settings(**changed: Any) -> Settings:
-    return Settings.from_config(*stack(**{"domains": ["development"], **changed}))
+    return settings_from(*stack(**{"domains": ["development"], **changed}))
 
 
 def examined(cluster: FakeCluster | None = None, **changed: Any) -> Stack:
@@ -75,9 +75,9 @@ def program_copy(folder: Path, **changed: Any) -> Path:
     """A copy of the program whose stack ``dev`` has these settings; it keeps what it writes in its own folder."""
     config, _ = stack(**{"domains": ["development"], "tidalCreds": SAMPLE_CREDENTIALS, **changed})
     folder.mkdir()
-    for name in ("settings.py", "Pulumi.yaml", "pyproject.toml"):
+    for name in ("paths.py", "Pulumi.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    for name in ("components", "charts", "ops"):
+    for name in ("settings", "components", "charts", "ops"):
         (folder / name).mkdir()
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     (folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.chart import ROOT
+from paths import ROOT
 
 _SECONDS = 300
 
@@ -41,156 +41,159 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
-        "components/cluster_fence.py", "if uid != args.pinned_uid:", "if False:", "the fence lets any cluster through"
+        "components/cluster/fence.py", "if uid != args.pinned_uid:", "if False:", "the fence lets any cluster through"
     ),
     Mutation(
-        "components/chart.py", "    if _sha256(content) != pin.sha256:", "    if False:", "any chart archive is taken"
+        "components/flyte/archive.py",
+        "    if _sha256(content) != pin.sha256:",
+        "    if False:",
+        "any chart archive is taken",
     ),
     Mutation(
-        "components/chart.py",
-        "problems = [*_problems(values, setting), *_credentials(values, setting)]",
-        "problems = [*_problems(values, setting)]",
+        "settings/chart_values.py",
+        "    yield from _credentials(values, setting)\n",
+        "",
         "credentials get into Helm's values",
     ),
     Mutation(
-        "settings.py",
-        "        problems += _plain_text_problems(given, encrypted)\n",
+        "settings/load.py",
+        "    problems += rules.plain_text_problems(given, encrypted)\n",
         "",
         "secrets in plain text are accepted",
     ),
     Mutation(
-        "settings.py",
+        "settings/stack.py",
         'self.secret_values.get(f"{setting}-{domain}") or self.secret_values.get(setting)',
         "self.secret_values.get(setting)",
         "a domain's own credentials are ignored",
     ),
     Mutation(
-        "components/task_secret.py",
+        "components/tasks/task_secret.py",
         '"name": args.group, "namespace": args.namespaces[namespace]',
         '"namespace": args.namespaces[namespace]',
         "tasks do not find their Secret by its name",
     ),
     Mutation(
-        "components/flyte_binary.py",
+        "components/flyte/values.py",
         '            "inlineSecretRef": credentials,\n',
         "",
         "Flyte does not get its credentials",
     ),
     Mutation(
-        "components/flyte_binary.py",
-        "protect=args.protect, depends_on=[release]",
-        "protect=args.protect",
+        "components/flyte/flyte_binary.py",
+        "                depends_on=[release],\n",
+        "",
         "destroy removes Flyte before its workflows",
     ),
     Mutation(
-        "components/secrets_webhook.py",
+        "components/flyte/webhook.py",
         "x509.DNSName(host)",
         'x509.DNSName("another")',
         "the API server does not trust the webhook",
     ),
     Mutation(
-        "components/store_policies.py",
-        '_allow([*_OBJECT, *_PARTS], f"{project.bucket}/*")',
+        "components/object_store/policies.py",
+        '_allow([*_OBJECT, *_PARTS], f"{scope.bucket}/*")',
         '_allow([*_OBJECT, *_PARTS], "*")',
         "the key of a project's tasks opens all buckets",
     ),
     Mutation(
-        "components/store_policies.py",
-        'f"{_METADATA}/{project.project}-{project.domain}-"',
-        'f"{_METADATA}/{project.project}-"',
+        "settings/projects.py",
+        'f"metadata/propeller/{self.project}-{self.domain}-"',
+        'f"metadata/propeller/{self.project}-"',
         "the domains of a project open each other's metadata",
     ),
     Mutation(
-        "components/flyte_rights.py",
+        "components/flyte/rights.py",
         '"resource_names": [args.certificate], ',
         "",
         "Flyte reads every Secret of its namespace",
     ),
     Mutation(
-        "components/flyte_rights.py",
-        'self._role(f"{name}-{namespace}", there, _IN_TASK_NAMESPACES, subject)',
-        'self._role(f"{name}-{namespace}", there, _WATCHED, subject)',
+        "components/flyte/rights.py",
+        'self._role(f"{name}-{namespace}", created, _IN_TASK_NAMESPACES, subject)',
+        'self._role(f"{name}-{namespace}", created, _WATCHED, subject)',
         "Flyte cannot start tasks",
     ),
     Mutation(
-        "components/network_policies.py",
+        "components/network/policies.py",
         'spec["policy_types"] = ["Ingress", "Egress"]',
         'spec["policy_types"] = ["Ingress"]',
         "what is not opened is not closed",
     ),
     Mutation(
-        "components/egress.py",
+        "settings/egress.py",
         '    "192.168.0.0/16",\n',
         "",
         "tasks reach the home network",
     ),
     Mutation(
-        "components/volume.py", "retain_on_delete=self.keep", "retain_on_delete=False", "destroy deletes the data"
+        "components/pods/volume.py", "retain_on_delete=self.keep", "retain_on_delete=False", "destroy deletes the data"
     ),
     Mutation(
-        "components/volume.py",
+        "components/pods/volume.py",
         "opts=safekeeping.options(parent)",
         "opts=pulumi.ResourceOptions(parent=parent)",
         "volumes are not protected",
     ),
     Mutation(
-        "components/stateful_server.py",
+        "components/pods/stateful_server.py",
         'spec={"selector": labels(name)',
         'spec={"selector": labels("other")',
         "no client reaches the servers",
     ),
     Mutation(
-        "components/hardening.py",
+        "components/pods/security.py",
         '"read_only_root_filesystem": True',
         '"read_only_root_filesystem": False',
         "containers write where they like",
     ),
     Mutation(
-        "components/project_namespaces.py",
-        '"automount_service_account_token": namespace.service_account_token',
+        "components/tasks/project_namespaces.py",
+        '"automount_service_account_token": scope.service_account_token',
         '"automount_service_account_token": True',
         "every task can call the Kubernetes API",
     ),
     Mutation(
-        "components/postgres.py",
+        "components/database/postgres.py",
         "            immutable=True,\n",
         "",
         "a new database password does not reach the running server",
     ),
     Mutation(
-        "components/task_pod_policy.py",
+        "components/tasks/task_pod_policy.py",
         '"validation_actions": ["Deny"]',
         '"validation_actions": ["Warn"]',
         "a task can have Flyte's own password shown",
     ),
     Mutation(
-        "components/auth.py",
+        "components/flyte/auth.py",
         '            "client_secret": base64.b64encode(secret_hash.encode()).decode(),\n',
         "",
         "Flyte's own client keeps its well-known secret",
     ),
     Mutation(
-        "components/auth.py",
-        'return posixpath.relpath(f"{_DIRECTORY}/{name}", args.secrets)',
+        "components/flyte/auth.py",
+        'return posixpath.relpath(f"{_DIRECTORY}/{name}", args.secret_manager.files)',
         "return name",
         "a task can ask for the keys of the login",
     ),
     Mutation(
-        "components/auth.py",
+        "components/flyte/auth.py",
         '"security": {"useAuth": True,',
         '"security": {"useAuth": False,',
         "nobody has to log in",
     ),
     Mutation(
-        "components/ingress.py",
+        "components/network/ingress.py",
         '[*buckets, "/minio/health"]',
         '["/"]',
         "the ingress leads to the object store's administration",
     ),
     Mutation(
-        "components/network_policies.py",
-        '            {**_all_of(space), "pod_selector": {"match_labels": pods}}',
-        "            _all_of(space)",
+        "components/network/policies.py",
+        '[{**_all_of(ingress.namespace or namespace), "pod_selector": {"match_labels": {NAME: name}}}]',
+        "[_all_of(ingress.namespace or namespace)]",
         "every pod beside the ingress controller reaches Flyte",
     ),
     Mutation(

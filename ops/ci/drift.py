@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.errors import SettingsError
 from ops.ci.changes import Change
 from ops.ci.engine import EngineError, engine
 from ops.ci.report import table, write
+from settings.errors import SettingsError
 
 
 def main() -> int:

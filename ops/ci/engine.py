@@ -8,13 +8,13 @@ from typing import Any
 
 from pulumi import automation as auto
 
-from components.chart import ROOT
-from components.errors import SettingsError
 from ops.ci.changes import Changes
 from ops.ci.login import cluster_login
 from ops.ci.report import known_secrets, masked
 from ops.stack_file import stack_config
 from ops.up import engine_environment
+from paths import ROOT
+from settings.errors import SettingsError
 
 
 @dataclass(frozen=True)

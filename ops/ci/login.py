@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.chart import ROOT
-from components.errors import SettingsError
+from paths import ROOT
+from settings.errors import SettingsError
 
 AUDIENCE = "flyte-home"
 _API = "client.authentication.k8s.io/v1"

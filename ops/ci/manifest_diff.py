@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.chart import ROOT
-from components.errors import SettingsError
 from ops.ci.github import LONGEST
 from ops.ci.report import block, folded, shortened, write
 from ops.render import HEADER
+from paths import ROOT
+from settings.errors import SettingsError
 
 _RENDERING_SECONDS = 120
 

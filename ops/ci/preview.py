@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.errors import SettingsError
 from ops.ci.changes import Change, losses
 from ops.ci.engine import EngineError, engine
 from ops.ci.report import block, folded, table, write
+from settings.errors import SettingsError
 
 LABEL = "allow-data-loss"
 

@@ -11,10 +11,10 @@ import json
 import sys
 from dataclasses import asdict
 
-from components.errors import SettingsError
 from ops.doctor.run import doctor, lines
 from ops.stack_file import stack_config
-from settings import Settings
+from settings import Settings, settings_from
+from settings.errors import SettingsError
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document: a list of check, state, says, mend")
     args = parser.parse_args()
     try:
-        settings = Settings.from_config(*stack_config(args.stack))
+        settings = settings_from(*stack_config(args.stack))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from components.errors import SettingsError
+from settings.errors import SettingsError
 
 State = Literal["ok", "remark", "wrong", "skipped"]
 

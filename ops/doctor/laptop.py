@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from components.chart import ROOT
-from components.errors import SettingsError
 from ops.cluster import Cluster
 from ops.doctor.check import Said, ok, remark, wrong
 from ops.doctor.stack import Stack, one_line
+from paths import ROOT
+from settings.errors import SettingsError
 
 EXAMPLE = ROOT / "examples" / "remedy_tidal"
 _INSTALL = {

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from components.flyte.log_links import links
 from ops.client import Client
 from ops.doctor import laptop, servers, services, tasks
 from ops.doctor.check import Check, Finding, Said, examine, remark
@@ -64,8 +65,8 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("webhook", partial(tasks.webhook, stack), ["cluster", "namespaces", "flyte"])
     yield Check("admission", partial(tasks.admission, stack), ["cluster", "namespaces", "webhook"])
     yield Check("certificate", partial(tasks.certificate, stack), ["cluster"])
-    links = [(link.name, link.uri) for link in stack.settings.log_links.links]
-    yield Check("log links", partial(tasks.log_links, stack, links))
+    viewers = [(link.name, link.uri) for link in links(stack.settings.log_links)]
+    yield Check("log links", partial(tasks.log_links, stack, viewers))
     yield Check("secrets", partial(tasks.secrets, stack), ["cluster", "namespaces"])
 
 

@@ -4,17 +4,19 @@ import json
 import re
 from collections.abc import Iterator
 
-from components import flyte_binary, minio, postgres
-from components.errors import SettingsError
-from components.ingress import INGRESSES
+from components.database import postgres
+from components.flyte import names
+from components.network.ingress import INGRESSES
+from components.object_store import minio
 from ops.doctor.check import Said, ok, remark, wrong
 from ops.doctor.stack import Object, Stack, one_line
+from settings.errors import SettingsError
 
 # The group of settings of a server, its kind and its name.
 SERVERS = {
     "postgres": ("StatefulSet", postgres.SERVICE),
     "minio": ("StatefulSet", minio.SERVICE),
-    "flyte": ("Deployment", flyte_binary.RELEASE),
+    "flyte": ("Deployment", names.RELEASE),
 }
 # Shares of a volume in per cent, from which it is worth a remark, and from which it is about to stop its server.
 _FILLING, _FULL = 85, 95
@@ -161,7 +163,7 @@ def ingress(stack: Stack) -> Iterator[Said]:
 
 def namespaces(stack: Stack) -> Iterator[Said]:
     """Every project has its namespace in each domain."""
-    wanted = [namespace.name for namespace in stack.settings.namespaces]
+    wanted = [scope.namespace for scope in stack.settings.task_scopes]
     answer = stack.cluster.ask("get", "namespace", *wanted, "--ignore-not-found", "--output=json")
     content = json.loads(answer or '{"items": []}')
     phases = {item["metadata"]["name"]: item["status"]["phase"] for item in content.get("items", [content])}

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 import grpc  # type: ignore[import-untyped]
 
-from components import postgres
-from components.endpoints import split_address
-from components.flyte_binary import RELEASE, TASK_STORE_SECRET
-from components.project_namespaces import ProjectNamespace
+from components.database import postgres
+from components.flyte.names import RELEASE
 from ops.client import Client, NoAnswerError
 from ops.doctor.check import Said, ok, wrong
 from ops.doctor.stack import Stack, one_line
 from ops.forwards import ForwardError, Forwards, Way, holder_of, taken_port
 from ops.login import LoginError, client_secret, logged_in
+from settings.projects import TaskScope
+from settings.secrets import TASK_STORE_SECRET
+from settings.values import split_address
 
 # What gRPC says of a server of HTTP/1.1, with and without TLS, and of an error page over HTTP/2.
 _HTTP = ("settings frame", "alpn", "received http2 header with status", "http1")
@@ -134,42 +135,42 @@ def api(stack: Stack) -> Iterator[Said]:
 
 def buckets(stack: Stack) -> Iterator[Said]:
     """The key that the tasks of each project and domain have opens their bucket."""
-    troubles = [trouble for namespace in stack.settings.namespaces for trouble in _bucket(stack, namespace)]
+    troubles = [trouble for scope in stack.settings.task_scopes for trouble in _bucket(stack, scope)]
     yield from troubles
     if not troubles:
-        yield ok(", ".join(namespace.bucket for namespace in stack.settings.namespaces))
+        yield ok(", ".join(scope.bucket for scope in stack.settings.task_scopes))
 
 
-def _bucket(stack: Stack, namespace: ProjectNamespace) -> Iterator[Said]:
+def _bucket(stack: Stack, scope: TaskScope) -> Iterator[Said]:
     from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
-    key = stack.kept_secrets[namespace.name].get(TASK_STORE_SECRET, {})
+    key = stack.kept_secrets[scope.namespace].get(TASK_STORE_SECRET, {})
     access, secret = key.get("FLYTE_AWS_ACCESS_KEY_ID", ""), key.get("FLYTE_AWS_SECRET_ACCESS_KEY", "")
     if not access or not secret:
         yield wrong(
-            f"there is no key: the Secret {TASK_STORE_SECRET} in {namespace.name} is missing or empty", stack.up_again
+            f"there is no key: the Secret {TASK_STORE_SECRET} in {scope.namespace} is missing or empty", stack.up_again
         )
         return
     try:
         with stack.client.store(access, secret) as store:
             # Unlike HEAD, its refusal says why.
-            store.list_objects_v2(Bucket=namespace.bucket, MaxKeys=1)
+            store.list_objects_v2(Bucket=scope.bucket, MaxKeys=1)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
         if code == "NoSuchBucket":
-            yield wrong(f"missing bucket: {namespace.bucket}", _provision_again(stack))
+            yield wrong(f"missing bucket: {scope.bucket}", _provision_again(stack))
         elif code in {"InvalidAccessKeyId", "SignatureDoesNotMatch"}:
-            renew = stack.cluster.shown("delete", "secret", TASK_STORE_SECRET, "--namespace", namespace.name)
+            renew = stack.cluster.shown("delete", "secret", TASK_STORE_SECRET, "--namespace", scope.namespace)
             yield wrong(
-                f"wrong key: the store refuses that of {namespace.name} ({code})", f"{renew} && {stack.up_again}"
+                f"wrong key: the store refuses that of {scope.namespace} ({code})", f"{renew} && {stack.up_again}"
             )
         elif code == "AccessDenied":
             yield wrong(
-                f"the key of {namespace.name} is right, but may not open its bucket {namespace.bucket} ({code})",
+                f"the key of {scope.namespace} is right, but may not open its bucket {scope.bucket} ({code})",
                 _provision_again(stack),
             )
         else:
-            yield wrong(f"the bucket {namespace.bucket} cannot be opened: {code}", stack.up_again)
+            yield wrong(f"the bucket {scope.bucket} cannot be opened: {code}", stack.up_again)
     except BotoCoreError as error:
         yield wrong(
             f"not reachable: the object store at {stack.client.object_store} ({type(error).__name__})",
@@ -189,7 +190,7 @@ def signed_address(stack: Stack) -> Iterator[Said]:
 
     https://github.com/flyteorg/flyte/blob/v1.16.8/flyteidl/protos/flyteidl/service/dataproxy.proto
     """
-    client, project = stack.client, stack.settings.namespaces[0]
+    client, project = stack.client, stack.settings.task_scopes[0]
     route = f"{client.http}/api/v1/dataproxy/artifact_urn"
     asked = {
         "project": project.project,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from components.errors import SettingsError
-from components.flyte_binary import TASK_STORE_SECRET
-from components.project_namespaces import ProjectNamespace
 from ops.client import Client
 from ops.cluster import Cluster
 from settings import Settings
+from settings.errors import SettingsError
+from settings.projects import TaskScope
+from settings.secrets import TASK_STORE_SECRET
 
 Object = dict[str, Any]
 # In one request: they are what most checks look at.
@@ -82,25 +82,25 @@ class Stack:
         """
         if not self._secrets:
             with ThreadPoolExecutor(4) as pool:
-                found = pool.map(self._secrets_in, self.settings.namespaces)
-                self._secrets.update(zip((place.name for place in self.settings.namespaces), found, strict=True))
+                found = pool.map(self._secrets_in, self.settings.task_scopes)
+                self._secrets.update(zip((scope.namespace for scope in self.settings.task_scopes), found, strict=True))
         return self._secrets
 
-    def _secrets_in(self, namespace: ProjectNamespace) -> dict[str, dict[str, str]]:
-        names = [TASK_STORE_SECRET, *self.groups_of(namespace)]
+    def _secrets_in(self, scope: TaskScope) -> dict[str, dict[str, str]]:
+        names = [TASK_STORE_SECRET, *self.groups_of(scope)]
         answer = self.cluster.run(
-            "get", "secret", *names, f"--namespace={namespace.name}", "--ignore-not-found", "--output=json"
+            "get", "secret", *names, f"--namespace={scope.namespace}", "--ignore-not-found", "--output=json"
         )
         if answer.returncode:
-            raise SettingsError(f"the Secrets in {namespace.name} cannot be read: {one_line(answer.stderr)}")
+            raise SettingsError(f"the Secrets in {scope.namespace} cannot be read: {one_line(answer.stderr)}")
         content = json.loads(answer.stdout or '{"items": []}')
         # One alone comes without a list around it, as does one that was found of several.
         items = content.get("items", [content])
         return {item["metadata"]["name"]: _decoded(item.get("data") or {}) for item in items}
 
-    def groups_of(self, namespace: ProjectNamespace) -> Sequence[str]:
+    def groups_of(self, scope: TaskScope) -> Sequence[str]:
         """The groups of secrets that the project of a namespace asks for."""
-        (project,) = [found for found in self.settings.projects if found.name == namespace.project]
+        (project,) = [found for found in self.settings.projects if found.name == scope.project]
         return project.task_secrets
 
 

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from components import secrets_webhook, task_pod_policy
-from components.flyte_binary import RELEASE
-from components.project_namespaces import POD_TEMPLATE, ProjectNamespace
+from components.flyte.names import RELEASE, WEBHOOK_SERVICE
+from components.tasks import POLICY_NAME
+from components.tasks.project_namespaces import POD_TEMPLATE
 from ops.client import NoAnswerError
 from ops.doctor.check import Said, ok, remark, wrong
 from ops.doctor.stack import Object, Stack, one_line
-from settings import SAMPLE_CREDENTIALS, TaskSecretKey
+from settings import SAMPLE_CREDENTIALS
+from settings.projects import TaskScope
+from settings.secrets import TaskSecretKey
 
 # Before the end of a certificate.
 _EARLY = datetime.timedelta(days=30)
@@ -26,7 +28,7 @@ _STANDARD, _FLYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"abcdefghijklmnopqrst
 
 def webhook(stack: Stack) -> Iterator[Said]:
     """A pod that asks for a secret gets it from Flyte's webhook, in every namespace; none is made for that."""
-    name, up = secrets_webhook.SERVICE, f"make up STACK={stack.name}"
+    name, up = WEBHOOK_SERVICE, f"make up STACK={stack.name}"
     registration = _registration(stack)
     if not registration:
         yield wrong(
@@ -37,7 +39,7 @@ def webhook(stack: Stack) -> Iterator[Said]:
     if registration["webhooks"][0].get("sideEffects") not in _HARMLESS:
         yield from _reached_otherwise(stack, registration)
         return
-    pods = {namespace.name: _pod(stack, namespace) for namespace in stack.settings.namespaces}
+    pods = {scope.namespace: _pod(stack, scope) for scope in stack.settings.task_scopes}
     given = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods.values())})
     answer = stack.cluster.run("create", "--dry-run=server", "--filename=-", "--output=json", given=given)
     made = {pod["metadata"]["namespace"]: pod for pod in _documents(answer.stdout)}
@@ -62,18 +64,18 @@ def webhook(stack: Stack) -> Iterator[Said]:
 def admission(stack: Stack) -> Iterator[Said]:
     """A pod that would show a file of Flyte's own pod is refused (see `TaskPodPolicy`); none is made for that."""
     pods = {}
-    for namespace in stack.settings.namespaces:
+    for scope in stack.settings.task_scopes:
         # A harmless file; that its group is no name is what counts.
-        pod = _pod(stack, namespace)
+        pod = _pod(stack, scope)
         text = 'group: "../../etc"\nkey: "hostname"\nmount_requirement: ENV_VAR\n'
         pod["metadata"]["annotations"] = {"flyte.secrets/s0": encoded(text)}
-        pods[namespace.name] = pod
+        pods[scope.namespace] = pod
     given = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods.values())})
     answer = stack.cluster.run("create", "--dry-run=server", "--filename=-", "--output=json", given=given)
     made = [pod["metadata"]["namespace"] for pod in _documents(answer.stdout)]
     if made:
         yield wrong(f"a task in {', '.join(made)} could have the files of Flyte's own pod shown", stack.up_again)
-    elif task_pod_policy.NAME not in answer.stderr and "nvalid" not in answer.stderr:
+    elif POLICY_NAME not in answer.stderr and "nvalid" not in answer.stderr:
         yield wrong(f"pods are refused for another reason: {one_line(answer.stderr)}", stack.up_again)
     else:
         yield ok("pods that would show the files of Flyte's own are refused")
@@ -81,7 +83,7 @@ def admission(stack: Stack) -> Iterator[Said]:
 
 def _reached_otherwise(stack: Stack, registration: Object) -> Iterator[Said]:
     """Whether somebody would answer the webhook's calls, where it cannot be called without consequences."""
-    name = secrets_webhook.SERVICE
+    name = WEBHOOK_SERVICE
     slices = json.loads(
         stack.cluster.ask(
             "get",
@@ -106,19 +108,19 @@ def _reached_otherwise(stack: Stack, registration: Object) -> Iterator[Said]:
 
 def _registration(stack: Stack) -> Object | None:
     answer = stack.cluster.ask(
-        "get", "mutatingwebhookconfiguration", secrets_webhook.SERVICE, "--ignore-not-found", "--output=json"
+        "get", "mutatingwebhookconfiguration", WEBHOOK_SERVICE, "--ignore-not-found", "--output=json"
     )
     found: Object | None = json.loads(answer) if answer else None
     return found if found and found.get("webhooks") else None
 
 
-def _pod(stack: Stack, namespace: ProjectNamespace) -> Object:
+def _pod(stack: Stack, scope: TaskScope) -> Object:
     """A pod as Flyte makes it for a task that asks for the first secret of its project, as a file.
 
     https://github.com/flyteorg/flyte/blob/v1.16.8/flyteplugins/go/tasks/pluginmachinery/utils/secrets/marshaler.go
     """
     groups = {group.group: group for group in stack.settings.task_secrets}
-    wanted = [(name, key.key) for name in stack.groups_of(namespace) if name in groups for key in groups[name].keys][:1]
+    wanted = [(name, key.key) for name in stack.groups_of(scope) if name in groups for key in groups[name].keys][:1]
     annotations = {
         f"flyte.secrets/s{number}": encoded(f'group: "{group}"\nkey: "{key}"\nmount_requirement: FILE\n')
         for number, (group, key) in enumerate(wanted)
@@ -128,7 +130,7 @@ def _pod(stack: Stack, namespace: ProjectNamespace) -> Object:
         "kind": "Pod",
         "metadata": {
             "name": "flyte-home-doctor",
-            "namespace": namespace.name,
+            "namespace": scope.namespace,
             "labels": {"inject-flyte-secrets": "true"},
             "annotations": annotations,
         },
@@ -172,7 +174,7 @@ def certificate(stack: Stack, now: datetime.datetime | None = None) -> Iterator[
     )
     registration = _registration(stack)
     if not registration:
-        yield wrong(f"mutatingwebhookconfiguration/{secrets_webhook.SERVICE} is not registered", anew)
+        yield wrong(f"mutatingwebhookconfiguration/{WEBHOOK_SERVICE} is not registered", anew)
         return
     bundle = base64.b64decode(registration["webhooks"][0]["clientConfig"].get("caBundle", ""))
     answer = stack.cluster.run(
@@ -188,7 +190,7 @@ def certificate(stack: Stack, now: datetime.datetime | None = None) -> Iterator[
     if not any(_issued(own, authority) for authority in authorities):
         fine = False
         yield wrong("the webhook's certificate is not by the authority that the API server expects (caBundle)", anew)
-    host = f"{secrets_webhook.SERVICE}.{stack.namespace}.svc"
+    host = f"{WEBHOOK_SERVICE}.{stack.namespace}.svc"
     if host not in _hosts(own):
         fine = False
         yield wrong(f"the webhook's certificate is not for {host}", anew)
@@ -258,16 +260,16 @@ def secrets(stack: Stack) -> Iterator[Said]:
         return
     groups = {group.group: group for group in stack.settings.task_secrets}
     troubles, samples, count = [], set(), 0
-    for namespace in stack.settings.namespaces:
-        for name in stack.groups_of(namespace):
+    for scope in stack.settings.task_scopes:
+        for name in stack.groups_of(scope):
             for key in groups[name].keys:
                 count += 1
-                value = stack.kept_secrets[namespace.name].get(name, {}).get(key.key)
+                value = stack.kept_secrets[scope.namespace].get(name, {}).get(key.key)
                 if problem := _problem(value, key):
-                    renew = stack.cluster.shown("delete", "secret", name, "--namespace", namespace.name)
+                    renew = stack.cluster.shown("delete", "secret", name, "--namespace", scope.namespace)
                     first = "" if value is None else f"{renew} && "
                     troubles.append(
-                        wrong(f"{name}/{key.key} in {namespace.name} {problem}", f"{first}{stack.up_again}")
+                        wrong(f"{name}/{key.key} in {scope.namespace} {problem}", f"{first}{stack.up_again}")
                     )
                 elif value == SAMPLE_CREDENTIALS:
                     samples.add(key.setting)
@@ -279,7 +281,7 @@ def secrets(stack: Stack) -> Iterator[Said]:
             f"&& make up STACK={stack.name}",
         )
     if not troubles:
-        yield ok(f"{count} keys of {len(stack.settings.namespaces)} namespaces are there")
+        yield ok(f"{count} keys of {len(stack.settings.task_scopes)} namespaces are there")
 
 
 def _problem(value: str | None, key: TaskSecretKey) -> str:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 
-from components.chart import ROOT
-from components.errors import SettingsError
 from ops.tools.download import Download
+from paths import ROOT
+from settings.errors import SettingsError
 
 BIN = Path(os.environ.get("FLYTE_HOME_BIN") or ROOT / ".bin").expanduser().absolute()
 _PLUGINS = ("kubernetes", "random")

@@ -9,9 +9,9 @@ addresses, for all platforms.
 import argparse
 import sys
 
-from components.chart import PINNED_CHART
-from components.errors import SettingsError
 from ops.tools import TOOLS, provide, provide_pulumi
+from settings.chart import PINNED_CHART
+from settings.errors import SettingsError
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import SettingsError
+from settings.errors import SettingsError
 
 MIRROR = "FLYTE_HOME_MIRROR"
 _SILENCE_SECONDS = 60

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.chart import CHART_DIR, PINNED_CHART
-from components.images import IMAGES
-from components.merge import merged
 from ops.recorder import Recording
+from settings.chart import CHART_DIR, PINNED_CHART
+from settings.images import IMAGES
+from settings.merge import merged
 from tests.conftest import containers, run
 from tests.helm import archive, template
 from tests.matrix import CASES, CHART_RIGHTS, KUBERNETES, STACKS, of_stack, recording

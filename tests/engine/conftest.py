@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
-from components.chart import ROOT
+from paths import ROOT
 from settings import PROJECT
 from tests.conftest import SECRET_SETTINGS
 from tests.helm import archive
@@ -155,9 +155,9 @@ def new_project() -> Iterator[Callable[[], Project]]:
 
         def make() -> Project:
             folder = work.folder(f"project{next(count)}")
-            for name in ("__main__.py", "settings.py", "Pulumi.yaml", "requirements.txt", "pyproject.toml"):
+            for name in ("__main__.py", "paths.py", "Pulumi.yaml", "requirements.txt", "pyproject.toml"):
                 shutil.copy(ROOT / name, folder)
-            for name in ("components", "charts", "scripts", "ops"):
+            for name in ("settings", "components", "charts", "scripts", "ops"):
                 shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             (folder / ".venv").symlink_to(sys.prefix)
             return Project(folder)

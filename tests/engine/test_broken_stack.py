@@ -19,7 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.certificates import issued
 from tests.engine.conftest import STACK, Cluster, Project, kubectl
 from tests.processes import free_port, wait_until

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.api_server import ApiServer, api_server
 from tests.engine.conftest import Cluster, Project
 from tests.engine.states import STATES

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from components.images import IMAGES
+from settings.images import IMAGES
 from tests.conftest import run
 from tests.engine.conftest import STACK, Cluster, KubectlError, Project, Steps, kubectl
 from tests.engine.states import store

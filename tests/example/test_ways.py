@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from components.errors import SettingsError
 from ops import example, tools
-from settings import Settings
+from settings import Settings, settings_from
+from settings.errors import SettingsError
 from tests.conftest import stack
 from tests.processes import free_port
 
@@ -249,7 +249,7 @@ def connected(programs: StandIns, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 def settings(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Settings:
     """Let the stack have these settings."""
     monkeypatch.setattr(example, "stack_config", lambda _stack: stack(**changed))
-    return Settings.from_config(*stack(**changed))
+    return settings_from(*stack(**changed))
 
 
 def test_the_cluster_runs_it_in_the_first_project_that_may_and_its_first_domain(connected: StandIns):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.tools import require
 
 EXAMPLE = ROOT / "examples" / "remedy_tidal"

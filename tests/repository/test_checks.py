@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.tools import SOURCES, require
 
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from components.chart import ROOT
-from components.images import IMAGES
 from ops import docs
+from paths import ROOT
 from settings import FIELDS, Settings
+from settings.images import IMAGES
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.images import IMAGES, Image
+from settings.images import IMAGES, Image
 from tests.processes import free_port, wait_until
 from tests.tools import require
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.chart import ROOT
-from components.errors import SettingsError
 from ops import docs
-from settings import FIELDS, PROJECT, Settings
+from paths import ROOT
+from settings import FIELDS, PROJECT, settings_from
+from settings.errors import SettingsError
 from tests.conftest import SECRET_SETTINGS, stack
 from tests.papers import PAPERS, code, commands, links
 
@@ -81,7 +81,7 @@ def test_every_setting_that_is_set_exists_and_takes_the_value(paper: Path):
             for part in reversed(path.split(".")[1:]):
                 content = {part: content}
             try:
-                Settings.from_config(*stack(**{path.split(".")[0]: content}))
+                settings_from(*stack(**{path.split(".")[0]: content}))
             except SettingsError as error:
                 pytest.fail(f"{path} {value}: {error}")
 

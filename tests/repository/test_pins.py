@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.chart import PINNED_CHART, ROOT
-from components.images import IMAGES
+from paths import ROOT
+from settings.chart import PINNED_CHART
+from settings.images import IMAGES
 
 CONFIG = json.loads((ROOT / "renovate.json").read_text())
 LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt", *sorted(ROOT.glob("tests/tools/*/requirements.txt"))]
@@ -31,9 +32,7 @@ def found(path: str) -> list[dict[str, Any]]:
 
 
 def test_every_image_is_found_with_its_tag_and_digest():
-    pins = [
-        (entry["depName"], entry["currentValue"], entry["currentDigest"]) for entry in found("components/images.py")
-    ]
+    pins = [(entry["depName"], entry["currentValue"], entry["currentDigest"]) for entry in found("settings/images.py")]
 
     assert pins == [(image.repository, image.tag, image.digest) for image in IMAGES.values()]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.tools import require
 
 GITHUB = ROOT / ".github"

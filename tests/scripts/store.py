@@ -6,9 +6,9 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from components.egress import Egress
-from components.project_namespaces import ProjectNamespace
-from components.store_policies import flyte_policy, task_policy
+from components.object_store.policies import flyte_policy, task_policy
+from settings.egress import Egress
+from settings.projects import TaskScope
 from tests.processes import Workspace, free_port, wait_until, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, run_script, tools
 from tests.tools import require
@@ -19,9 +19,9 @@ ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretK
 BUCKET, USER = "flyte", "flyte"
 
 
-def project(name: str, domain: str) -> ProjectNamespace:
+def project(name: str, domain: str) -> TaskScope:
     """A project in a domain, with the bucket that it has by default."""
-    return ProjectNamespace(
+    return TaskScope(
         name=f"{name}-{domain}",
         project=name,
         domain=domain,
@@ -35,12 +35,12 @@ def project(name: str, domain: str) -> ProjectNamespace:
     )
 
 
-def user_of(project: ProjectNamespace) -> str:
+def user_of(project: TaskScope) -> str:
     """The user of the project's tasks."""
     return f"{USER}-tasks-{project.project}-{project.domain}"
 
 
-def key_of(project: ProjectNamespace) -> str:
+def key_of(project: TaskScope) -> str:
     """The secret key of the project's tasks."""
     return f"plantedKeyOf{project.project}{project.domain}".replace("-", "")
 
@@ -64,7 +64,7 @@ class Store:
         root_password: str = ROOT_PASSWORD,
         secret_key: str = SECRET_KEY,
         bucket: str = BUCKET,
-        projects: Sequence[ProjectNamespace] = (),
+        projects: Sequence[TaskScope] = (),
         user: str = USER,
     ) -> None:
         """Put credentials and policies where the Job would have its Secrets and its ConfigMap."""

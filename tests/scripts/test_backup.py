@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.papers import commands
 from tests.scripts.store import ROOT_PASSWORD, Store, stopped_store
 from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)

@@ -8,10 +8,10 @@ import trustme
 import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from components.auth import login_keys
-from components.errors import SettingsError
+from components.flyte.login_keys import login_keys
 from ops.recorder import Recording, Secret
-from settings import Settings
+from settings import settings_from
+from settings.errors import SettingsError
 from tests.conftest import containers, run, stack
 from tests.network import PLACES, allowed, policies_of
 
@@ -162,13 +162,13 @@ def test_the_keys_are_what_flyte_can_read():
     [
         ({"auth": AUTH}, "flyte-home:oidcClientSecret: is missing"),
         ({"oidcClientSecret": PLANTED}, "flyte-home:oidcClientSecret: has no effect"),
-        ({"auth": {"issuer": "http://id.home.example"}, "oidcClientSecret": PLANTED}, "goes without TLS"),
+        ({"auth": {"issuer": "http://id.home.example"}, "oidcClientSecret": PLANTED}, "has no TLS"),
         ({"auth": {"issuer": "id.home.example"}, "oidcClientSecret": PLANTED}, "is not the address of a provider"),
     ],
 )
 def test_half_a_login_is_refused(settings: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said) as refused:
-        Settings.from_config(*stack(**settings))
+        settings_from(*stack(**settings))
 
     assert PLANTED not in str(refused.value)
 

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.chart import CHART_DIR, PINNED_CHART, ROOT, ChartPin, chart_archive, check_values, project_path
-from components.errors import SettingsError
+from components.flyte.archive import chart_archive, project_path
+from paths import ROOT
+from settings.chart import CHART_DIR, PINNED_CHART, ChartPin
+from settings.chart_values import check_values
+from settings.errors import SettingsError
 from tests.processes import serving
 
 CONTENT = b"an archive"
@@ -92,7 +95,7 @@ def test_a_mirror_takes_the_place_of_the_repository(tmp_path: Path, monkeypatch:
         assert chart_archive(pin(), cache=tmp_path / str(number)).read_bytes() == CONTENT
 
     monkeypatch.setenv("FLYTE_HOME_MIRROR", str(tmp_path))
-    with pytest.raises(SettingsError, match=r"FLYTE_HOME_MIRROR: .* is not an http address or file:///FOLDER"):
+    with pytest.raises(SettingsError, match=r"FLYTE_HOME_MIRROR: .* is not an HTTP address or file:///FOLDER"):
         chart_archive(pin(repository), cache=tmp_path / "other")
 
 
@@ -107,12 +110,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "local.tgz").write_bytes(CONTENT)
     (tmp_path / "cache").write_text("a file where the folder should be")
 
-    with pytest.raises(SettingsError, match=r"cannot be kept in .*cache"):
+    with pytest.raises(SettingsError, match=r"cannot be written to .*cache"):
         chart_archive(pin(), str(tmp_path / "local.tgz"), tmp_path / "cache")
 
 
 def test_only_http_is_fetched(tmp_path: Path):
-    with pytest.raises(SettingsError, match="not an http address"):
+    with pytest.raises(SettingsError, match="not an HTTP address"):
         chart_archive(pin("file:///etc"), cache=tmp_path)
 
 

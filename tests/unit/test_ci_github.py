@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from components.chart import ROOT
 from ops.ci.github import LONGEST, GitHub, GitHubError, joined
+from paths import ROOT
 from tests.processes import serving
 
 BOT = "github-actions[bot]"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.errors import SettingsError
 from ops.ci.login import AUDIENCE, cluster_login
+from settings.errors import SettingsError
 from tests.processes import serving
 
 GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "http://runner/token?api=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of-the-job"}

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.cluster_fence import find_kubeconfig, known_contexts
-from components.errors import SettingsError
+from components.cluster.kubeconfig import find_kubeconfig, known_contexts
 from ops.recorder import record
+from settings.errors import SettingsError
 from tests.conftest import UID, stack
 
 
@@ -79,7 +79,7 @@ def test_a_file_below_the_home_directory_is_written_alike_on_every_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     entry = SimpleNamespace(pw_dir=str(tmp_path))
-    monkeypatch.setattr("components.cluster_fence.pwd.getpwuid", lambda _uid: entry)
+    monkeypatch.setattr("components.cluster.kubeconfig.pwd.getpwuid", lambda _uid: entry)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".kube").mkdir()
     kubeconfig(tmp_path / ".kube" / "config", "home")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.errors import SettingsError
 from ops import dev_cluster, up
+from settings.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Writes down how it was called; a file of its name and first arguments is what it says, `fails` of that name its end.

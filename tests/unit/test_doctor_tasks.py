@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.secrets_webhook import _certificate
+from components.flyte.webhook import _certificate
 from ops.doctor import tasks
 from ops.doctor.check import Said
 from settings import SAMPLE_CREDENTIALS

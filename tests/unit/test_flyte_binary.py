@@ -2,8 +2,8 @@
 
 import yaml
 
-from components.chart import CHART_DIR
 from ops.recorder import Recording
+from settings.chart import CHART_DIR
 from tests.conftest import run
 
 

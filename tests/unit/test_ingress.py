@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.errors import SettingsError
 from ops.recorder import Recording
-from settings import Settings
+from settings import settings_from
+from settings.errors import SettingsError
 from tests.conftest import run, stack
 from tests.network import PLACES, Place, allowed, policies_of
 
@@ -150,19 +150,19 @@ def test_further_annotations_come_on_top():
             {"controller": "traefik", "hosts": {"console": "a.example", "objectStore": "a.example"}},
             "'a.example' twice",
         ),
-        ({"controller": "traefik", "hosts": {**HOSTS, "console": "https://flyte.home"}}, "is not the name of a host"),
+        ({"controller": "traefik", "hosts": {**HOSTS, "console": "https://flyte.home"}}, "is not a host name"),
         ({"controller": "traefik", "hosts": HOSTS, "tls": {"issuer": "a", "secret": "b"}}, "keep one"),
         ({"controller": "caddy", "hosts": HOSTS}, "flyte-home:ingress.controller: 'caddy'"),
         ({"controller": "traefik", "hosts": HOSTS, "tls": {"caCertificate": "x"}}, "is not a certificate in PEM"),
         (
             {"controller": "traefik", "hosts": HOSTS, "tls": {"caCertificate": "-----BEGIN PRIVATE KEY-----\nplanted"}},
-            "has a private key in it",
+            "contains a private key",
         ),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_remedy(ingress: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said) as refused:
-        Settings.from_config(*stack(ingress=ingress))
+        settings_from(*stack(ingress=ingress))
 
     assert "planted" not in str(refused.value)
 
@@ -171,4 +171,4 @@ def test_the_way_is_said_only_once():
     endpoints = {"http": "https://flyte.elsewhere.example"}
 
     with pytest.raises(SettingsError, match="flyte-home:clientEndpoints: has no effect"):
-        Settings.from_config(*stack(ingress={"controller": "traefik", "hosts": HOSTS}, clientEndpoints=endpoints))
+        settings_from(*stack(ingress={"controller": "traefik", "hosts": HOSTS}, clientEndpoints=endpoints))

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import interrupted_release
+from components.flyte import interrupted_release
 from ops.recorder import Recording
 
 

@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from components.errors import SettingsError
+from components.flyte.log_links import links as all_links
 from ops.recorder import Recording
-from settings import Settings
+from settings import settings_from
+from settings.errors import SettingsError
 from tests.conftest import run, stack
 
 
@@ -17,7 +18,7 @@ def plugins(recording: Recording) -> dict[str, Any]:
 
 
 def links(**settings: Any) -> dict[str, str]:
-    return {link.name: link.uri for link in Settings.from_config(*stack(logLinks=settings)).log_links.links}
+    return {link.name: link.uri for link in all_links(settings_from(*stack(logLinks=settings)).log_links)}
 
 
 def filled(uri: str) -> str:
@@ -67,14 +68,17 @@ def test_any_other_place_is_a_template_of_ones_own():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"custom": [{"name": "Logs", "uri": "https://logs/?p={{ .pod }}"}]}, "placeholder that Flyte does not fill"),
+        (
+            {"custom": [{"name": "Logs", "uri": "https://logs/?p={{ .pod }}"}]},
+            "placeholder that Flyte does not replace",
+        ),
         ({"custom": [{"name": "Logs", "uri": "https://logs/?p={{ .podName }"}]}, "placeholder that Flyte"),
         ({"custom": [{"name": "Logs", "uri": "logs.home.example"}]}, "is not an address"),
         ({"kubernetesDashboard": "dashboard.home.example"}, "is not an address"),
         ({"grafana": {"url": "https://user:secret@grafana"}}, "is not an address"),
-        ({"grafana": {"url": "https://grafana", "query": "{{ .x }}"}}, "placeholder that Flyte does not fill"),
+        ({"grafana": {"url": "https://grafana", "query": "{{ .x }}"}}, "placeholder that Flyte does not replace"),
     ],
 )
 def test_a_link_that_would_lead_nowhere_is_refused(settings: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said):
-        Settings.from_config(*stack(logLinks=settings))
+        settings_from(*stack(logLinks=settings))

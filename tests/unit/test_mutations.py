@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.chart import ROOT
+from paths import ROOT
 from tests.mutations import MUTATIONS, Mutation
 
 

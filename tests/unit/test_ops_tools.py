@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from components.errors import SettingsError
 from ops import tools
 from ops.tools import TOOLS, download
 from ops.tools.download import Download
+from settings.errors import SettingsError
 from tests.processes import serving, workspace
 
 ROOT = Path(__file__).resolve().parent.parent.parent

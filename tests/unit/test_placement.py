@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from components.errors import SettingsError
 from ops.recorder import Recording
-from settings import Settings
+from settings import settings_from
+from settings.errors import SettingsError
 from tests.conftest import run, stack
 
 ARM = {"nodeSelector": {"kubernetes.io/arch": "arm64"}, "tolerations": [{"key": "home/slow", "effect": "NoSchedule"}]}
@@ -62,4 +62,4 @@ def test_tasks_have_nodes_of_their_own():
 )
 def test_what_no_node_could_be_is_refused(placement: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said):
-        Settings.from_config(*stack(placement=placement))
+        settings_from(*stack(placement=placement))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.images import IMAGES
 from ops.recorder import Recording, Resource, Secret
+from settings.errors import SettingsError
+from settings.images import IMAGES
 from tests.conftest import containers, run
 from tests.matrix import STACKS, of_stack
 
@@ -238,7 +239,5 @@ def test_the_outputs_say_what_is_where_and_how_to_reach_it():
 
 
 def test_a_wrong_setting_stops_the_program_before_any_resource():
-    from components.errors import SettingsError
-
     with pytest.raises(SettingsError, match="10GB"):
         run(postgres={"volume": {"size": "10GB"}})

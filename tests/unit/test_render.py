@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 import ops.render
-from components.errors import SettingsError
 from ops.recorder import Recording
 from ops.render import REDACTED, render, write
 from ops.stack_file import stack_config
-from settings import Settings
+from settings import settings_from
+from settings.errors import SettingsError
 from tests.conftest import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -111,7 +111,7 @@ def test_an_encrypted_value_counts_as_given(tmp_path: Path):
 
     assert secrets == {"flyte-home:tidalCreds", "flyte-home:postgresPassword"}
     assert "abc" not in str(config)
-    assert Settings.from_config(config, secrets).task_secret_values["tidal-creds"]
+    assert settings_from(config, secrets).task_secret_values["tidal-creds"]
 
 
 def test_a_secret_in_plain_text_is_rendered_redacted_with_a_warning(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.secrets_webhook import SERVICE, _certificate
+from components.flyte.names import WEBHOOK_SERVICE
+from components.flyte.webhook import _certificate
 from ops.recorder import Recording
 from tests.conftest import run
 
@@ -43,7 +44,7 @@ def test_the_api_server_can_trust_the_webhook_with_the_certificate_it_is_registe
     mounted = found.one("Secret", "webhook-certificate").plain["stringData"]
     trusted = base64.b64decode(webhook["clientConfig"]["caBundle"]).decode()
 
-    handshake(tmp_path, mounted["tls.crt"], mounted["tls.key"], f"{SERVICE}.platform.svc", trusted)
+    handshake(tmp_path, mounted["tls.crt"], mounted["tls.key"], f"{WEBHOOK_SERVICE}.platform.svc", trusted)
 
 
 def test_nobody_else_can_answer_as_the_webhook(tmp_path: Path):
@@ -51,7 +52,7 @@ def test_nobody_else_can_answer_as_the_webhook(tmp_path: Path):
     other, other_key = _certificate("another", "flyte")
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(tmp_path, other, other_key, f"{SERVICE}.flyte.svc", own)
+        handshake(tmp_path, other, other_key, f"{WEBHOOK_SERVICE}.flyte.svc", own)
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(tmp_path, own, key, "another.flyte.svc", own)
 
@@ -104,7 +105,7 @@ def test_a_flyte_that_makes_namespaces_is_shown_the_pods_of_all():
 def test_the_registration_is_the_one_that_flyte_made_in_version_0_1_0(dev: Recording):
     registration = dev.one("MutatingWebhookConfiguration")
 
-    assert registration.manifest["metadata"]["name"] == SERVICE == "flyte-binary-webhook"
+    assert registration.manifest["metadata"]["name"] == WEBHOOK_SERVICE == "flyte-binary-webhook"
     assert any(urn.endswith("::flyte-webhook") for urn in registration.aliases)
     assert registration.manifest["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
     assert registration.urn in dev.one("Release").dependencies

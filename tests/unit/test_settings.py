@@ -10,17 +10,18 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from components.errors import SettingsError
-from components.sizes import quantity
 from ops.stack_file import stack_config
-from settings import FIELDS, OF_PRESET, PRESETS, SAMPLE_CREDENTIALS, Settings
+from settings import FIELDS, SAMPLE_CREDENTIALS, Settings, settings_from
+from settings.errors import SettingsError
+from settings.presets import OF_PRESET, PRESETS
+from settings.quantities import quantity
 from tests.conftest import TIDAL, stack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def load(**settings: Any) -> Settings:
-    return Settings.from_config(*stack(**settings))
+    return settings_from(*stack(**settings))
 
 
 def complaint(**settings: Any) -> str:
@@ -33,7 +34,7 @@ def test_the_smallest_stack_gets_every_default():
     settings = load()
 
     assert settings.namespace == "flyte"
-    assert [namespace.name for namespace in settings.namespaces] == [
+    assert [scope.namespace for scope in settings.task_scopes] == [
         "remedy-development",
         "remedy-staging",
         "remedy-production",
@@ -48,7 +49,7 @@ def test_custom_domains_and_a_template_name_the_namespaces_and_flyte_gets_the_sa
         projects=[{"name": "flytepoc-x"}], domains=["d-dev", "t-dev"], namespaceTemplate="103020-{project}-{domain}"
     )
 
-    assert [namespace.name for namespace in settings.namespaces] == [
+    assert [scope.namespace for scope in settings.task_scopes] == [
         "103020-flytepoc-x-d-dev",
         "103020-flytepoc-x-t-dev",
     ]
@@ -89,16 +90,16 @@ def test_further_groups_and_keys_are_settings():
     config |= {"flyte-home:spotifyId": "an id", "flyte-home:spotifyCreds": "not json"}
     secrets |= {"flyte-home:spotifyId", "flyte-home:spotifyCreds"}
 
-    values = Settings.from_config(config, secrets).task_secret_values
+    values = settings_from(config, secrets).task_secret_values
 
     assert values["spotify"]["p-staging"] == {"id": "an id", "secret": "not json"}
 
 
 def test_a_project_may_have_a_quota_of_its_own():
     quota = {"pods": 3, "requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
-    first, *_ = load(projects=[{"name": "small", "quota": quota}], tidalCreds=None).namespaces
+    first, *_ = load(projects=[{"name": "small", "quota": quota}], tidalCreds=None).task_scopes
 
-    assert first.quota == {
+    assert first.quota.by_name == {
         "pods": "3",
         "requests.cpu": "1",
         "requests.memory": "1Gi",
@@ -307,7 +308,7 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
         pytest.param(
             {"minio": {"dataBucket": "data_{project}_{domain}"}},
             "project 'remedy' in domain 'development' gets the bucket 'data_remedy_development'",
-            "S3 refuses",
+            "S3 rejects",
             id="bucket with underscores",
         ),
         pytest.param(
@@ -316,7 +317,12 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
         pytest.param(
             {"minio": {"dataBucket": "xn--{project}-{domain}"}}, "minio.dataBucket", "for itself", id="reserved bucket"
         ),
-        pytest.param({"minio": {"bucket": "minio"}}, "minio.bucket", "keeps for itself", id="the store's own bucket"),
+        pytest.param(
+            {"minio": {"bucket": "minio"}},
+            "minio.bucket",
+            "the object store reserves for itself",
+            id="the store's own bucket",
+        ),
         pytest.param(
             {"minio": {"bucket": "remedy-staging"}}, "minio.dataBucket", "flyte-home:minio.bucket", id="Flyte's bucket"
         ),
@@ -399,7 +405,7 @@ def test_a_secret_in_plain_text_is_refused_without_showing_it(key: str):
     config[f"flyte-home:{key}"] = '{"token":"planted"}'
 
     with pytest.raises(SettingsError) as caught:
-        Settings.from_config(config, secrets - {f"flyte-home:{key}"})
+        settings_from(config, secrets - {f"flyte-home:{key}"})
 
     assert f"flyte-home:{key}: is stored in plain text" in str(caught.value)
     assert "planted" not in str(caught.value)
@@ -408,7 +414,7 @@ def test_a_secret_in_plain_text_is_refused_without_showing_it(key: str):
 def test_the_marked_sample_is_no_secret_and_is_known_as_a_sample():
     config, _ = stack(tidalCreds=SAMPLE_CREDENTIALS)
 
-    assert Settings.from_config(config, []).samples == ["tidalCreds"]
+    assert settings_from(config, []).samples == ["tidalCreds"]
     assert load().samples == []
 
 
@@ -416,7 +422,7 @@ def test_a_structure_that_is_encrypted_is_refused_because_it_would_be_readable_i
     config, secrets = stack(flyteValues={"deployment": {"labels": {"a": "planted"}}})
 
     with pytest.raises(SettingsError, match="flyte-home:flyteValues: is encrypted") as caught:
-        Settings.from_config(config, secrets | {"flyte-home:flyteValues"})
+        settings_from(config, secrets | {"flyte-home:flyteValues"})
 
     assert "planted" not in str(caught.value)
 
@@ -426,7 +432,7 @@ def test_a_key_that_would_be_ignored_in_silence_is_refused(key: str):
     config, secrets = stack()
 
     with pytest.raises(SettingsError, match=f"{key}: has no effect"):
-        Settings.from_config(config | {key: "x"}, secrets)
+        settings_from(config | {key: "x"}, secrets)
 
 
 def test_secrets_are_masked_in_every_representation_of_the_settings():
@@ -468,7 +474,7 @@ def _plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_the_stack_files_of_this_repository_are_valid(name: str):
-    settings = Settings.from_config(*stack_config(name))
+    settings = settings_from(*stack_config(name))
 
     assert [project.name for project in settings.projects] == ["remedy"]
     assert settings.protect == settings.keep_volumes == (name == "prod")
@@ -479,7 +485,7 @@ def test_names_are_valid_and_unique_for_any_template_that_is_accepted():
         ["{project}", "x-{domain}", "{domain}.{project}", "{project}{domain}"], ["", "-y"]
     ):
         try:
-            names = [namespace.name for namespace in load(namespaceTemplate=first + second).namespaces]
+            names = [scope.namespace for scope in load(namespaceTemplate=first + second).task_scopes]
         except SettingsError:
             continue
         assert len(set(names)) == len(names) == 3
@@ -501,7 +507,7 @@ def test_no_part_of_the_fence_can_be_switched_off(key: str, value: str):
     config, secrets = stack()
 
     with pytest.raises(SettingsError, match=f"{key}: must stay"):
-        Settings.from_config(config | {key: value}, secrets)
+        settings_from(config | {key: value}, secrets)
 
 
 @pytest.mark.parametrize("content", ["apiVersion: v1\nusers: [planted]", '{"users": "planted"}'])
@@ -509,7 +515,7 @@ def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str)
     config, secrets = stack()
 
     with pytest.raises(SettingsError, match="write the path of the file") as caught:
-        Settings.from_config(config | {"kubernetes:kubeconfig": content}, secrets)
+        settings_from(config | {"kubernetes:kubeconfig": content}, secrets)
 
     assert "planted" not in str(caught.value)
 
@@ -517,19 +523,22 @@ def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str)
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"configuration": {"inlineSecretRef": ""}}, "inlineSecretRef: is decided by the stack itself"),
+        ({"configuration": {"inlineSecretRef": ""}}, "inlineSecretRef: is set by the stack itself"),
         ({"configuration": {"inline": {"domains": []}}}, "write flyte-home:domains instead"),
-        ({"configuration": {"propeller": {"createCRDs": False}}}, "createCRDs: is decided"),
+        ({"configuration": {"propeller": {"createCRDs": False}}}, "createCRDs: is set by the stack itself"),
         ({"flyte-core-components": {"admin": {"seedProjects": []}}}, "write flyte-home:projects instead"),
         ({"deployment": {"image": {"tag": "latest"}}}, "write flyte-home:images instead"),
-        ({"fullnameOverride": "flyte"}, "fullnameOverride: is decided"),
+        ({"fullnameOverride": "flyte"}, "fullnameOverride: is set by the stack itself"),
         ({"rbac": {"create": True}}, "write flyte-home:flyte.rights instead"),
         ({"rbac": {"extraRules": []}}, "set flyte-home:flyte.rights to chart"),
         ({"flyte-core-components": {"admin": {"disableClusterResourceManager": False}}}, "more rights than Flyte has"),
-        ({"configuration": {"inline": {"webhook": {"localCert": True}}}}, "webhook.localCert: is decided"),
+        (
+            {"configuration": {"inline": {"webhook": {"localCert": True}}}},
+            "webhook.localCert: is set by the stack itself",
+        ),
         (
             {"configuration": {"inline": {"plugins": {"K8S": {"default-env-vars": [{"T": "planted"}]}}}}},
-            "not in lower case",
+            "has a key with capital letters",
         ),
         ({"deployment": {"extraEnvVars": [{"name": "DB_PASSWORD", "value": "planted"}]}}, "take it from a Secret"),
         ({"configuration": {"inline": {"propeller": {"wokers": 4}}}}, "propeller.wokers"),
@@ -558,13 +567,13 @@ def test_with_the_charts_rights_flyte_may_be_told_to_make_namespaces():
 def test_names_that_only_look_alike_are_fine():
     settings = load(projects=[{"name": "a"}, {"name": "a-b"}], domains=["dev", "prod"], tidalCreds=None)
 
-    assert len({namespace.bucket for namespace in settings.namespaces}) == 4
+    assert len({namespace.bucket for namespace in settings.task_scopes}) == 4
 
 
 def test_a_project_that_asks_for_less_needs_no_reason():
     settings = load(projects=[{"name": "a", "podSecurity": {"enforce": "restricted"}}], tidalCreds=None)
 
-    assert {namespace.pod_security for namespace in settings.namespaces} == {"restricted"}
+    assert {namespace.pod_security for namespace in settings.task_scopes} == {"restricted"}
 
 
 @pytest.mark.parametrize("preset", ["tiny", "comfortable"])

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.errors import SettingsError
-from components.sizes import Model
-from settings import FIELDS, PROJECT, Settings
+from settings import FIELDS, PROJECT, Settings, settings_from
+from settings.errors import SettingsError
+from settings.values import Model
 from tests.conftest import run, stack
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -31,13 +31,13 @@ templates = st.sampled_from(
 
 
 def load(**values: Any) -> Settings:
-    return Settings.from_config(*stack(**values))
+    return settings_from(*stack(**values))
 
 
 def problems(config: dict[str, str], secrets: set[str]) -> list[str]:
     """What is wrong with a configuration; nothing if it is accepted. Any other error is a bug."""
     try:
-        Settings.from_config(config, secrets)
+        settings_from(config, secrets)
     except SettingsError as refused:
         return [*refused.problems] or ["refused without a reason"]
     return []
@@ -52,7 +52,7 @@ def test_accepted_projects_and_domains_get_valid_unique_namespaces_that_lead_bac
         assert not certainly_fine(projects, domains, template), wrong
         return
     found = load(**given)
-    pairs = {(namespace.project, namespace.domain): namespace.name for namespace in found.namespaces}
+    pairs = {(scope.project, scope.domain): scope.namespace for scope in found.task_scopes}
     names = [*pairs.values(), found.namespace]
     assert set(pairs) == {(project, domain) for project in projects for domain in domains}
     assert all(LABEL.fullmatch(name) for name in names)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import SettingsError
 from ops import up
 from ops.tools import TOOLS
+from settings.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

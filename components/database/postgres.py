@@ -1,0 +1,152 @@
+"""Flyte's database: PostgreSQL in one pod."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.database.database import Database
+from components.pods import (
+    LABELS,
+    Platform,
+    container_security,
+    empty_dir,
+    generated_password,
+    placed,
+    pod_security,
+    resources,
+    script_config_map,
+    stateful_server,
+    volume_claim,
+)
+from settings.secrets import Generations
+from settings.servers import PostgresSettings
+
+SERVICE, PORT = "postgres", 5432
+"""Name of the Service and of the pods' label, and its port."""
+_UID = 999  # user "postgres" in the official Debian-based image, which declares no USER
+_CREDENTIALS = "/run/secrets/postgres"
+_DATA = "/var/lib/postgresql/data"
+
+
+@dataclass(frozen=True)
+class PostgresArgs:
+    """How the database runs."""
+
+    platform: Platform
+    settings: PostgresSettings
+    generations: Generations
+    password: str
+    """Password of the role flyte; empty: Pulumi generates one."""
+
+
+class Postgres(pulumi.ComponentResource):
+    """A PostgreSQL server with the database ``flyte``, owned by the role ``flyte``, which is not a superuser.
+
+    A changed password means a new Secret name and so a new pod, which sets the roles' passwords to the mounted ones
+    when it starts (scripts/postgres/ensure-roles.sh). The pod is ready only when a login with the password succeeds.
+    """
+
+    database: Database
+    """The database for Flyte, known before the server is ready."""
+
+    def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flyte-home:index:Postgres", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        platform, settings, generations = args.platform, args.settings, args.generations
+
+        superuser_password = generated_password(f"{name}-superuser-password", 32, child, generations.postgres_superuser)
+        password = (
+            pulumi.Output.secret(args.password)
+            if args.password
+            else generated_password(f"{name}-password", 32, child, generations.postgres)
+        )
+        credentials = k8s.core.v1.Secret(
+            f"{name}-credentials",
+            metadata={"namespace": platform.namespace, "labels": LABELS},
+            immutable=True,
+            string_data={"superuser-password": superuser_password, "flyte-password": password},
+            opts=child,
+        )
+        scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
+        claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
+        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name)
+        server = stateful_server(
+            name,
+            platform.namespace,
+            ("postgresql", PORT),
+            placed(pod, platform.placement),
+            platform.safekeeping,
+            self,
+        )
+        self.database = Database(server.host, PORT, "flyte", "flyte", password, settings.max_connections)
+        self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
+
+
+def _pod(
+    args: PostgresArgs, credentials: pulumi.Input[str], scripts: pulumi.Input[str], claim: pulumi.Input[str]
+) -> k8s.core.v1.PodSpecArgsDict:
+    return {
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        # A fast shutdown writes a checkpoint, which takes long on a slow disk.
+        "termination_grace_period_seconds": 120,
+        "security_context": pod_security(_UID),
+        "containers": [
+            {
+                "name": "postgres",
+                "image": args.platform.images["postgres"].reference,
+                "image_pull_policy": "IfNotPresent",
+                "args": ["postgres", "-c", f"max_connections={args.settings.max_connections}"],
+                "env": [
+                    {"name": "PGDATA", "value": f"{_DATA}/pgdata"},
+                    {"name": "POSTGRES_PASSWORD_FILE", "value": f"{_CREDENTIALS}/superuser-password"},
+                    {
+                        # Flyte cannot run with any other encoding than UTF8.
+                        "name": "POSTGRES_INITDB_ARGS",
+                        "value": "--data-checksums --encoding=UTF8 --auth-host=scram-sha-256",
+                    },
+                    {"name": "CREDENTIALS", "value": _CREDENTIALS},
+                ],
+                "ports": [{"name": "postgresql", "container_port": PORT}],
+                "resources": resources(args.settings.resources),
+                "security_context": container_security(),
+                "lifecycle": {
+                    "post_start": {"exec_": {"command": ["/bin/sh", "/scripts/ensure-roles.sh"]}},
+                    "pre_stop": {"exec_": {"command": ["/bin/sh", "/scripts/stop.sh"]}},
+                },
+                # Only the startup probe logs in; the others ask the postmaster, which costs the database nothing.
+                "startup_probe": {
+                    "exec_": {"command": ["/bin/sh", "/scripts/login.sh"]},
+                    "period_seconds": 1,
+                    "timeout_seconds": 5,
+                    "failure_threshold": 600,
+                },
+                "readiness_probe": {
+                    "exec_": {"command": ["pg_isready", "-q", "-h", "127.0.0.1"]},
+                    "period_seconds": 15,
+                    "timeout_seconds": 5,
+                },
+                "liveness_probe": {
+                    "exec_": {"command": ["pg_isready", "-q", "-h", "127.0.0.1"]},
+                    "period_seconds": 30,
+                    "timeout_seconds": 10,
+                    "failure_threshold": 6,
+                },
+                "volume_mounts": [
+                    {"name": "data", "mount_path": _DATA},
+                    {"name": "credentials", "mount_path": _CREDENTIALS, "read_only": True},
+                    {"name": "scripts", "mount_path": "/scripts", "read_only": True},
+                    {"name": "run", "mount_path": "/var/run/postgresql"},
+                    {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "data", "persistent_volume_claim": {"claim_name": claim}},
+            {"name": "credentials", "secret": {"secret_name": credentials, "default_mode": 0o440}},
+            {"name": "scripts", "config_map": {"name": scripts}},
+            empty_dir("run", "10Mi"),
+            empty_dir("tmp", "100Mi"),
+        ],
+    }

@@ -1,0 +1,38 @@
+"""Recovering from an installation of a Helm release that was killed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pulumi
+
+_PENDING = "owner=helm,name={release},status in (pending-install,pending-upgrade,pending-rollback)"
+_SECONDS = 60
+
+
+def forget_interrupted_release(release: str, namespace: str, context: str, kubeconfig: str) -> pulumi.ResourceHook:
+    """A hook that removes Helm's record of an unfinished installation or upgrade of ``release``.
+
+    Helm never again changes a release whose record says ``pending-``, even if the process that installed it is gone
+    (https://github.com/pulumi/pulumi-kubernetes/issues/2054). Without the record, the next attempt starts from the last
+    finished revision and takes over the objects, which carry the release's name. The hook runs while Pulumi holds the
+    lock on the stack, so no other installation of this stack can be running.
+
+    Raises:
+        RuntimeError: in the hook, if kubectl fails or does not answer within a minute.
+    """
+
+    def forget(_args: pulumi.ResourceHookArgs) -> None:
+        if not shutil.which("kubectl"):
+            pulumi.log.warn("kubectl is not on the PATH; an interrupted Helm release cannot be cleaned up")
+            return
+        command = ["kubectl", "--kubeconfig", str(Path(kubeconfig).expanduser()), "--context", context]
+        command += ["--namespace", namespace, "delete", "secret", "--selector", _PENDING.format(release=release)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"kubectl got no answer within {_SECONDS} seconds") from None
+        if done.returncode:
+            raise RuntimeError(f"cannot look for an interrupted Helm release: {done.stderr.strip()}")
+
+    return pulumi.ResourceHook("forget-interrupted-release", forget)

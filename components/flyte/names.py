@@ -1,0 +1,18 @@
+"""Names and ports of the flyte-binary release. The chart derives the name of every object from the release's."""
+
+from components.pods import NAME
+
+RELEASE = "flyte-binary"
+"""Name of the Helm release, of the Deployment, and of the pods' label."""
+SERVICE_ACCOUNT = RELEASE
+"""Service account of Flyte's pod."""
+POD_LABELS = {NAME: RELEASE, "app.kubernetes.io/component": RELEASE}
+"""Labels that select Flyte's pod, and no other pod of the chart."""
+HTTP_SERVICE, HTTP_PORT = f"{RELEASE}-http", 8088
+"""Service and port of console and REST API."""
+GRPC_SERVICE, GRPC_PORT = f"{RELEASE}-grpc", 8089
+"""Service and port of the gRPC API."""
+WEBHOOK_SERVICE, WEBHOOK_SERVICE_PORT = f"{RELEASE}-webhook", 443
+"""Service of the secrets webhook and its port."""
+WEBHOOK_PORT = 9443
+"""Port of the secrets webhook in Flyte's pod."""

@@ -1,0 +1,149 @@
+"""The values of the flyte-binary chart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from components.database import Database
+from components.flyte.auth import FlyteAuth
+from components.flyte.log_links import log_link_plugins
+from components.flyte.secret_manager import secret_manager_configuration
+from components.object_store import ObjectStore
+from components.pods import Platform, placement_values, resources
+from settings.chart import CHART_DIR
+from settings.chart_values import check_values
+from settings.ingress import IngressSettings
+from settings.merge import merged
+from settings.secrets import TASK_STORE_SECRET
+from settings.stack import Settings
+
+# Flyte opens this many connection pools, each of up to `database.maxOpenConnections` connections:
+# admin, signals, scheduler, cluster resources, data catalog.
+_POOLS = 5
+# Connections left for the superuser, probes, backups and people.
+_SPARE_CONNECTIONS = 20
+
+
+@dataclass(frozen=True)
+class FlyteConfiguration:
+    """Everything that decides how Flyte is configured."""
+
+    settings: Settings
+    """All settings of the stack: most of them have a place in Flyte's configuration."""
+    database: Database
+    store: ObjectStore
+    auth: FlyteAuth | None
+    """The login; None: anyone who reaches Flyte may do everything."""
+
+
+def chart_values(
+    platform: Platform,
+    configuration: FlyteConfiguration,
+    host: str,
+    endpoint: str,
+    credentials: str,
+    certificate: str,
+    login: str,
+) -> dict[str, Any]:
+    """The chart's values: the static file, what depends on the stack, and the stack's own values, in this order.
+
+    Args:
+        platform: where Flyte runs.
+        configuration: how Flyte is configured.
+        host: host name of the database.
+        endpoint: address of the object store.
+        credentials: name of the Secret with Flyte's credentials.
+        certificate: name of the Secret with the webhook's certificate.
+        login: name of the Secret with the login's keys; empty without a login.
+
+    Raises:
+        SettingsError: a value that the chart or Flyte would silently ignore.
+    """
+    static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
+    settings, database, store = configuration.settings, configuration.database, configuration.store
+    secrets = secret_manager_configuration(settings.secret_manager)
+    connections = (database.max_connections - _SPARE_CONNECTIONS) // _POOLS
+    dynamic = {
+        "flyte-core-components": {
+            "admin": {
+                # Set both, otherwise the chart creates its own example project.
+                "seedProjects": [project.name for project in settings.projects],
+                "seedProjectsWithDetails": [
+                    {"name": project.name, "description": _literal(project.description)}
+                    for project in settings.projects
+                ],
+            }
+        },
+        "configuration": {
+            "database": {
+                "host": host,
+                "port": database.port,
+                "dbname": database.name,
+                "username": database.username,
+            },
+            "storage": {
+                "metadataContainer": store.bucket,
+                "userDataContainer": store.bucket,
+                "providerConfig": {"s3": {"endpoint": endpoint}},
+            },
+            "logging": {"level": settings.flyte.log_level, "plugins": log_link_plugins(settings.log_links)},
+            "co-pilot": {"image": platform.images["copilot"].helm},
+            "inlineSecretRef": credentials,
+            "inline": {
+                "database": {"maxOpenConnections": connections, "maxIdleConnections": min(connections, 5)},
+                "domains": [{"id": domain, "name": domain} for domain in settings.domains],
+                "flyteadmin": {"maxParallelism": settings.flyte.max_parallelism},
+                "namespace_mapping": {"template": _literal(settings.flyte_namespace_template)},
+                "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
+                "storage": {"signedURL": {"stowConfigOverride": {"endpoint": store.client_endpoint}}},
+                "task_resources": {"limits": settings.tasks.maximum.by_name},
+                "secrets": secrets["secrets"],
+                "webhook": {**secrets["webhook"], "secretName": certificate},
+            },
+        },
+        "deployment": {
+            "image": platform.images["flyte"].helm,
+            "waitForDB": {"image": platform.images["postgres"].helm},
+            "resources": resources(settings.flyte.resources),
+            "extraPodSpec": {
+                "terminationGracePeriodSeconds": settings.flyte.termination_grace_period_seconds,
+                "enableServiceLinks": False,
+                **placement_values(platform.placement),
+            },
+            "extraVolumes": [
+                {"name": "webhook-certificate", "secret": {"secretName": certificate, "defaultMode": 0o440}}
+            ],
+        },
+        "rbac": {"create": settings.flyte.rights == "chart"},
+        "service": {"grpcAnnotations": _grpc_annotations(settings.ingress)},
+    }
+    auth: dict[str, Any] = {}
+    if configuration.auth:
+        auth = {
+            "configuration": {"inline": configuration.auth.configuration},
+            "deployment": configuration.auth.deployment(login),
+        }
+    own = settings.flyte_values
+    values = merged(merged(merged(static, dynamic), auth), own)
+    for name in ("extraVolumes", "extraVolumeMounts", "extraEnvVars"):  # added up, because Flyte needs its own
+        layers: tuple[Mapping[str, Any], ...] = (static, dynamic, auth, own)
+        values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
+    check_values(values)
+    return values
+
+
+def _grpc_annotations(ingress: IngressSettings) -> dict[str, str]:
+    """Annotations of Flyte's gRPC Service with which the ingress controller speaks HTTP/2 without TLS to it.
+
+    https://doc.traefik.io/traefik/reference/routing-configuration/kubernetes/ingress/#on-service
+    """
+    if ingress.controller != "traefik":
+        return {}
+    return {"traefik.ingress.kubernetes.io/service.serversscheme": "h2c"}
+
+
+def _literal(text: str) -> str:
+    """``text`` escaped for Helm's ``tpl``, which the chart applies to these values."""
+    return text.replace("{{", "{{`{{`}}")

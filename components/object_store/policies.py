@@ -1,0 +1,57 @@
+"""What each user of the object store may do.
+
+The policies are written in the language of AWS IAM, as MinIO reads it
+(https://min.io/docs/minio/linux/administration/identity-access-management/policy-based-access-control.html).
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from settings.projects import TaskScope
+
+_OBJECT = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+_PARTS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+# MinIO lets every user create further keys for itself, which would survive a rotation.
+_NO_FURTHER_KEYS = {"Effect": "Deny", "Action": ["admin:CreateServiceAccount", "admin:UpdateServiceAccount"]}
+
+
+def flyte_policy(bucket: str, scopes: Sequence[TaskScope]) -> str:
+    """The policy of Flyte: its own ``bucket``, and the task data, for which it signs uploads and downloads."""
+    buckets = [bucket, *(scope.bucket for scope in scopes)]
+    return _policy(
+        _allow(_BUCKET, *buckets),
+        _allow([*_OBJECT, *_PARTS], *(f"{name}/*" for name in buckets)),
+    )
+
+
+def task_policy(bucket: str, scope: TaskScope) -> str:
+    """The policy of the tasks of one project in one domain.
+
+    They may use their own bucket and, in Flyte's ``bucket``, the metadata of their own executions and the code
+    registered for them. flytekit lists before it reads, so they may list those prefixes too.
+    """
+    metadata, code = scope.metadata_prefix, scope.code_prefix
+    own_listing = _allow(["s3:ListBucket"], bucket)
+    own_listing["Condition"] = {"StringLike": {"s3:prefix": [f"{metadata}*", f"{code}*"]}}
+    return _policy(
+        _allow(_BUCKET, scope.bucket),
+        _allow([*_OBJECT, *_PARTS], f"{scope.bucket}/*"),
+        _allow([*_OBJECT, *_PARTS], f"{bucket}/{metadata}*"),
+        _allow(["s3:GetObject"], f"{bucket}/{code}*"),
+        _allow(["s3:GetBucketLocation"], bucket),
+        own_listing,
+    )
+
+
+def _allow(actions: Sequence[str], *resources: str) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": [f"arn:aws:s3:::{resource}" for resource in resources],
+    }
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [*statements, _NO_FURTHER_KEYS]}, indent=1)

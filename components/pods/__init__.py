@@ -1,0 +1,31 @@
+"""How every pod of the stack is built: no component, but what all components share."""
+
+from components.pods.labels import LABELS, NAME, labels, namespace_labels
+from components.pods.password import generated_password, random_password
+from components.pods.placement import placed, placement_values
+from components.pods.platform import Platform
+from components.pods.scripts import script_config_map
+from components.pods.security import container_security, empty_dir, pod_security, resources
+from components.pods.stateful_server import StatefulServer, stateful_server
+from components.pods.volume import Safekeeping, volume_claim
+
+__all__ = [
+    "LABELS",
+    "NAME",
+    "Platform",
+    "Safekeeping",
+    "StatefulServer",
+    "container_security",
+    "empty_dir",
+    "generated_password",
+    "labels",
+    "namespace_labels",
+    "placed",
+    "placement_values",
+    "pod_security",
+    "random_password",
+    "resources",
+    "script_config_map",
+    "stateful_server",
+    "volume_claim",
+]

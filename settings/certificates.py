@@ -1,0 +1,21 @@
+"""Certificates of private authorities, as settings."""
+
+from typing import Annotated
+
+from cryptography import x509
+from pydantic import AfterValidator
+
+
+def _certificates(value: str) -> str:
+    if "PRIVATE KEY" in value:
+        raise ValueError("contains a private key, which must stay where it is; write only the certificate")
+    try:
+        if value:
+            x509.load_pem_x509_certificates(value.encode())
+    except ValueError:
+        raise ValueError("is not a certificate in PEM; write the content of the authority's certificate file") from None
+    return value
+
+
+Certificates = Annotated[str, AfterValidator(_certificates)]
+"""One or more certificates in PEM, one after the other; may be empty."""

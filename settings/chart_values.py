@@ -1,0 +1,152 @@
+"""What may be in the values of the flyte-binary chart: its schema, and what a stack may add with ``flyteValues``."""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema
+import yaml
+
+from settings.chart import CHART_DIR
+from settings.errors import SettingsError
+
+# Values that the program itself sets, and the setting to use instead. Another value in the chart would leave Flyte
+# without its password, its namespaces or its webhook, or would leave something behind after destroy.
+_OWNED = {
+    "configuration.auth": "auth",
+    "configuration.co-pilot": "images",
+    "configuration.database": "postgres",
+    "configuration.inline.admin": "",
+    "configuration.inline.auth": "auth",
+    "configuration.inline.database": "postgres.maxConnections",
+    "configuration.inline.domains": "domains",
+    "configuration.inline.namespace_mapping": "namespaceTemplate",
+    "configuration.inline.plugins.k8s.default-env-from-secrets": "",
+    "configuration.inline.plugins.k8s.default-pod-template-name": "tasks",
+    "configuration.inline.propeller.create-flyteworkflow-crd": "",
+    "configuration.inline.secrets": "secretManager",
+    "configuration.inline.server.security.useAuth": "auth",
+    "configuration.inline.storage.enable-multicontainer": "",
+    "configuration.inline.storage.signedURL": "clientEndpoints.objectStore",
+    "configuration.inline.task_resources": "tasks",
+    "configuration.inline.webhook.awsSecretManager": "secretManager",
+    "configuration.inline.webhook.certDir": "",
+    "configuration.inline.webhook.disableCreateMutatingWebhookConfig": "",
+    "configuration.inline.webhook.gcpSecretManager": "secretManager",
+    "configuration.inline.webhook.listenPort": "",
+    "configuration.inline.webhook.localCert": "",
+    "configuration.inline.webhook.namespaceSelector": "",
+    "configuration.inline.webhook.secretName": "",
+    "configuration.inline.webhook.secretManagerType": "secretManager",
+    "configuration.inline.webhook.serviceName": "",
+    "configuration.inline.webhook.servicePort": "",
+    "configuration.inline.webhook.vaultSecretManager": "secretManager",
+    "configuration.inlineSecretRef": "",
+    "configuration.logging.plugins": "logLinks",
+    "configuration.propeller.createCRDs": "",
+    "configuration.storage": "minio",
+    "deployment.image": "images",
+    "deployment.resources": "flyte.resources",
+    "deployment.waitForDB.image": "images",
+    "flyte-core-components.admin.disabled": "",
+    "flyte-core-components.admin.disableScheduler": "",
+    "flyte-core-components.admin.seedProjects": "projects",
+    "flyte-core-components.admin.seedProjectsWithDetails": "projects",
+    "flyte-core-components.dataCatalog": "",
+    "flyte-core-components.propeller": "",
+    "fullnameOverride": "",
+    "ingress": "ingress",
+    "nameOverride": "",
+    "rbac.create": "flyte.rights",
+    "serviceAccount.create": "",
+    "serviceAccount.name": "",
+}
+# Values that take effect, or are possible, only with the chart's own rights.
+_OF_CHART_RIGHTS = (
+    "clusterResourceTemplates",
+    "flyte-core-components.admin.disableClusterResourceManager",
+    "rbac.extraRules",
+)
+_CREDENTIAL = re.compile(r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?)$", re.I)
+# Keys that look like a credential but hold only the name of a Kubernetes Secret.
+_REFERENCES = {"extraEnvVarsSecret"}
+
+
+def own_value_problems(values: Mapping[str, Any], rights: str) -> Iterator[str]:
+    """Problems of ``flyte-home:flyteValues``.
+
+    They are values the chart would ignore, credentials, and values that the stack itself sets.
+
+    Args:
+        values: the content of ``flyte-home:flyteValues``.
+        rights: ``flyte-home:flyte.rights``.
+    """
+    setting = "flyte-home:flyteValues"
+    yield from _schema_problems(values, setting)
+    yield from _credentials(values, setting)
+    for path, instead in _OWNED.items():
+        if _at(values, path) is not None:
+            remedy = f"write flyte-home:{instead} instead" if instead else "leave it out"
+            yield f"{setting}.{path}: is set by the stack itself; {remedy}"
+    for path in _OF_CHART_RIGHTS:
+        if rights != "chart" and _at(values, path) is not None:
+            yield (
+                f"{setting}.{path}: needs more rights than Flyte has; leave it out, or set flyte-home:flyte.rights to "
+                "chart"
+            )
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Reject chart values that the chart, or Flyte, would silently ignore.
+
+    Raises:
+        SettingsError: naming every key that is not in ``values.schema.json``, or whose value has the wrong type.
+    """
+    if problems := list(_schema_problems(values, "the chart's values")):
+        raise SettingsError(*problems)
+
+
+def _at(values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _credentials(value: Any, where: str) -> Iterator[str]:
+    """Values that look like a credential: Helm keeps them readable in the cluster, and Pulumi in the state."""
+    if isinstance(value, Mapping):
+        name = value.get("name")
+        if isinstance(name, str) and _CREDENTIAL.search(name) and isinstance(value.get("value"), str):
+            yield f"{where}[{name}]: looks like a credential; take it from a Secret with valueFrom"
+        for key, item in value.items():
+            if isinstance(item, str) and item and _CREDENTIAL.search(str(key)) and key not in _REFERENCES:
+                yield f"{where}.{key}: looks like a credential, which must not be in Helm values; refer to a Secret"
+            else:
+                yield from _credentials(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _credentials(item, f"{where}[{index}]")
+    elif isinstance(value, str) and re.search(r"pass(word|wd)\s*=|://[^/\s]*:[^/\s]*@", value, re.I):
+        yield f"{where}: looks like it holds a credential, which must not be in Helm values; refer to a Secret"
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(yaml.safe_load((CHART_DIR / "values.schema.json").read_text()))
+
+
+def _schema_problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
+    for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
+        where = ".".join([setting, *map(str, error.absolute_path)])
+        if "propertyNames" in error.schema_path:
+            yield f"{where}: has a key with capital letters, which Flyte may confuse with another; use lower case"
+        elif error.validator == "additionalProperties":
+            for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
+                yield (
+                    f"{where}.{key}: the chart has no such value and would ignore it, or it is a credential, which "
+                    "must not be in Helm values; see charts/flyte-binary/values.schema.json"
+                )
+        else:  # the value is not shown: it is free text, and may be anything
+            yield f"{where}: must be {error.validator_value!r} ({error.validator}); see charts/flyte-binary/values.yaml"

@@ -1,0 +1,82 @@
+"""The ingress: access to Flyte and the object store through a controller that the cluster has."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from settings.certificates import Certificates
+from settings.endpoints import Endpoints
+from settings.values import OBJECT_NAME, Host, Label, Model
+
+
+class Hosts(Model):
+    """Host names under which clients reach the stack. They must resolve to the ingress controller."""
+
+    console: Host = ""
+    """Host of console and REST API."""
+    grpc: Host = ""
+    """Host of the gRPC API; empty: the console's."""
+    object_store: Host = ""
+    """Host of the object store, which must not be one of the others."""
+
+
+class Tls(Model):
+    """Certificates that the controller serves; without issuer and secret, its own default certificate."""
+
+    issuer: str = Field(default="", pattern=OBJECT_NAME)
+    """cert-manager issuer."""
+    issuer_kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
+    """Kind of the issuer."""
+    secret: str = Field(default="", pattern=OBJECT_NAME)
+    """Secret in the stack's namespace with the key and one certificate for all hosts."""
+    ca_certificate: Certificates = ""
+    """Certificate in PEM of a private authority that clients must trust."""
+
+
+class IngressSettings(Model):
+    """Access through an ingress controller that the cluster has."""
+
+    controller: Literal["none", "traefik", "nginx"] = "none"
+    """none: clients use port-forwards, or the addresses in clientEndpoints."""
+    class_name: str = Field(default="", pattern=OBJECT_NAME)
+    """Ingress class; empty: the controller's name."""
+    namespace: Label | Literal[""] = ""
+    """Namespace of the controller; empty: kube-system for traefik, ingress-nginx for nginx."""
+    hosts: Hosts = Hosts()
+    """Host names of the stack."""
+    port: int = Field(default=443, ge=1, le=65535)
+    """Port at which clients reach the controller."""
+    tls: Tls = Tls()
+    """Certificates."""
+    annotations: dict[str, str] = {}
+    """Further annotations of every Ingress."""
+
+    def model_post_init(self, _context: object) -> None:
+        hosts = self.hosts
+        if self.controller == "none":
+            if hosts != Hosts():
+                raise ValueError("has hosts, but no controller; write controller: traefik or nginx")
+            return
+        if not hosts.console or not hosts.object_store:
+            raise ValueError(
+                "needs the hosts console and objectStore; write hosts: {console: flyte.home.example, "
+                "objectStore: s3.home.example}"
+            )
+        if hosts.object_store in {hosts.console, hosts.grpc}:
+            raise ValueError(
+                f"has the host {hosts.object_store!r} twice, but the object store's buckets need a host of their own"
+            )
+        if self.tls.issuer and self.tls.secret:
+            raise ValueError("has both tls.issuer and tls.secret; keep one")
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The addresses at which a client reaches the stack through the controller."""
+        port = "" if self.port == 443 else f":{self.port}"
+        return Endpoints(
+            http=f"https://{self.hosts.console}{port}",
+            grpc=f"dns:///{self.hosts.grpc or self.hosts.console}:{self.port}",
+            object_store=f"https://{self.hosts.object_store}{port}",
+            insecure=False,
+            ca_certificate=self.tls.ca_certificate,
+        )

@@ -1,0 +1,109 @@
+"""Reading the settings: the only place that reads Pulumi's configuration.
+
+A stack file that breaks a rule ends in one :class:`SettingsError` that lists every problem at once, before Pulumi has
+registered any resource.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pulumi
+import pulumi.runtime.config as pulumi_config
+from pydantic import SecretStr, ValidationError
+
+from settings import rules
+from settings.errors import SettingsError
+from settings.merge import merged
+from settings.messages import explained
+from settings.presets import OF_PRESET, PRESETS
+from settings.stack import FIELDS, PROJECT, SECRET_FIELDS, Settings
+from settings.values import Model
+
+
+def load_settings() -> Settings:
+    """The settings of the running stack.
+
+    Raises:
+        SettingsError: listing everything that is wrong, and for each problem what to write instead.
+    """
+    config = pulumi_config.get_config_env() | pulumi_config.CONFIG.get()
+    # pulumi.Config cannot list keys, and an unknown key must be an error rather than be ignored.
+    secrets = {*pulumi_config.get_config_secret_keys_env(), *filter(pulumi_config.is_config_secret, config)}
+    return settings_from(config, secrets)
+
+
+def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Settings:
+    """The settings in ``config``.
+
+    Args:
+        config: values by full key, as Pulumi passes them to a program; structures are JSON.
+        secret_keys: the full keys whose values are encrypted in the stack file.
+
+    Raises:
+        SettingsError: see :func:`load_settings`.
+    """
+    own = {key.removeprefix(f"{PROJECT}:"): text for key, text in config.items() if key.startswith(f"{PROJECT}:")}
+    encrypted = {key.removeprefix(f"{PROJECT}:") for key in secret_keys}
+    problems = list(rules.provider_problems(config, secret_keys))
+    values = {name: config.get(f"kubernetes:{name}", "") for name in ("context", "kubeconfig")}
+    decoded, unreadable = _decoded(own, encrypted)
+    problems += unreadable
+    try:
+        settings = Settings.model_validate(values | decoded)
+    except ValidationError as error:
+        raise SettingsError(*problems, *explained(error)) from None
+    except RecursionError:
+        raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; see Pulumi.yaml") from None
+
+    names = _secret_names(settings)
+    given = {key: SecretStr(own[key]) for key in names & own.keys() if own[key].strip()}
+    settings = settings.model_copy(
+        update={
+            "secret_values": given,
+            "tidal_creds": given.get("tidalCreds", SecretStr("")),
+            "postgres_password": given.get("postgresPassword", SecretStr("")),
+            "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),
+        }
+    )
+    problems += rules.key_problems(own.keys(), names)
+    problems += rules.plain_text_problems(given, encrypted)
+    problems += rules.problems(settings)
+    if problems:
+        raise SettingsError(*problems)
+    for name in settings.samples:
+        pulumi.log.warn(f"{PROJECT}:{name} holds the sample, which opens nothing; set your own with --secret")
+    return settings
+
+
+def _secret_names(settings: Settings) -> set[str]:
+    """Names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
+    names = {key.setting for group in settings.task_secrets for key in group.keys}
+    return SECRET_FIELDS | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
+
+
+def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+    """The settings that are not secrets, as data; and the problems of those that cannot be read."""
+    problems = []
+    preset = PRESETS.get(own.get("preset", ""), {})
+    values: dict[str, Any] = {key: _completed(FIELDS[key].default, preset.get(key, {})) for key in OF_PRESET}
+    for key in sorted(FIELDS.keys() & own.keys() - SECRET_FIELDS):
+        if key in encrypted:
+            problems.append(
+                f"{PROJECT}:{key}: is encrypted, but ends up in plain text in the cluster. Secrets have their own "
+                "settings; write this one without --secret"
+            )
+        elif FIELDS[key].annotation is str or key == "preset":
+            values[key] = own[key]
+        else:
+            try:
+                values[key] = _completed(values.get(key, FIELDS[key].default), rules.strict_json(own[key]))
+            except (ValueError, RecursionError):
+                kind = "true or false" if FIELDS[key].annotation is bool else "a list or map; write it in YAML"
+                problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
+    return values, problems
+
+
+def _completed(default: Any, given: Any) -> Any:
+    """``given`` merged over the ``default`` of its setting, so that a stack file names only what differs."""
+    known = default.model_dump(by_alias=True) if isinstance(default, Model) else default
+    return merged(known, given) if isinstance(known, dict) and isinstance(given, dict) else given

@@ -1,0 +1,42 @@
+"""The login to Flyte, which the key ``auth`` switches on."""
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from settings.certificates import Certificates
+from settings.egress import Reach
+from settings.values import Model
+
+
+def _issuer(value: str) -> str:
+    if not value:
+        return value
+    parts = urlsplit(value) if re.fullmatch(r"https?://[A-Za-z0-9.:\[\]/_~-]+", value) else None
+    if not parts or not parts.hostname:
+        raise ValueError("is not the address of a provider; write it like https://id.home.example/realms/home")
+    if parts.scheme == "http" and not parts.hostname.endswith((".svc", ".svc.cluster.local")):
+        raise ValueError("has no TLS, so anyone in between could log in; write https://")
+    return value
+
+
+class AuthSettings(Model):
+    """Login with an OpenID Connect provider.
+
+    https://docs-legacy.flyte.org/en/latest/deployment/configuration/auth_setup.html
+    """
+
+    issuer: Annotated[str, AfterValidator(_issuer)] = ""
+    """Address of the provider, as in its discovery document; empty: no login."""
+    client_id: str = Field(default="flyte", pattern=r"^[A-Za-z0-9._~:/-]+$")
+    """Flyte's client id at the provider."""
+    scopes: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]+$")]] = Field(
+        default=["openid", "profile"], min_length=1
+    )
+    """Scopes that Flyte asks the provider for."""
+    ca_certificate: Certificates = ""
+    """Certificate in PEM of the private authority that signed the provider's."""
+    egress: Reach = Reach()
+    """Where the provider is, for Flyte's network policy."""

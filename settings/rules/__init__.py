@@ -1,0 +1,27 @@
+"""Rules between settings. Each yields one message for each problem: the key, what is wrong, and what to write."""
+
+from collections.abc import Iterator
+
+from settings.chart_values import own_value_problems
+from settings.images import image_problems
+from settings.rules.buckets import bucket_problems
+from settings.rules.endpoints import endpoint_problems
+from settings.rules.keys import key_problems, plain_text_problems, provider_problems
+from settings.rules.names import name_problems
+from settings.rules.secrets import secret_problems, strict_json
+from settings.rules.tasks import privilege_problems, quota_problems
+from settings.stack import Settings
+
+__all__ = ["key_problems", "plain_text_problems", "problems", "provider_problems", "strict_json"]
+
+
+def problems(settings: Settings) -> Iterator[str]:
+    """Everything that is wrong with settings whose values are valid one by one."""
+    yield from name_problems(settings)
+    yield from bucket_problems(settings)
+    yield from quota_problems(settings)
+    yield from privilege_problems(settings)
+    yield from secret_problems(settings)
+    yield from endpoint_problems(settings)
+    yield from image_problems(settings.images)
+    yield from own_value_problems(settings.flyte_values, settings.flyte.rights)

@@ -1,0 +1,52 @@
+"""Rules for the keys of a stack file."""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+
+from pydantic import SecretStr
+
+from settings.secrets import SAMPLE_CREDENTIALS
+from settings.stack import FIELDS, PROJECT
+
+_PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
+# Protections against the wrong cluster that a stack cannot switch off.
+_FIXED = {"kubernetes:strictMode": "true", "pulumi:disable-default-providers": '["*"]'}
+
+
+def provider_problems(config: Mapping[str, str], secret_keys: Collection[str]) -> Iterator[str]:
+    """Problems of the keys that do not belong to this project: the cluster's, Pulumi's, and strangers."""
+    if not config.get("kubernetes:context", "").strip():
+        yield (
+            "kubernetes:context: is not set, so there is no cluster to deploy to; "
+            "write pulumi config set kubernetes:context NAME (kubectl config get-contexts lists the names)"
+        )
+    for key in sorted(config):
+        if key.startswith("kubernetes:") and key not in _PROVIDER_KEYS:
+            yield f"{key}: has no effect here, the program creates its own provider; pulumi config rm {key}"
+        elif key.split(":")[0] not in {PROJECT, "kubernetes", "pulumi"}:
+            yield f"{key}: has no effect here; the settings of this project begin with {PROJECT}:"
+        elif key in _FIXED and config[key].replace(" ", "") != _FIXED[key]:
+            yield f"{key}: must stay {_FIXED[key]}, or the wrong cluster could be changed; pulumi config rm {key}"
+        elif key.startswith("kubernetes:") and key in secret_keys:
+            yield f"{key}: is encrypted, but is not a secret; write the name or the path without --secret"
+    kubeconfig = config.get("kubernetes:kubeconfig", "")
+    if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
+        yield "kubernetes:kubeconfig: is the content of a kubeconfig; write the path of the file"
+
+
+def key_problems(keys: Collection[str], secret_names: Collection[str]) -> Iterator[str]:
+    """Keys of this project that are no setting."""
+    for key in sorted(set(keys) - FIELDS.keys() - set(secret_names)):
+        near = difflib.get_close_matches(key, [*FIELDS, *secret_names], 1)
+        hint = f"did you mean {PROJECT}:{near[0]}?" if near else "see the config block of Pulumi.yaml"
+        yield f"{PROJECT}:{key}: there is no such setting; {hint}"
+
+
+def plain_text_problems(given: Mapping[str, SecretStr], encrypted: Collection[str]) -> Iterator[str]:
+    """Secrets that the stack file holds in plain text."""
+    for key in sorted(given.keys() - set(encrypted)):
+        if given[key].get_secret_value() != SAMPLE_CREDENTIALS:
+            yield (
+                f"{PROJECT}:{key}: is stored in plain text; change the value where it is in use, then write "
+                f"pulumi config set --secret {PROJECT}:{key}"
+            )

@@ -1,0 +1,75 @@
+"""Rules for the names of projects, domains, secrets and namespaces."""
+
+from collections.abc import Iterator, Sequence
+
+from settings.projects import TaskScope, template_problem
+from settings.secrets import TASK_STORE_SECRET
+from settings.stack import FIELDS, PROJECT, Settings
+from settings.values import check_label
+
+
+def name_problems(settings: Settings) -> Iterator[str]:
+    """Names that occur twice, that are reserved, or that Kubernetes rejects."""
+    if not settings.projects:
+        yield f"{PROJECT}:projects: names no project; write at least one, such as [{{name: remedy}}]"
+    yield from _repeated("projects", "name", [project.name for project in settings.projects])
+    yield from _repeated("domains", "id", settings.domains)
+    yield from _secret_name_problems(settings)
+    yield from _namespace_problems(settings)
+
+
+def _secret_name_problems(settings: Settings) -> Iterator[str]:
+    for name in sorted({key.setting for group in settings.task_secrets for key in group.keys} & FIELDS.keys()):
+        if name != "tidalCreds":
+            yield f"{PROJECT}:taskSecrets: {name!r} is a setting of the stack itself; choose another name"
+    yield from _repeated("taskSecrets", "group", [group.group for group in settings.task_secrets])
+    for group in settings.task_secrets:
+        yield from _repeated(f"taskSecrets[{group.group}].keys", "key", [key.key for key in group.keys])
+        if group.group == TASK_STORE_SECRET:
+            yield f"{PROJECT}:taskSecrets: the stack itself uses the name {TASK_STORE_SECRET!r}; choose another group"
+
+
+def _namespace_problems(settings: Settings) -> Iterator[str]:
+    if problem := template_problem(settings.namespace_template):
+        yield f"{PROJECT}:namespaceTemplate: {problem}; write it like 103020-{{project}}-{{domain}}"
+        return
+    owners = {settings.namespace: f"{PROJECT}:namespace"}
+    remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
+    if _is_of_kubernetes(settings.namespace):
+        yield f"{PROJECT}:namespace: {settings.namespace!r} belongs to Kubernetes itself; write another, such as flyte"
+    for scope in distinct(settings):
+        who, name = described(scope), scope.namespace
+        if name in owners:
+            yield f"{PROJECT}:namespaceTemplate: {who} and {owners[name]} both get {name!r}; {remedy}"
+        elif _is_of_kubernetes(name):
+            yield f"{PROJECT}:namespaceTemplate: {who} gets {name!r}, a name of Kubernetes itself; {remedy}"
+        elif len(name) > 63:
+            yield (
+                f"{PROJECT}:namespaceTemplate: {who} gets {name!r}, which has {len(name)} characters; "
+                f"Kubernetes allows 63: {remedy}"
+            )
+        else:
+            try:
+                check_label(name)
+            except ValueError as error:
+                yield f"{PROJECT}:namespaceTemplate: {who} gets {name!r}, which {error}"
+        owners.setdefault(name, who)
+
+
+def distinct(settings: Settings) -> list[TaskScope]:
+    """Each project in each domain once; names that occur twice are a problem of their own."""
+    return list({(scope.project, scope.domain): scope for scope in reversed(settings.task_scopes)}.values())[::-1]
+
+
+def described(scope: TaskScope) -> str:
+    """A task scope in a message."""
+    return f"project {scope.project!r} in domain {scope.domain!r}"
+
+
+def _is_of_kubernetes(namespace: str) -> bool:
+    return namespace == "default" or namespace.startswith("kube-")
+
+
+def _repeated(setting: str, what: str, names: Sequence[str]) -> Iterator[str]:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{PROJECT}:{setting}: {what} {name!r} is there {names.count(name)} times; keep one"

@@ -1,0 +1,48 @@
+"""Rules for what task pods may do and use."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+from settings.quantities import check_order
+from settings.stack import PROJECT, Settings
+from settings.tasks import PodSecurityLevel
+
+
+def privilege_problems(settings: Settings) -> Iterator[str]:
+    """Projects whose pods would have more rights than the stack allows, or more rights without a reason."""
+    levels = list(get_args(PodSecurityLevel))
+    tasks = settings.tasks
+    lowest = f"{PROJECT}:tasks.lowestPodSecurity, which is {tasks.lowest_pod_security!r}"
+    if levels.index(tasks.pod_security) < levels.index(tasks.lowest_pod_security):
+        yield f"{PROJECT}:tasks.podSecurity: {tasks.pod_security!r} is lower than {lowest}; raise it, or lower that"
+    for project in settings.projects:
+        enforced = project.pod_security.enforce if project.pod_security else tasks.pod_security
+        if project.run_as_user == 0 and enforced == "restricted":
+            yield (
+                f"{PROJECT}:projects[{project.name}].runAsUser: 0 is root, which its Pod Security level 'restricted' "
+                "forbids; write another user, or podSecurity: {enforce: baseline, reason: why}"
+            )
+        if not project.pod_security:
+            continue
+        setting, wanted = f"{PROJECT}:projects[{project.name}].podSecurity", project.pod_security.enforce
+        if levels.index(wanted) < levels.index(tasks.lowest_pod_security):
+            yield f"{setting}: {wanted!r} is lower than {lowest}; leave it out, or lower that"
+        elif levels.index(wanted) < levels.index(tasks.pod_security) and not project.pod_security.reason.strip():
+            yield (
+                f"{setting}: {wanted!r} gives its pods more rights than {tasks.pod_security!r}, but has no reason; "
+                f"write {{enforce: {wanted}, reason: why}}, or leave it out"
+            )
+
+
+def quota_problems(settings: Settings) -> Iterator[str]:
+    """Quotas that block every task, because not even one with the default resources fits."""
+    quotas = {f"{PROJECT}:tasks.quota": settings.tasks.quota}
+    quotas |= {
+        f"{PROJECT}:projects[{project.name}].quota": project.quota for project in settings.projects if project.quota
+    }
+    for setting, quota in quotas.items():
+        try:
+            check_order(**{"tasks.requests": settings.tasks.requests, "quota.requests": quota.requests})
+            check_order(**{"tasks.limits": settings.tasks.limits, "quota.limits": quota.limits})
+        except ValueError as error:
+            yield f"{setting}: {error}; no task would ever start"

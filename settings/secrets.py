@@ -1,0 +1,61 @@
+"""Secret groups that tasks ask for, and generated secrets."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from settings.values import Model, SecretKey, SecretName, SettingName
+
+TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
+"""Name of the Secret in every task namespace with the object store's address and the key of its tasks.
+
+Task pods get its keys as environment variables. No secret group may have this name.
+"""
+
+SAMPLE_CREDENTIALS = (
+    '{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds \\"$(cat creds.json)\\""}'
+)
+"""Value that `make up` and the stack files of this repository give a project that has no credentials yet."""
+
+
+class TaskSecretKey(Model):
+    """One key of a secret group."""
+
+    key: SecretKey
+    """Key, as a task asks for it."""
+    setting: SettingName
+    """Name of the secret setting with the value."""
+    format: Literal["text", "json"] = "text"
+    """json: the value must be a JSON object."""
+
+
+class TaskSecretGroup(Model):
+    """A secret group as a task asks for it: the Kubernetes Secret ``group`` in its namespace."""
+
+    group: SecretName
+    """Name of the group, and of the Secret."""
+    keys: list[TaskSecretKey] = Field(min_length=1)
+    """Keys of the group."""
+
+
+def _generation() -> Any:
+    return Field(default=1, ge=1, le=1_000_000)
+
+
+class Generations(Model):
+    """Generations of the generated secrets: another number generates another secret."""
+
+    postgres: int = _generation()
+    """Generation of the password of the database role flyte, if postgresPassword gives none."""
+    postgres_superuser: int = _generation()
+    """Generation of the password of the database superuser."""
+    minio_root: int = _generation()
+    """Generation of the object store's root password."""
+    minio_flyte: int = _generation()
+    """Generation of Flyte's key of the object store."""
+    minio_tasks: int = _generation()
+    """Generation of the task keys of the object store, for all projects and domains."""
+    webhook: int = _generation()
+    """Generation of the certificate of Flyte's webhook."""
+    auth: int = _generation()
+    """Generation of the keys of Flyte's login. Everyone has to log in again."""

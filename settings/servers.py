@@ -1,0 +1,49 @@
+"""Postgres, the object store and Flyte."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from settings.quantities import Resources, Volume, default_resources
+from settings.values import Model
+
+
+class PostgresSettings(Model):
+    """Flyte's database."""
+
+    volume: Volume = Volume(size="10Gi")
+    """Volume of the database."""
+    max_connections: int = Field(default=100, ge=30, le=1000)
+    """Connections the server accepts. Flyte's five pools share them."""
+    resources: Resources = default_resources("100m", "128Mi", "2", "512Mi")
+    """Requests and limits of the container."""
+
+
+class MinioSettings(Model):
+    """The object store."""
+
+    volume: Volume = Volume(size="20Gi")
+    """Volume of the object store."""
+    bucket: str = Field(default="flyte", pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+    """Bucket for Flyte's metadata and for registered code."""
+    data_bucket: str = "{project}-{domain}"
+    """Template for the bucket with the task data of a project and domain."""
+    task_key_window: int = Field(default=3600, ge=0, le=604800)
+    """Seconds for which task keys of the previous generation still open the store, so that running tasks can finish."""
+    resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
+    """Requests and limits of the container."""
+
+
+class FlyteSettings(Model):
+    """The Flyte process."""
+
+    log_level: int = Field(default=3, ge=1, le=5)
+    """1 fatal, 2 error, 3 warning, 4 info, 5 debug."""
+    max_parallelism: int = Field(default=25, ge=1, le=10000)
+    """Nodes of one workflow that run at the same time."""
+    rights: Literal["minimal", "chart"] = "minimal"
+    """chart: the chart's own ClusterRole, which can create namespaces, and read and write every Secret."""
+    termination_grace_period_seconds: int = Field(default=10, ge=1, le=600)
+    """Seconds Flyte gets to stop. It ignores SIGTERM, so every restart takes this long."""
+    resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
+    """Requests and limits of the container."""

@@ -1,0 +1,129 @@
+"""The kinds of values that settings have: the base class of all groups, names, and addresses.
+
+Each validator rejects a value with a sentence that continues "flyte-home:key: 'value' ..." and says what to write.
+"""
+
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+OBJECT_NAME = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
+"""Pattern for the name of any Kubernetes object other than a namespace; may be empty."""
+
+
+class Model(BaseModel):
+    """A group of settings: immutable, written in camel case, and closed, so that an unknown key is an error.
+
+    The docstring under a field is its description in Pulumi.yaml and docs/settings.md.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def check_label(value: str) -> str:
+    """``value``, if it is a valid name for a namespace.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        raise ValueError("is not a name Kubernetes accepts; write 1 to 63 lower-case letters, digits and inner hyphens")
+    return value
+
+
+def _secret_name(value: str) -> str:
+    if len(value) > 253 or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", value):
+        raise ValueError("is not a name for a Kubernetes Secret; write lower-case letters, digits, '-' and '.'")
+    return value
+
+
+def _secret_key(value: str) -> str:
+    # Flyte lower-cases the file name, so a task could ask for an upper-case key but would never find it.
+    if len(value) > 253 or not re.fullmatch(r"[a-z0-9_-][a-z0-9._-]*", value):
+        raise ValueError("is not a key a task can ask for; write lower-case letters, digits, '-', '_' and '.'")
+    return value
+
+
+def _setting_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][A-Za-z0-9]*", value):
+        raise ValueError("is not a name for a setting; write it in camel case, such as spotifyCreds")
+    return value
+
+
+def _host(value: str) -> str:
+    label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if value and (len(value) > 253 or not re.fullmatch(rf"{label}(\.{label})*", value)):
+        raise ValueError("is not a host name; write it like flyte.home.example, without https:// and without a port")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("is not a SHA-256; write the 64 hexadecimal digits that sha256sum prints")
+    return value
+
+
+Label = Annotated[str, AfterValidator(check_label)]
+"""Name of a namespace, a Flyte project or a Flyte domain."""
+SecretName = Annotated[str, AfterValidator(_secret_name)]
+"""Name of a Kubernetes Secret, which is a secret group in Flyte."""
+SecretKey = Annotated[str, AfterValidator(_secret_key)]
+"""Key of a secret group."""
+SettingName = Annotated[str, AfterValidator(_setting_name)]
+"""Name of a secret setting."""
+Host = Annotated[str, AfterValidator(_host)]
+"""Host name in DNS; may be empty."""
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+"""SHA-256 in hexadecimal digits."""
+
+
+# --- addresses ----------------------------------------------------------------------------------------------------
+
+
+def split_address(address: str) -> SplitResult:
+    """The parts of an HTTP address, or of a gRPC address such as ``dns:///127.0.0.1:8089``."""
+    return urlsplit(address.replace("dns:///", "dns://"))
+
+
+def _has_server(address: str) -> bool:
+    """Whether the address has a host, and a valid port if it has one."""
+    try:
+        parts = split_address(address)
+        return parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _url(value: str) -> str:
+    # A user or a password is rejected too: these addresses are printed.
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+/?", value) or not _has_server(value):
+        raise ValueError("is not the address of a server; write it like http://127.0.0.1:9000, without user or path")
+    return value.rstrip("/")
+
+
+def _grpc(value: str) -> str:
+    if not re.fullmatch(r"dns:///[A-Za-z0-9.-]+:\d+", value) or not _has_server(value):
+        raise ValueError("is not the address of a gRPC server; write it like dns:///127.0.0.1:8089")
+    return value
+
+
+def _repository(value: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:_/-]+", value):
+        raise ValueError("is not the address of a Helm repository; write it like https://flyteorg.github.io/flyte")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_url)]
+"""HTTP address of a server, without user, password and path."""
+GrpcAddress = Annotated[str, AfterValidator(_grpc)]
+"""gRPC address as Flyte's clients write it."""
+RepositoryUrl = Annotated[str, AfterValidator(_repository)]
+"""Address of a Helm repository."""
