@@ -13,7 +13,7 @@ from components.errors import SettingsError
 from ops import docs
 from settings import FIELDS, PROJECT, Settings
 from tests.conftest import SECRET_SETTINGS, stack
-from tests.papers import PAPERS, code, commands, links
+from tests.papers import PAPERS, code, commands, inline_code, links, table
 
 # Papers in which every command is run by a test, or says that it needs a cluster.
 STRICT = [
@@ -118,6 +118,16 @@ def test_every_command_is_run_by_a_test_or_marked_as_needing_a_cluster(paper: Pa
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_contributing_names_existing_paths_for_every_change():
+    rows = table(ROOT / "CONTRIBUTING.md", "## Where do I change what")
+
+    assert len(rows) >= 14
+    for change, where, *_ in rows:
+        named = [re.sub(r"<[a-z]+>", "*", path) for path in inline_code(where)]
+        assert named, change
+        assert [path for path in named if not list(ROOT.glob(path))] == [], change
 
 
 def test_the_license_is_apache_2_0():
