@@ -1,4 +1,4 @@
-"""The papers of this repository, as far as a reader would type or open what is in them."""
+"""The documentation of this repository: the commands, code, links and tables in it, for tests."""
 
 import re
 import shlex
@@ -9,14 +9,14 @@ from pathlib import Path
 from paths import ROOT
 
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("examples/*/*.md")])
-# What a line of an indented block begins with if it is for a shell; the others are pictures and output.
+# First words of the lines in an indented block that are shell commands; the other lines are pictures and output.
 _PROGRAMS = ("make", "pulumi", "kubectl", "mc", "tar", "mkdir", "git", "uvx", "uv", "pyflyte", "export")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=\S* ")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line for a shell, and the text above it, back to its heading."""
+    """A shell command, and the text above it, back to its heading."""
 
     line: str
     above: str
@@ -27,12 +27,12 @@ class Command:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the text says that nobody can try it without a cluster."""
+        """Whether the text says that the command needs a cluster."""
         return "needs a cluster" in self.above.lower()
 
 
 def commands(paper: Path) -> Iterator[Command]:
-    """The commands of a paper that have a line of their own."""
+    """The commands that have a line of their own."""
     section: list[str] = []
     fence = ""
     for line in paper.read_text().splitlines():
@@ -52,11 +52,23 @@ def _is_command(line: str) -> bool:
 
 
 def code(paper: Path) -> list[str]:
-    """The code in the text of a paper, and its commands."""
+    """The inline code, and the commands."""
     text = re.sub(r"^```.*?^```", "", paper.read_text(), flags=re.MULTILINE | re.DOTALL)
-    return [*re.findall(r"`([^`\n]+)`", text), *(command.line for command in commands(paper))]
+    return [*inline_code(text), *(command.line for command in commands(paper))]
+
+
+def inline_code(text: str) -> list[str]:
+    """What is between single backticks."""
+    return re.findall(r"`([^`\n]+)`", text)
 
 
 def links(paper: Path) -> list[str]:
-    """The addresses of a paper's links."""
+    """The targets of the links."""
     return re.findall(r"\]\(([^)\s]+)\)", paper.read_text())
+
+
+def table(paper: Path, heading: str) -> list[list[str]]:
+    """The cells of the rows of the table below a heading, without its header."""
+    section = re.split(r"^#+ ", paper.read_text().split(f"\n{heading}\n", 1)[1], flags=re.MULTILINE)[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return rows[2:]

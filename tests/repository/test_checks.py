@@ -1,4 +1,4 @@
-"""What is looked for before each commit, and that it would be found."""
+"""The checks before a commit pass, and find what they should."""
 
 import re
 import subprocess
@@ -14,10 +14,10 @@ HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 
 def tracked() -> list[str]:
-    """The files of this repository, as git knows them."""
+    """The files that git tracks."""
     answer = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if answer.returncode:
-        pytest.skip("needs a clone of the repository: git clone it rather than to copy its files")
+        pytest.skip("needs a clone of the repository: use git clone instead of copying the files")
     return [name for name in answer.stdout.split("\0") if name]
 
 
@@ -26,7 +26,7 @@ def leaks(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_no_secret_is_in_a_file_of_this_repository(tmp_path: Path):
+def test_no_tracked_file_contains_a_secret(tmp_path: Path):
     for name in tracked():
         if (ROOT / name).is_file():
             copy = tmp_path / name
@@ -38,8 +38,8 @@ def test_no_secret_is_in_a_file_of_this_repository(tmp_path: Path):
     assert answer.returncode == 0, answer.stdout
 
 
-def test_a_key_in_a_stack_file_would_be_found(tmp_path: Path):
-    key = "ghp_" + "x7Kq9mZ2vB4nC6sD8fG1hJ3kL5pQ0wR2tY4u"  # in two parts, so that it is not found here
+def test_gitleaks_finds_a_key_in_a_stack_file(tmp_path: Path):
+    key = "ghp_" + "x7Kq9mZ2vB4nC6sD8fG1hJ3kL5pQ0wR2tY4u"  # in two parts, so that gitleaks does not find it here
     (tmp_path / "Pulumi.dev.yaml").write_text(f"config:\n  flyte-home:githubToken: {key}\n")
 
     answer = leaks(tmp_path)
@@ -49,7 +49,7 @@ def test_a_key_in_a_stack_file_would_be_found(tmp_path: Path):
     assert key not in answer.stdout
 
 
-def test_scripts_are_clean_shell():
+def test_shellcheck_finds_nothing_in_the_scripts():
     shebang = re.compile(r"#!/bin/(ba)?sh\n")
     scripts = [
         file for folder in ("scripts", ".ci") for file in (ROOT / folder).rglob("*")
@@ -62,7 +62,7 @@ def test_scripts_are_clean_shell():
     assert answer.stdout == ""
 
 
-def test_a_variable_without_quotes_would_be_found(tmp_path: Path):
+def test_shellcheck_finds_an_unquoted_variable(tmp_path: Path):
     script = tmp_path / "a.sh"
     script.write_text("#!/bin/sh\nrm -r $1\n")
 
@@ -71,7 +71,7 @@ def test_a_variable_without_quotes_would_be_found(tmp_path: Path):
     assert "SC2086" in answer.stdout
 
 
-def test_a_key_that_is_there_twice_would_be_found_in_yaml(tmp_path: Path):
+def test_yamllint_finds_a_duplicate_key(tmp_path: Path):
     file = tmp_path / "a.yaml"
     file.write_text("a: 1\na: 2\n")
     command = [require("yamllint"), "--strict", "--config-file", ROOT / ".yamllint.yaml", file]
@@ -79,7 +79,7 @@ def test_a_key_that_is_there_twice_would_be_found_in_yaml(tmp_path: Path):
     assert "key-duplicates" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def test_what_git_checks_before_a_commit_make_checks_too():
+def test_make_check_runs_every_local_pre_commit_hook():
     (local,) = [entry["hooks"] for entry in HOOKS if entry["repo"] == "local"]
     makefile = (ROOT / "Makefile").read_text()
     check = makefile[makefile.index("\ncheck:") : makefile.index("\nlock:")]
@@ -89,7 +89,7 @@ def test_what_git_checks_before_a_commit_make_checks_too():
         assert program == "make" or f"$(VENV)/bin/{program} " in check, hook["id"]
 
 
-def test_gitleaks_is_the_same_version_before_a_commit_and_in_the_tests():
+def test_gitleaks_has_the_same_version_in_the_hook_and_in_the_tests():
     (line,) = re.findall(r"rev: [0-9a-f]{40} # frozen: (v[\d.]+)", (ROOT / ".pre-commit-config.yaml").read_text())
 
     assert f"github.com/zricethezav/gitleaks/v8 {line} " in (SOURCES / "gitleaks" / "go.mod").read_text()

@@ -1,4 +1,4 @@
-"""The generated parts of the documentation: those that are committed are those that the program gives now."""
+"""The generated parts of the documentation are complete and up to date."""
 
 import re
 from typing import Any
@@ -16,13 +16,17 @@ def pages() -> dict[str, str]:
     return docs.pages()
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/settings.md", "docs/architecture.md"])
-def test_what_is_committed_is_what_make_docs_writes(pages: dict[str, str], path: str):
+@pytest.mark.parametrize("path", ["docs/settings.md", "docs/architecture.md", "docs/versions.md"])
+def test_the_committed_page_is_up_to_date(pages: dict[str, str], path: str):
     assert (ROOT / path).read_text() == pages[path], "run make docs"
 
 
-def test_every_setting_and_every_part_of_one_is_on_the_page():
-    """As Pydantic itself sees them."""
+def test_no_other_page_is_generated(pages: dict[str, str]):
+    assert set(pages) == {"docs/settings.md", "docs/architecture.md", "docs/versions.md"}
+
+
+def test_every_setting_and_every_part_of_one_is_documented():
+    """Compared with the JSON schema that Pydantic generates."""
     schema = Settings.model_json_schema(by_alias=True)
 
     def paths(node: dict[str, Any], path: str) -> set[str]:
@@ -39,45 +43,56 @@ def test_every_setting_and_every_part_of_one_is_on_the_page():
     shown = {entry.path for entry in docs.entries() if ":" not in entry.path}
     assert len(expected) > 150
     assert shown == expected
+    page = docs.settings_page()
+    assert {path for path in expected if f"| `{path}` |" not in page} == set()
 
 
-def test_types_and_defaults_are_those_of_the_setting():
+def test_the_table_of_settings_links_every_setting_to_its_section():
+    table, page = docs.settings_table(), docs.settings_page()
+
+    assert table in page
+    for key in [*FIELDS, "kubernetes:context", "kubernetes:kubeconfig"]:
+        assert f"| [`{key}`](#{key.lower().replace(':', '')}) |" in table
+        assert f"\n## {key}\n" in page
+
+
+def test_types_and_defaults_match_the_settings():
     found = {entry.path: entry for entry in docs.entries()}
 
     assert (found["minio.volume.size"].kind, found["minio.volume.size"].default) == ("bytes, such as 10Gi", "`20Gi`")
     assert (found["flyte.logLevel"].kind, found["flyte.logLevel"].default) == ("1 to 5", "`3`")
     assert (found["flyte.rights"].kind, found["flyte.rights"].default) == ("`minimal` or `chart`", "`minimal`")
     assert (found["projects[].name"].kind, found["projects[].name"].default) == ("name", None)
-    assert found["tidalCreds"].kind == "secret text"
+    assert found["tidalCreds"].kind == "secret string"
     assert found["postgresPassword"].default == "generated"
 
 
-def test_no_secret_has_its_default_shown():
+def test_the_settings_page_shows_no_default_of_a_secret():
     assert "sample" not in docs.settings_page()
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_has_a_description():
     assert [key for key, field in FIELDS.items() if not field.description] == []
 
 
-def test_markers_that_are_missing_are_named():
-    with pytest.raises(ValueError, match="<!-- settings:begin -->"):
-        docs.replaced("# A page without them", "settings", "")
+def test_a_missing_marker_is_named_with_its_page():
+    with pytest.raises(ValueError, match=r"docs/versions\.md: .*<!-- versions:begin -->"):
+        docs.replaced("docs/versions.md", "# A page without markers", "versions", "")
 
 
-def test_the_picture_has_every_component_and_leads_to_its_file(pages: dict[str, str]):
+def test_the_diagram_shows_every_component_and_the_table_links_its_file(pages: dict[str, str]):
     page = pages["docs/architecture.md"]
     outermost = [found for found in docs.recording().resources if not found.custom and "$" not in found.urn]
 
     assert len(outermost) > 10
     assert {name for found in outermost if f"    {(name := found.name)}[{name}]" not in page} == set()
     assert "    flyte --> postgres" in page
-    assert "    flyte --> minio" not in page  # follows from the secrets that wait for it
+    assert "    flyte --> minio" not in page  # follows from the secrets, which depend on it
     for file in re.findall(r"\]\(\.\./([\w/.]+)\)", page):
         assert (ROOT / file).is_file()
 
 
-def test_the_versions_are_those_of_the_pins():
+def test_the_table_of_versions_matches_the_pins():
     table = docs.versions_table()
 
     for name, image in IMAGES.items():

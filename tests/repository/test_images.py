@@ -1,4 +1,4 @@
-"""The images of the stack, as their registries have them; skipped where these cannot be asked."""
+"""The images of the stack exist in their registries. The tests are skipped if a registry cannot be reached."""
 
 import contextlib
 import io
@@ -20,14 +20,14 @@ ARCHITECTURES = {"linux/amd64", "linux/arm64"}
 
 
 class RegistryError(Exception):
-    """The registry does not have it."""
+    """The registry does not have the image."""
 
 
 def crane(*arguments: str) -> str:
-    """What crane prints.
+    """The output of crane.
 
     Raises:
-        RegistryError: the registry answers that it has no such image.
+        RegistryError: the registry has no such image.
     """
     answer = subprocess.run([require("crane"), *arguments], capture_output=True, text=True, timeout=120, check=False)
     if answer.returncode == 0:
@@ -38,7 +38,7 @@ def crane(*arguments: str) -> str:
 
 
 def platforms(reference: str) -> set[str]:
-    """The platforms of an image, such as ``linux/arm64``; of one without an index, its own alone."""
+    """The platforms of an image, such as ``linux/arm64``. An image without an index has one."""
     manifest = json.loads(crane("manifest", reference))
     if "manifests" in manifest:
         found = [entry.get("platform", {}) for entry in manifest["manifests"]]
@@ -48,12 +48,12 @@ def platforms(reference: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_an_image_of_the_table_is_there_for_both_architectures(name: str):
+def test_every_image_is_available_for_both_architectures(name: str):
     assert platforms(IMAGES[name].reference) >= ARCHITECTURES
 
 
 @pytest.mark.parametrize("name", [name for name, image in IMAGES.items() if image.digest])
-def test_the_tag_of_an_image_still_has_the_digest_of_the_table(name: str):
+def test_every_tag_still_has_the_pinned_digest(name: str):
     image = IMAGES[name]
 
     assert crane("digest", f"{image.repository}:{image.tag}").strip() == image.digest
@@ -61,7 +61,7 @@ def test_the_tag_of_an_image_still_has_the_digest_of_the_table(name: str):
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    """A registry on loopback, which is empty."""
+    """An empty registry on the loopback interface."""
     address = f"127.0.0.1:{free_port()}"
     with subprocess.Popen([require("crane"), "registry", "serve", "--address", address]) as server:
 
@@ -78,7 +78,7 @@ def registry() -> Iterator[str]:
 
 
 def pushed(registry: str, name: str, *wanted: str, folder: Path) -> str:
-    """An image that a registry has for these platforms; its reference."""
+    """Push an image for these platforms, and return its reference."""
     layer = folder / "layer.tar"
     with tarfile.open(layer, "w") as archive:
         archive.addfile(tarfile.TarInfo("file"), io.BytesIO())
@@ -95,7 +95,7 @@ def pushed(registry: str, name: str, *wanted: str, folder: Path) -> str:
     return f"{registry}/{name}:1"
 
 
-def test_an_image_for_one_architecture_would_be_noticed(registry: str, tmp_path: Path):
+def test_an_image_for_only_one_architecture_is_detected(registry: str, tmp_path: Path):
     both = pushed(registry, "both", "linux/amd64", "linux/arm64", folder=tmp_path)
     one = pushed(registry, "one", "linux/amd64", folder=tmp_path)
 
@@ -103,7 +103,7 @@ def test_an_image_for_one_architecture_would_be_noticed(registry: str, tmp_path:
     assert platforms(one) == {"linux/amd64"}
 
 
-def test_a_digest_that_is_not_there_would_be_noticed(registry: str, tmp_path: Path):
+def test_a_digest_that_does_not_exist_is_detected(registry: str, tmp_path: Path):
     repository, _, tag = pushed(registry, "one", "linux/amd64", folder=tmp_path).rpartition(":")
     there = Image(repository, tag, crane("digest", f"{repository}:{tag}").strip(), "")
     gone = Image(repository, tag, "sha256:" + "0" * 64, "")

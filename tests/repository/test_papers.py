@@ -1,4 +1,4 @@
-"""What the papers tell a reader to type and to open is there."""
+"""Commands, settings, paths and links in the documentation exist."""
 
 import json
 import re
@@ -13,30 +13,33 @@ from paths import ROOT
 from settings import FIELDS, PROJECT, settings_from
 from settings.errors import SettingsError
 from tests.conftest import SECRET_SETTINGS, stack
-from tests.papers import PAPERS, code, commands, links
+from tests.papers import PAPERS, code, commands, inline_code, links, table
 
-# Those whose every command is run by a test, or says that it needs a cluster.
-STRICT = [ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("backup", "rotation", "upgrades"))]
-# What runs without a cluster: by the tests, by what calls these, or by the papers' own test in tests/scripts.
+# Papers in which every command is run by a test, or says that it needs a cluster.
+STRICT = [
+    ROOT / "CONTRIBUTING.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("backup", "secrets", "testing", "upgrades")),
+]
+# Commands that need no cluster. The tests run them, or CI does, or tests/scripts/test_backup.py.
 RUN = re.compile(
     r"make (check|docs|versions|test(-[a-z]+)?|mutate|lock|plugins|render|ci-diff)\b"
     r"|uvx pre-commit install|git pull|tar |mkdir |mc (alias set|mirror) |pulumi stack change-secrets-provider"
 )
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 _LAYERS = re.findall(r"^LAYERS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
-_FOLDERS = "components|ops|tests|docs|examples|charts|scripts"
+_FOLDERS = "settings|components|ops|tests|docs|examples|charts|scripts"
 each_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
 
 
 @each_paper
-def test_every_make_target_exists(paper: Path):
+def test_every_make_target_in_the_documentation_exists(paper: Path):
     named = {match[1] for text in code(paper) for match in re.finditer(r"\bmake ([a-z][\w-]*)", text)}
 
     assert named - _TARGETS - {f"test-{layer}" for layer in _LAYERS} - {"test-LAYER"} == set()
 
 
 @each_paper
-def test_every_link_within_the_repository_leads_to_a_file_and_a_heading(paper: Path):
+def test_every_relative_link_leads_to_an_existing_file_and_heading(paper: Path):
     for link in links(paper):
         if "://" in link:
             continue
@@ -49,7 +52,7 @@ def test_every_link_within_the_repository_leads_to_a_file_and_a_heading(paper: P
 
 
 @each_paper
-def test_every_path_that_is_named_exists(paper: Path):
+def test_every_path_in_the_documentation_exists(paper: Path):
     pattern = re.compile(rf"(?:{_FOLDERS})/[\w./-]*|\.(?:github|ci)/[\w./-]+")
     named = {text for text in code(paper) if pattern.fullmatch(text)}
 
@@ -57,7 +60,7 @@ def test_every_path_that_is_named_exists(paper: Path):
 
 
 def set_by(paper: Path) -> list[tuple[str, str]]:
-    """Path and value of every setting that the paper shows how to set; without a value where it is the reader's."""
+    """Path and value of every setting in a `pulumi config set`; the value is empty if the reader has to choose it."""
     found = []
     for text in code(paper):
         match = re.search(rf"pulumi config set ((?:--\S+ )*)(?:{PROJECT}:)([a-z][\w.<>-]*)(?: (\S+))?", text)
@@ -68,13 +71,13 @@ def set_by(paper: Path) -> list[tuple[str, str]]:
 
 
 @each_paper
-def test_every_setting_that_is_set_exists_and_takes_the_value(paper: Path):
+def test_every_pulumi_config_command_sets_an_existing_setting_to_a_valid_value(paper: Path):
     paths = {entry.path for entry in docs.entries()}
     for path, value in set_by(paper):
         key = path.split(".")[0].split("-")[0]
         if key in SECRET_SETTINGS or key.endswith("Creds"):
             continue
-        whole = re.sub(r"\.[A-Z]+$", "", path)  # the last part is the reader's own
+        whole = re.sub(r"\.[A-Z]+$", "", path)  # the reader chooses the last part
         assert whole in paths or key in {"images", "flyteValues"}, path
         if value and whole == path:
             content: Any = yaml.safe_load(value)
@@ -87,7 +90,7 @@ def test_every_setting_that_is_set_exists_and_takes_the_value(paper: Path):
 
 
 @each_paper
-def test_every_setting_in_a_piece_of_a_stack_file_exists(paper: Path):
+def test_examples_of_stack_files_contain_only_existing_settings(paper: Path):
     paths = {re.sub(r"\[\]", "", entry.path) for entry in docs.entries()}
 
     def named(value: Any, path: str) -> set[str]:
@@ -106,14 +109,28 @@ def test_every_setting_in_a_piece_of_a_stack_file_exists(paper: Path):
 
 
 @pytest.mark.parametrize("paper", STRICT, ids=lambda paper: paper.name)
-def test_every_command_is_run_by_a_test_or_says_that_it_needs_a_cluster(paper: Path):
+def test_every_command_is_run_by_a_test_or_marked_as_needing_a_cluster(paper: Path):
     found = list(commands(paper))
 
     assert found
     assert [command.line for command in found if not command.is_marked and not RUN.match(command.line)] == []
 
 
-def test_the_license_is_the_one_that_is_named():
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_contributing_names_existing_paths_for_every_change():
+    rows = table(ROOT / "CONTRIBUTING.md", "## Where do I change what")
+
+    assert len(rows) >= 14
+    for change, where, *_ in rows:
+        named = [re.sub(r"<[a-z]+>", "*", path) for path in inline_code(where)]
+        assert named, change
+        assert [path for path in named if not list(ROOT.glob(path))] == [], change
+
+
+def test_the_license_is_apache_2_0():
     text = (ROOT / "LICENSE").read_text()
 
     assert "Apache License" in text
@@ -121,7 +138,7 @@ def test_the_license_is_the_one_that_is_named():
     assert "END OF TERMS AND CONDITIONS" in text
 
 
-def test_the_changelog_has_the_version_of_the_project():
+def test_the_changelog_has_a_section_for_the_current_version_and_for_every_stored_state():
     (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""Renovate finds every pin: its own patterns, as it would use them, against the files as they are."""
+"""Renovate finds every pin: its own patterns are applied to the files of this repository."""
 
 import json
 import re
@@ -16,7 +16,7 @@ LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt", *sorted(ROOT.
 
 
 def found(path: str) -> list[dict[str, Any]]:
-    """What the patterns for a file find in it."""
+    """The matches of the patterns that apply to a file."""
     managers = [
         manager
         for manager in CONFIG["customManagers"]
@@ -27,17 +27,17 @@ def found(path: str) -> list[dict[str, Any]]:
         {**match.groupdict(), "datasource": manager["datasourceTemplate"]}
         for manager in managers
         for pattern in manager["matchStrings"]
-        for match in re.finditer(pattern.replace("(?<", "(?P<"), text)  # JavaScript's way to write it
+        for match in re.finditer(pattern.replace("(?<", "(?P<"), text)  # named groups in JavaScript
     ]
 
 
-def test_every_image_is_found_with_its_tag_and_digest():
+def test_renovate_finds_every_image_with_its_tag_and_digest():
     pins = [(entry["depName"], entry["currentValue"], entry["currentDigest"]) for entry in found("settings/images.py")]
 
     assert pins == [(image.repository, image.tag, image.digest) for image in IMAGES.values()]
 
 
-def test_the_chart_is_found_with_its_repository():
+def test_renovate_finds_the_chart_with_its_repository():
     assert found("charts/flyte-binary/chart.yaml") == [
         {
             "depName": PINNED_CHART.name,
@@ -48,19 +48,19 @@ def test_the_chart_is_found_with_its_repository():
     ]
 
 
-def test_the_command_line_of_pulumi_is_found():
+def test_renovate_finds_the_pulumi_cli():
     assert len(found(".github/actions/setup/action.yml")) == 1
 
 
-def test_every_program_that_make_fetches_is_found():
+def test_renovate_finds_every_program_that_make_downloads():
     tools = yaml.safe_load((ROOT / "ops" / "tools" / "tools.yaml").read_text())
-    # Pulumi and its plugins have the versions of the Python packages, which are found there.
+    # Pulumi and its plugins have the versions of the Python packages, where Renovate finds them.
     versions = [tool["version"] for name, tool in tools.items() if not name.startswith("pulumi")]
 
     assert [entry["currentValue"] for entry in found("ops/tools/tools.yaml")] == versions
 
 
-def test_the_tags_of_the_object_store_are_versions():
+def test_renovate_can_compare_the_tags_of_the_object_store():
     (rule,) = [rule for rule in CONFIG["packageRules"] if "versioning" in rule]
     pattern = rule["versioning"].removeprefix("regex:").replace("(?<", "(?P<")
 
@@ -69,7 +69,7 @@ def test_the_tags_of_the_object_store_are_versions():
         assert re.fullmatch(pattern, IMAGES[name].tag or "")
 
 
-def test_rules_are_about_what_there_is():
+def test_every_rule_matches_an_existing_package():
     names = {image.repository for image in IMAGES.values()} | {PINNED_CHART.name}
     names |= set(re.findall(r'"([\w-]+)==', (ROOT / "pyproject.toml").read_text()))
 
@@ -77,7 +77,7 @@ def test_rules_are_about_what_there_is():
 
 
 @pytest.mark.parametrize("file", LOCKS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_lock_file_begins_with_the_command_that_renovate_repeats_and_names_no_host(file: Any):
+def test_every_lock_file_begins_with_the_command_for_renovate_and_names_no_host(file: Any):
     patterns = [pattern.strip("/") for pattern in CONFIG["pip-compile"]["managerFilePatterns"]]
     text = file.read_text()
 

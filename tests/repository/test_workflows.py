@@ -1,4 +1,4 @@
-"""The workflows of GitHub: what two public linters say of them, and what no linter knows."""
+"""The GitHub workflows: two public linters find nothing in them, and they follow rules that no linter checks."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ FILES = [*WORKFLOWS, *sorted(GITHUB.glob("actions/*/action.yml"))]
 
 
 def jobs() -> list[tuple[str, dict[str, Any]]]:
-    """Every job of every workflow, by a name for messages."""
+    """Every job of every workflow, with a name for messages."""
     return [
         (f"{file.name}: {name}", job)
         for file in WORKFLOWS
@@ -27,14 +27,14 @@ def jobs() -> list[tuple[str, dict[str, Any]]]:
 
 
 def actionlint(folder: Path) -> str:
-    # It looks for shellcheck itself, and finds the environment's.
+    # The option makes actionlint use the environment's shellcheck.
     command = [require("actionlint"), "-no-color", f"-shellcheck={require('shellcheck')}"]
     files = sorted((folder / ".github" / "workflows").glob("*.yml"))
     return subprocess.run([*command, *files], cwd=folder, capture_output=True, text=True, check=False).stdout
 
 
 def zizmor(folder: Path) -> str:
-    # --offline: what it would ask GitHub is whether a pin is a release; Renovate sees to that.
+    # --offline skips only the check on GitHub whether a pin is a release; Renovate does that.
     command = [require("zizmor"), "--offline", "--persona=auditor", "--no-progress", "--format=plain", ".github"]
     answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return "" if answer.returncode == 0 else answer.stdout + answer.stderr
@@ -45,19 +45,19 @@ LINTERS = {"actionlint": actionlint, "zizmor": zizmor}
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The workflows in a repository of their own."""
+    """A new repository with a copy of the workflows."""
     shutil.copytree(GITHUB, tmp_path / ".github")
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     return tmp_path
 
 
 @pytest.mark.parametrize("linter", LINTERS)
-def test_a_linter_finds_nothing(linter: str, copy: Path):
+def test_the_linters_find_nothing(linter: str, copy: Path):
     assert LINTERS[linter](copy) == ""
 
 
 @pytest.mark.parametrize("linter", LINTERS)
-def test_a_command_that_a_title_could_write_would_be_found(linter: str, copy: Path):
+def test_the_linters_find_a_command_that_a_pull_request_title_could_inject(linter: str, copy: Path):
     workflow = copy / ".github" / "workflows" / "preview.yml"
     text = workflow.read_text()
     worse = text.replace('BASE="origin/$BASE_REF"', 'BASE="${{ github.event.pull_request.title }}"')
@@ -68,36 +68,36 @@ def test_a_command_that_a_title_could_write_would_be_found(linter: str, copy: Pa
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(GITHUB)))
-def test_every_action_from_outside_is_pinned_to_a_commit_and_says_its_version(file: Path):
+def test_every_external_action_is_pinned_to_a_commit_with_its_version_in_a_comment(file: Path):
     outside = [line for line in file.read_text().splitlines() if "uses:" in line and "uses: ./" not in line]
 
     assert [line for line in outside if not re.search(r"@[0-9a-f]{40} # v\d+(\.\d+)+$", line)] == []
 
 
-def test_the_same_action_has_the_same_pin_everywhere():
+def test_an_action_has_the_same_pin_everywhere():
     pins = {match.groups() for file in FILES for match in re.finditer(r"uses: ([\w/-]+)@(\w+)", file.read_text())}
 
     assert len(pins) == len({action for action, _ in pins})
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_nothing_is_permitted_but_what_a_job_asks_for(file: Path):
+def test_workflows_have_no_permissions_beyond_those_of_their_jobs(file: Path):
     assert yaml.safe_load(file.read_text())["permissions"] == {}
 
 
-def test_every_job_ends_and_says_what_it_may():
+def test_every_job_has_a_timeout_and_declares_its_permissions():
     for name, job in jobs():
         assert job["timeout-minutes"] <= 90, name
         assert "contents" in job["permissions"], name
 
 
-def test_no_job_may_write_and_run_what_a_pull_request_brings_with_secrets():
+def test_no_job_has_both_write_permissions_and_secrets():
     for name, job in jobs():
         writes = "write" in {value for key, value in job["permissions"].items() if key != "id-token"}
         assert not (writes and "secrets." in yaml.safe_dump(job)), name
 
 
-def test_only_jobs_that_forks_cannot_start_get_secrets_or_prove_who_they_are():
+def test_only_jobs_that_forks_cannot_start_get_secrets_or_identity_tokens():
     own = "github.event.pull_request.head.repo.full_name == github.repository"
     for name, job in jobs():
         if "secrets." in yaml.safe_dump(job) or "id-token" in job["permissions"]:
@@ -105,7 +105,7 @@ def test_only_jobs_that_forks_cannot_start_get_secrets_or_prove_who_they_are():
     assert not [file.name for file in WORKFLOWS if "pull_request_target" in file.read_text()]
 
 
-def test_every_command_is_a_make_target_or_the_test_command():
+def test_every_step_runs_a_make_target_or_the_test_command():
     commands = [step["run"] for _, job in jobs() for step in job["steps"] if "run" in step]
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -115,7 +115,7 @@ def test_every_command_is_a_make_target_or_the_test_command():
         assert command == ".ci/run" or command.split()[1] in targets, command
 
 
-def test_pulumi_is_installed_as_it_is_pinned():
+def test_the_setup_action_installs_the_pinned_pulumi_version():
     (pinned,) = re.findall(r'"pulumi==([\d.]+)"', (ROOT / "pyproject.toml").read_text())
     setup = yaml.safe_load((GITHUB / "actions" / "setup" / "action.yml").read_text())
     (version,) = [step["with"]["pulumi-version"] for step in setup["runs"]["steps"] if "pulumi" in step["uses"]]
