@@ -50,10 +50,10 @@ up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluste
 	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REFRESH),--refresh)
 
 preview: $(VENV)/.installed ## show what `up` would change
-	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) --preview
+	@$(PY) -m ops.preview $(STACK)
 
 destroy: $(VENV)/.installed ## remove the stack from its cluster
-	@$(PY) -m ops.up $(STACK) --destroy
+	@$(PY) -m ops.destroy $(STACK)
 
 render: $(VENV)/.installed ## write what the stack deploys to OUT, without cluster or Pulumi
 	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
@@ -78,10 +78,10 @@ example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.inst
 	@$(PY) -m ops.example $(WAY) --stack $(STACK) $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(LIBRARY),--library $(LIBRARY))
 
 cluster: $(VENV)/.installed ## make a Kubernetes on this machine for the stack dev: in Docker, or K3S=1 with root
-	@$(PY) -m ops.dev_cluster create $(if $(K3S),--k3s)
+	@$(PY) -m ops.cluster $(if $(K3S),--k3s)
 
 cluster-delete: $(VENV)/.installed ## remove that cluster, with all that is in it
-	@$(PY) -m ops.dev_cluster delete
+	@$(PY) -m ops.cluster_delete
 
 tools: $(VENV)/.installed ## find or fetch pulumi and kubectl, and say where they are
 	@$(PY) -m ops.tools
@@ -125,7 +125,7 @@ docs: $(VENV)/.installed ## write the generated parts of README.md and docs/ ane
 	@$(PY) -m ops.docs
 
 versions: $(VENV)/.installed ## say what is pinned, and where
-	@$(PY) -m ops.docs --versions
+	@$(PY) -m ops.versions
 
 # Renovate reads the command from the first lines of the files; it wants an = in each option. No index is written down.
 COMPILE = $(UV) pip compile --quiet --generate-hashes --universal
@@ -142,14 +142,14 @@ ci-preview: $(VENV)/.installed ## report what `up` would change; fails where dat
 	@$(PY) -m ops.ci.preview $(STACK) $(REPORTS) $(if $(filter yes,$(ALLOW_DATA_LOSS)),--allow-data-loss)
 
 ci-diff: $(VENV)/.installed ## report how the rendered manifests differ from those of BASE
-	@$(PY) -m ops.ci.manifest_diff $(BASE) $(REPORTS)
+	@$(PY) -m ops.ci.diff $(BASE) $(REPORTS)
 
 ci-drift: $(VENV)/.installed ## report whether cluster and stack are what the program says
 	@$(PY) -m ops.ci.drift $(STACK) $(REPORTS)
 
 # With Python alone: the job that may write on GitHub runs nothing else.
 ci-comment: ## put the REPORTS into the one comment on PULL_REQUEST
-	@$(PYTHON) -m ops.ci.github comment $(REPORTS) $(PULL_REQUEST)
+	@$(PYTHON) -m ops.ci.comment $(REPORTS) $(PULL_REQUEST)
 
 ci-issue: ## put the REPORTS into the one issue about drift, or close it
-	@$(PYTHON) -m ops.ci.github issue $(REPORTS)
+	@$(PYTHON) -m ops.ci.issue $(REPORTS)

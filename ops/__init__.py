@@ -1,1 +1,1 @@
-"""What people run around the program; the program imports nothing from here."""
+"""The commands around the program: one file for each make target, and what they share in ``lib``."""

@@ -1,87 +1,30 @@
-"""The cluster of a stack, asked through kubectl."""
+"""``make cluster``: creates or starts a Kubernetes cluster on this machine for the stack `dev`.
 
-import os
-import shlex
-import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+Usage: python -m ops.cluster [--k3s]
+"""
 
-from components.cluster.kubeconfig import find_kubeconfig
+import argparse
+import sys
+
+from ops.lib import dev_cluster
 from ops.tools import provide
 from settings.errors import SettingsError
 
-# Seconds for one answer.
-_PATIENCE = 20
-# As timeout(1) has it.
-_TIMED_OUT = 124
 
-
-@dataclass(frozen=True)
-class Cluster:
-    """A context of a kubeconfig."""
-
-    context: str
-    kubeconfig: str
-
-    @classmethod
-    def of(cls, context: str, configured: str = "", environment: Mapping[str, str] = os.environ) -> "Cluster":
-        """The cluster behind ``context``, in the kubeconfig that has it (see `find_kubeconfig`).
-
-        Raises:
-            SettingsError: no kubeconfig has it, or there is no kubectl and none can be fetched.
-        """
+def main() -> int:
+    """The command line; 0 if the cluster answers, and 1 with a message otherwise."""
+    parser = argparse.ArgumentParser(prog="cluster", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--k3s", action="store_true", help="as a system service, which needs root")
+    args = parser.parse_args()
+    try:
         provide("kubectl")
-        return cls(context, str(Path(find_kubeconfig(context, configured, environment)).expanduser()))
+        context = dev_cluster.create(args.k3s)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"The cluster of {context} answers; make up STACK={dev_cluster.STACK} CONTEXT={context} deploys to it")
+    return 0
 
-    def command(self, *arguments: str) -> list[str]:
-        """The kubectl command with these arguments."""
-        return ["kubectl", "--kubeconfig", self.kubeconfig, "--context", self.context, *arguments]
 
-    def shown(self, *arguments: str) -> str:
-        """The kubectl command with these arguments, to be copied into a shell."""
-        return shlex.join(self.command(*arguments))
-
-    def run(self, *arguments: str, given: str = "", seconds: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
-        """What kubectl does with ``given`` on its standard input; failed, if it takes longer than ``seconds``."""
-        # What comes after a "--" is for another program.
-        end = arguments.index("--") if "--" in arguments else len(arguments)
-        command = self.command(*arguments[:end], f"--request-timeout={seconds:.0f}s", *arguments[end:])
-        try:
-            # A little later than kubectl's own limit, whose message says more.
-            return subprocess.run(
-                command, input=given, capture_output=True, text=True, timeout=seconds + 2, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, _TIMED_OUT, "", f"no answer within {seconds:.0f} s")
-
-    def ask(self, *arguments: str) -> str:
-        """What kubectl prints.
-
-        Raises:
-            SettingsError: it failed; most likely the cluster does not answer.
-        """
-        answer = self.run(*arguments)
-        if answer.returncode:
-            raise SettingsError(
-                f"kubernetes:context: the cluster of {self.context!r} does not answer: {answer.stderr.strip()}"
-            )
-        return answer.stdout
-
-    def uid(self) -> str:
-        """What identifies the cluster: the UID of its namespace kube-system."""
-        return self.ask("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
-
-    def check_is(self, pinned: str, stack: str) -> str:
-        """See that it is the cluster that ``stack`` pins; its UID.
-
-        Raises:
-            SettingsError: it is another one, or the stack names none; or it does not answer.
-        """
-        uid = self.uid()
-        if uid != pinned:
-            raise SettingsError(
-                f"flyte-home:clusterUid: stack {stack!r} belongs to the cluster {pinned or '(none yet)'}, "
-                f"but {self.context!r} leads to {uid}; choose the right context, or make up STACK={stack} first"
-            )
-        return uid
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
 
-from ops.client import Client, NoAnswerError
-from ops.cluster import Cluster
-from ops.forwards import FOLDER, Forward, ForwardError, Forwards, Kept, Way, ways_of
-from ops.stack_file import stack_config
+from ops.lib.client import Client, NoAnswerError
+from ops.lib.client_endpoints import ClientEndpoint, ForwardError, client_endpoints
+from ops.lib.forwards import Forward, Forwards, Kept
+from ops.lib.kubectl import Cluster
+from ops.lib.port_holder import FOLDER
+from ops.lib.stack_file import stack_config
 from settings import Settings, settings_from
 from settings.errors import SettingsError
 
@@ -60,7 +62,7 @@ def connect(stack: str, settings: Settings, cluster: Cluster, stop: threading.Ev
     """
     client = Client.of(settings)
     forwards = Forwards("make connect STACK=" + stack, stack, settings.cluster_uid, cluster, settings.namespace, client)
-    if not forwards.ways:
+    if not forwards.endpoints:
         _say_where(client, write_config(stack, client))
         return
     with forwards:
@@ -74,19 +76,19 @@ def connect(stack: str, settings: Settings, cluster: Cluster, stop: threading.Ev
         _say_where(client, write_config(stack, client))
         _say("Ctrl-C ends it.")
         reopen = partial(forwards.open, seconds=_REOPEN_SECONDS)
-        kept = [Kept(forward, reopen, answering(client, forward.way), _say) for forward in forwards.forwards]
+        kept = [Kept(forward, reopen, answering(client, forward.endpoint), _say) for forward in forwards.forwards]
         while not stop.wait(period):
             for one in kept:
                 one.tend()
     _say("closed")
 
 
-def answering(client: Client, way: Way) -> Callable[[], bool]:
+def answering(client: Client, endpoint: ClientEndpoint) -> Callable[[], bool]:
     """Asks whether the service at the other end of a way answers anything at all."""
 
     def over_http(path: str) -> bool:
         try:
-            client.request(f"{way.address}{path}", seconds=_PATIENCE)
+            client.request(f"{endpoint.address}{path}", seconds=_PATIENCE)
         except NoAnswerError:
             return False
         return True
@@ -98,9 +100,9 @@ def answering(client: Client, way: Way) -> Callable[[], bool]:
             return error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
         return True
 
-    if way.setting == "grpc":
+    if endpoint.setting == "grpc":
         return over_grpc
-    return partial(over_http, "/healthcheck" if way.setting == "http" else "/minio/health/live")
+    return partial(over_http, "/healthcheck" if endpoint.setting == "http" else "/minio/health/live")
 
 
 def write_config(stack: str, client: Client) -> Path:
@@ -118,9 +120,9 @@ def _open(forwards: Forwards, forward: Forward, stack: str) -> None:
 
 
 def _say_where(client: Client, config: Path) -> None:
-    for way in ways_of(client):
-        address = client.console if way.setting == "http" else way.address
-        _say(f"{_NAMES[way.setting]:<13} {address}")
+    for endpoint in client_endpoints(client):
+        address = client.console if endpoint.setting == "http" else endpoint.address
+        _say(f"{_NAMES[endpoint.setting]:<13} {address}")
     _say("For pyflyte and flytectl, in another terminal:")
     _say(f"  export FLYTECTL_CONFIG={shlex.quote(str(config))}")
 

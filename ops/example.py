@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.stack_file import stack_config
+from ops.lib.stack_file import stack_config
 from ops.tools import provide
 from paths import ROOT
 from settings import settings_from

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from ops.recorder import Recording, Resource, map_secrets, record
-from ops.stack_file import stack_config
+from ops.lib.recorder import Recording, Resource, map_secrets, record
+from ops.lib.stack_file import stack_config
 from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
 from settings.errors import SettingsError
 

@@ -21,17 +21,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from ops.client import Client
-from ops.cluster import Cluster
 from ops.doctor.laptop import EXAMPLE
 from ops.doctor.run import doctor, lines
 from ops.doctor.stack import one_line
-from ops.login import client_secret
-from ops.stack_file import stack_config
+from ops.lib.client import Client
+from ops.lib.flyte_login import client_secret
+from ops.lib.kubectl import Cluster
+from ops.lib.stack_file import stack_config
 from settings import Settings, settings_from
 from settings.errors import SettingsError
 
-_FOLLOW = Path(__file__).with_name("follow.py")
+_FOLLOW = Path(__file__).parent / "lib" / "follow.py"
 _GROUP = "tidal-creds"
 _LOG_LINES = 40
 
@@ -180,7 +180,7 @@ def _start(run: Run, environment: Mapping[str, str], timeout: float) -> None:
 
 
 def _wait(run: Run, environment: Mapping[str, str], timeout: float, progress: Progress) -> dict[str, Any]:
-    """The end of an execution, as `ops.follow` has it."""
+    """The end of an execution, as `ops.lib.follow` has it."""
     command = [str(EXAMPLE / ".venv/bin/python"), str(_FOLLOW), run.project, run.domain, run.name]
     with (
         tempfile.TemporaryFile("w+") as errors,

@@ -11,7 +11,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from ops.recorder import Recording, record
+from ops.lib.recorder import Recording, record
 from tests.api_server import ApiServer, api_server
 
 # A slow or busy machine is no failure of what is tested. In CI the examples are the same every time, as in Hypothesis'

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from ops.client import Client
-from ops.cluster import Cluster
 from ops.doctor.check import Said
 from ops.doctor.stack import Stack
+from ops.lib.client import Client
+from ops.lib.kubectl import Cluster
 from paths import ROOT
 from settings import SAMPLE_CREDENTIALS, Settings, settings_from
 from tests.conftest import stack

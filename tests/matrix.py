@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
+from ops.lib.stack_file import stack_config
 from ops.render import render
-from ops.stack_file import stack_config
 from settings import PROJECT
 from tests.conftest import run
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
 
 Policy = Mapping[str, Any]
 

@@ -1,1 +1,1 @@
-"""What continuous integration does, each a make target: the workflows in .github/workflows only call these."""
+"""The commands of continuous integration: one file for each make target. The workflows only call these."""

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ops.ci.changes import Change
-from ops.ci.engine import EngineError, engine
-from ops.ci.report import table, write
+from ops.ci.lib.changes import Change
+from ops.ci.lib.engine import EngineError, engine
+from ops.ci.lib.report import table, write
 from settings.errors import SettingsError
 
 

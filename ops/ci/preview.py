@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ops.ci.changes import Change, losses
-from ops.ci.engine import EngineError, engine
-from ops.ci.report import block, folded, table, write
+from ops.ci.lib.changes import Change, losses
+from ops.ci.lib.engine import EngineError, engine
+from ops.ci.lib.report import block, folded, table, write
 from settings.errors import SettingsError
 
 LABEL = "allow-data-loss"

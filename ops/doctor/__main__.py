@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 
 from ops.doctor.run import doctor, lines
-from ops.stack_file import stack_config
+from ops.lib.stack_file import stack_config
 from settings import Settings, settings_from
 from settings.errors import SettingsError
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ops.cluster import Cluster
 from ops.doctor.check import Said, ok, remark, wrong
 from ops.doctor.stack import Stack, one_line
+from ops.lib.kubectl import Cluster
 from paths import ROOT
 from settings.errors import SettingsError
 

@@ -5,14 +5,16 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from components.flyte.log_links import links
-from ops.client import Client
 from ops.doctor import laptop, servers, services, tasks
 from ops.doctor.check import Check, Finding, Said, examine, remark
 from ops.doctor.stack import Stack
-from ops.forwards import ForwardError, Forwards, Way, holder_of, ways_of
+from ops.lib.client import Client
+from ops.lib.client_endpoints import ClientEndpoint, ForwardError, client_endpoints
+from ops.lib.forwards import Forwards
+from ops.lib.port_holder import holder_of
 from settings import Settings
 
-_WAYS = {"http": "console", "grpc": "gRPC address", "objectStore": "store address"}
+_ENDPOINTS = {"http": "console", "grpc": "gRPC address", "objectStore": "store address"}
 
 
 @contextmanager
@@ -52,16 +54,20 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
         yield Check("ingress", partial(servers.ingress, stack), ["cluster"])
     forwards = _Ports(stack, command, opened)
     behind = {"http": "flyte", "grpc": "flyte", "objectStore": "minio"}
-    for way in ways_of(stack.client):
-        yield Check(_WAYS[way.setting], partial(forwards.way, way), ["cluster", behind[way.setting]])
+    for endpoint in client_endpoints(stack.client):
+        yield Check(
+            _ENDPOINTS[endpoint.setting], partial(forwards.endpoint, endpoint), ["cluster", behind[endpoint.setting]]
+        )
     login = []
     if stack.client.login:
         login = ["login"]
-        yield Check("login", partial(services.login, stack), [_WAYS["http"]])
-    yield Check("API", partial(services.api, stack), [_WAYS["http"], *login])
-    yield Check("buckets", partial(services.buckets, stack), [_WAYS["objectStore"], "namespaces"], seconds=60)
-    yield Check("signed address", partial(services.signed_address, stack), ["API", _WAYS["objectStore"]], seconds=60)
-    yield Check("gRPC", partial(services.grpc_api, stack), [_WAYS["grpc"], *login])
+        yield Check("login", partial(services.login, stack), [_ENDPOINTS["http"]])
+    yield Check("API", partial(services.api, stack), [_ENDPOINTS["http"], *login])
+    yield Check("buckets", partial(services.buckets, stack), [_ENDPOINTS["objectStore"], "namespaces"], seconds=60)
+    yield Check(
+        "signed address", partial(services.signed_address, stack), ["API", _ENDPOINTS["objectStore"]], seconds=60
+    )
+    yield Check("gRPC", partial(services.grpc_api, stack), [_ENDPOINTS["grpc"], *login])
     yield Check("webhook", partial(tasks.webhook, stack), ["cluster", "namespaces", "flyte"])
     yield Check("admission", partial(tasks.admission, stack), ["cluster", "namespaces", "webhook"])
     yield Check("certificate", partial(tasks.certificate, stack), ["cluster"])
@@ -78,14 +84,14 @@ class _Ports:
         self._asked = False
         self._forwards: Forwards | None = None
 
-    def way(self, way: Way) -> Iterator[Said]:
-        """See `services.way`."""
-        if way.forwarded and not self._asked:
+    def endpoint(self, endpoint: ClientEndpoint) -> Iterator[Said]:
+        """See `services.endpoint`."""
+        if endpoint.forwarded and not self._asked:
             self._asked = True
             self._take()
             if self._forwards and self._forwards.ended:
                 yield remark(f"ended what a killed command had left open: {', '.join(self._forwards.ended)}")
-        yield from services.way(self._stack, way, self._forwards)
+        yield from services.endpoint(self._stack, endpoint, self._forwards)
 
     def _take(self) -> None:
         stack = self._stack

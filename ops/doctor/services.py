@@ -11,11 +11,13 @@ import grpc  # type: ignore[import-untyped]
 
 from components.database import postgres
 from components.flyte.names import RELEASE
-from ops.client import Client, NoAnswerError
 from ops.doctor.check import Said, ok, wrong
 from ops.doctor.stack import Stack, one_line
-from ops.forwards import ForwardError, Forwards, Way, holder_of, taken_port
-from ops.login import LoginError, client_secret, logged_in
+from ops.lib.client import Client, NoAnswerError
+from ops.lib.client_endpoints import ClientEndpoint, ForwardError
+from ops.lib.flyte_login import LoginError, client_secret, logged_in
+from ops.lib.forwards import Forwards
+from ops.lib.port_holder import holder_of, taken_port
 from settings.projects import TaskScope
 from settings.secrets import TASK_STORE_SECRET
 from settings.values import split_address
@@ -26,7 +28,7 @@ _HTTP = ("settings frame", "alpn", "received http2 header with status", "http1")
 _NAME, _CONTENT = "flyte-home-doctor", b"make doctor was here\n"
 
 
-def way(stack: Stack, wanted: Way, forwards: Forwards | None) -> Iterator[Said]:
+def endpoint(stack: Stack, wanted: ClientEndpoint, forwards: Forwards | None) -> Iterator[Said]:
     """The address of a service leads to it: through a port-forward, which is opened if nobody has, or by itself.
 
     Args:
@@ -64,7 +66,7 @@ def way(stack: Stack, wanted: Way, forwards: Forwards | None) -> Iterator[Said]:
         taken = taken_port(stack.name, wanted)
         yield wrong(taken.says, taken.mend)
         return
-    forward = next(found for found in forwards.forwards if found.way.service == wanted.service)
+    forward = next(found for found in forwards.forwards if found.endpoint.service == wanted.service)
     try:
         forwards.open(forward)
     except ForwardError as error:

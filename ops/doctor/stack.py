@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ops.client import Client
-from ops.cluster import Cluster
+from ops.lib.client import Client
+from ops.lib.kubectl import Cluster
 from settings import Settings
 from settings.errors import SettingsError
 from settings.projects import TaskScope

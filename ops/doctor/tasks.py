@@ -12,9 +12,9 @@ from cryptography.exceptions import InvalidSignature
 from components.flyte.names import RELEASE, WEBHOOK_SERVICE
 from components.tasks import POLICY_NAME
 from components.tasks.project_namespaces import POD_TEMPLATE
-from ops.client import NoAnswerError
 from ops.doctor.check import Said, ok, remark, wrong
 from ops.doctor.stack import Object, Stack, one_line
+from ops.lib.client import NoAnswerError
 from settings import SAMPLE_CREDENTIALS
 from settings.projects import TaskScope
 from settings.secrets import TaskSecretKey

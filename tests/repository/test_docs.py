@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ops import docs
+from ops.lib.pages import architecture_page, settings_page, versions_page
 from paths import ROOT
 from settings import FIELDS, Settings
 from settings.images import IMAGES
@@ -40,15 +41,15 @@ def test_every_setting_and_every_part_of_one_is_documented():
         return found
 
     expected = {path for key in FIELDS for path in paths(schema["properties"][key], key)}
-    shown = {entry.path for entry in docs.entries() if ":" not in entry.path}
+    shown = {entry.path for entry in settings_page.entries() if ":" not in entry.path}
     assert len(expected) > 150
     assert shown == expected
-    page = docs.settings_page()
+    page = settings_page.settings_page()
     assert {path for path in expected if f"| `{path}` |" not in page} == set()
 
 
 def test_the_table_of_settings_links_every_setting_to_its_section():
-    table, page = docs.settings_table(), docs.settings_page()
+    table, page = settings_page.settings_table(), settings_page.settings_page()
 
     assert table in page
     for key in [*FIELDS, "kubernetes:context", "kubernetes:kubeconfig"]:
@@ -57,7 +58,7 @@ def test_the_table_of_settings_links_every_setting_to_its_section():
 
 
 def test_types_and_defaults_match_the_settings():
-    found = {entry.path: entry for entry in docs.entries()}
+    found = {entry.path: entry for entry in settings_page.entries()}
 
     assert (found["minio.volume.size"].kind, found["minio.volume.size"].default) == ("bytes, such as 10Gi", "`20Gi`")
     assert (found["flyte.logLevel"].kind, found["flyte.logLevel"].default) == ("1 to 5", "`3`")
@@ -68,7 +69,7 @@ def test_types_and_defaults_match_the_settings():
 
 
 def test_the_settings_page_shows_no_default_of_a_secret():
-    assert "sample" not in docs.settings_page()
+    assert "sample" not in settings_page.settings_page()
 
 
 def test_every_setting_has_a_description():
@@ -82,7 +83,9 @@ def test_a_missing_marker_is_named_with_its_page():
 
 def test_the_diagram_shows_every_component_and_the_table_links_its_file(pages: dict[str, str]):
     page = pages["docs/architecture.md"]
-    outermost = [found for found in docs.recording().resources if not found.custom and "$" not in found.urn]
+    outermost = [
+        found for found in architecture_page.recording().resources if not found.custom and "$" not in found.urn
+    ]
 
     assert len(outermost) > 10
     assert {name for found in outermost if f"    {(name := found.name)}[{name}]" not in page} == set()
@@ -93,7 +96,7 @@ def test_the_diagram_shows_every_component_and_the_table_links_its_file(pages: d
 
 
 def test_the_table_of_versions_matches_the_pins():
-    table = docs.versions_table()
+    table = versions_page.versions_table()
 
     for name, image in IMAGES.items():
         assert f"| image `{name}`: `{image.repository}` | {image.tag}" in table

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops import docs
+from ops.lib.pages import settings_page
 from paths import ROOT
 from settings import FIELDS, PROJECT, settings_from
 from settings.errors import SettingsError
@@ -72,7 +72,7 @@ def set_by(paper: Path) -> list[tuple[str, str]]:
 
 @each_paper
 def test_every_pulumi_config_command_sets_an_existing_setting_to_a_valid_value(paper: Path):
-    paths = {entry.path for entry in docs.entries()}
+    paths = {entry.path for entry in settings_page.entries()}
     for path, value in set_by(paper):
         key = path.split(".")[0].split("-")[0]
         if key in SECRET_SETTINGS or key.endswith("Creds"):
@@ -91,7 +91,7 @@ def test_every_pulumi_config_command_sets_an_existing_setting_to_a_valid_value(p
 
 @each_paper
 def test_examples_of_stack_files_contain_only_existing_settings(paper: Path):
-    paths = {re.sub(r"\[\]", "", entry.path) for entry in docs.entries()}
+    paths = {re.sub(r"\[\]", "", entry.path) for entry in settings_page.entries()}
 
     def named(value: Any, path: str) -> set[str]:
         if isinstance(value, list):

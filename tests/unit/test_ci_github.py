@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ops.ci.github import LONGEST, GitHub, GitHubError, joined
+from ops.ci.lib.github import LONGEST, GitHub, GitHubError, joined
 from paths import ROOT
 from tests.processes import serving
 
@@ -181,7 +181,7 @@ def test_the_command_needs_nothing_but_python(address: str, repository: Reposito
     (tmp_path / "preview-dev.md").write_text("no change")
     variables = {"GITHUB_API_URL": address, "GITHUB_REPOSITORY": "me/home", "GITHUB_TOKEN": "token-of-the-job"}
     # -S: without the packages of the environment.
-    command = [sys.executable, "-S", "-m", "ops.ci.github", "comment", str(tmp_path), "7"]
+    command = [sys.executable, "-S", "-m", "ops.ci.comment", str(tmp_path), "7"]
 
     answers = [
         subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.ci.login import AUDIENCE, cluster_login
+from ops.ci.lib.cluster_login import AUDIENCE, cluster_login
 from settings.errors import SettingsError
 from tests.processes import serving
 

@@ -8,9 +8,9 @@ import pytest
 from pulumi import automation as auto
 
 from ops.ci import drift, preview
-from ops.ci.changes import HOLDS_DATA, Change, Changes, losses
-from ops.ci.manifest_diff import compare, difference
-from ops.ci.report import LONGEST, block, masked, shortened, table
+from ops.ci.diff import compare, difference
+from ops.ci.lib.changes import HOLDS_DATA, Change, Changes, losses
+from ops.ci.lib.report import LONGEST, block, masked, shortened, table
 from ops.render import HEADER
 
 URN = "urn:pulumi:dev::flyte-home::{}::{}"

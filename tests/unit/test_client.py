@@ -9,7 +9,7 @@ import pytest
 import trustme
 import yaml
 
-from ops.client import Client, NoAnswerError
+from ops.lib.client import Client, NoAnswerError
 from tests.kubectl import settings
 from tests.processes import free_port, serving
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.cluster.kubeconfig import find_kubeconfig, known_contexts
-from ops.recorder import record
+from ops.lib.recorder import record
 from settings.errors import SettingsError
 from tests.conftest import UID, stack
 

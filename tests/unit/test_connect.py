@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ops.client import Client
-from ops.forwards import ways_of
+from ops.lib.client import Client
+from ops.lib.client_endpoints import client_endpoints
 from tests.conftest import UID
 from tests.kubectl import KubectlProgram, program_copy, settings
 from tests.processes import free_port, wait_until
@@ -47,7 +47,7 @@ def test_it_opens_the_way_says_where_everything_is_and_leaves_nothing(
     tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object], how: signal.Signals
 ):
     kubectl_program.on("kube-system", UID)
-    ways = ways_of(Client.of(settings(clientEndpoints=endpoints)))
+    forwarded = client_endpoints(Client.of(settings(clientEndpoints=endpoints)))
     with connect(tmp_path, endpoints) as (started, log):
         wait_until(lambda: "Ctrl-C" in log.read_text() or started.poll() is not None, "make connect")
         said = log.read_text()
@@ -57,11 +57,11 @@ def test_it_opens_the_way_says_where_everything_is_and_leaves_nothing(
         assert f"export FLYTECTL_CONFIG={config}" in said
         assert yaml.safe_load(config.read_text())["admin"] == {"endpoint": endpoints["grpc"], "insecure": True}
         assert stat.S_IMODE(config.stat().st_mode) == 0o600
-        assert all(way.listening for way in ways)
+        assert all(endpoint.listening for endpoint in forwarded)
         started.send_signal(how)
         assert started.wait(15) == 0
     assert log.read_text().splitlines()[-1] == "closed"
-    assert not any(way.listening for way in ways)
+    assert not any(endpoint.listening for endpoint in forwarded)
 
 
 def test_ports_are_looked_at_before_anything_is_opened(
@@ -95,7 +95,7 @@ def test_a_service_without_a_pod_leads_to_the_doctor(
         assert started.wait(20) == 1
 
     assert "no way to service/minio: minio has no running pod; make doctor STACK=dev says more" in log.read_text()
-    assert not any(way.listening for way in ways_of(Client.of(settings(clientEndpoints=endpoints))))
+    assert not any(endpoint.listening for endpoint in client_endpoints(Client.of(settings(clientEndpoints=endpoints))))
 
 
 def test_addresses_elsewhere_need_only_the_configuration(tmp_path: Path, kubectl_program: KubectlProgram):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ops import dev_cluster, up
+from ops.lib import dev_cluster, pinning
 from settings.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -350,12 +350,12 @@ def pinned(monkeypatch: pytest.MonkeyPatch, *unreachable: str) -> list[str]:
         if asked in unreachable:
             raise SettingsError("kubernetes:context: no cluster answers")
 
-    monkeypatch.setattr(up, "pin", pin)
+    monkeypatch.setattr(pinning, "pin", pin)
     return contexts
 
 
 def make_up(stack: str = "dev", asked: str = "", **config: str) -> None:
-    up.pin_or_make(stack, {key.replace("__", ":"): value for key, value in config.items()}, asked, os.environ)
+    pinning.pin_or_create(stack, {key.replace("__", ":"): value for key, value in config.items()}, asked, os.environ)
 
 
 def test_up_offers_a_cluster_where_none_answers_and_deploys_to_it(machine: Machine, monkeypatch: pytest.MonkeyPatch):
@@ -441,15 +441,15 @@ def test_the_command_makes_it_and_says_how_to_go_on(machine: Machine):
     with_docker(machine, "k3d")
     machine.answers("k3d-flyte-home-dev")
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ops.dev_cluster", *arguments]
+    def run(module: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", module]
         return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
-    made = run("create")
+    made = run("ops.cluster")
     assert made.returncode == 0, made.stderr
     assert "make up STACK=dev CONTEXT=k3d-flyte-home-dev deploys to it" in made.stdout
 
-    gone = run("delete")
+    gone = run("ops.cluster_delete")
     assert gone.returncode == 1
     assert "There is no cluster flyte-home-dev" in gone.stderr
     assert "Traceback" not in gone.stderr

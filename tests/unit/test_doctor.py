@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ops import forwards
 from ops.doctor import __main__ as command_line
 from ops.doctor import laptop
 from ops.doctor.check import Check, Finding, Said, examine, ok, remark, wrong
 from ops.doctor.run import doctor, lines
 from ops.doctor.stack import one_line
-from ops.forwards import Way
+from ops.lib import port_holder
+from ops.lib.client_endpoints import ClientEndpoint
 from tests.conftest import UID, stack
 from tests.kubectl import KubectlProgram, settings
 from tests.processes import serving
@@ -114,7 +114,7 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 @pytest.fixture
 def offline(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KubectlProgram:
     """A kubectl that knows no cluster, and no locks of this checkout."""
-    monkeypatch.setattr(forwards, "FOLDER", tmp_path / "client")
+    monkeypatch.setattr(port_holder, "FOLDER", tmp_path / "client")
     return kubectl_program
 
 
@@ -243,7 +243,7 @@ def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
     offline.on("get namespace", json.dumps(namespace))
     offline.on("mutatingwebhookconfiguration", json.dumps({"webhooks": [{"clientConfig": {}}]}))
     # Addresses for which nobody opens a port-forward.
-    monkeypatch.setattr(Way, "forwarded", property(lambda _: False))
+    monkeypatch.setattr(ClientEndpoint, "forwarded", property(lambda _: False))
     monkeypatch.setattr("sys.argv", ["doctor", "dev", *(["--json"] if as_json else [])])
     with serving(Quoting) as address:
         endpoints = {"http": address, "grpc": address.replace("http://", "dns:///"), "objectStore": address}

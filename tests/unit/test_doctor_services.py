@@ -17,12 +17,13 @@ import grpc
 import pytest
 import trustme
 
-from ops import forwards
-from ops.client import Client
 from ops.doctor import services
 from ops.doctor.check import Said
 from ops.doctor.stack import Stack
-from ops.forwards import Forwards, ways_of
+from ops.lib import port_holder
+from ops.lib.client import Client
+from ops.lib.client_endpoints import client_endpoints
+from ops.lib.forwards import Forwards
 from tests.conftest import UID
 from tests.kubectl import AUTH, FakeCluster, KubectlProgram, examined, states, with_login
 from tests.processes import free_port, serving
@@ -42,8 +43,8 @@ def at(stack: Stack, **addresses: Any) -> Stack:
 @pytest.fixture
 def local(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A stack whose addresses are free ports of this machine."""
-    monkeypatch.setattr(forwards, "FOLDER", tmp_path / "client")
-    monkeypatch.setattr(services, "holder_of", lambda stack: forwards.holder_of(stack, tmp_path / "client"))
+    monkeypatch.setattr(port_holder, "FOLDER", tmp_path / "client")
+    monkeypatch.setattr(services, "holder_of", lambda stack: port_holder.holder_of(stack, tmp_path / "client"))
     endpoints = {
         "http": f"http://127.0.0.1:{free_port()}",
         "grpc": f"dns:///127.0.0.1:{free_port()}",
@@ -53,22 +54,22 @@ def local(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest.M
 
 
 def forwards_of(stack: Stack, uid: str = UID) -> Forwards:
-    return Forwards("make connect", stack.name, uid, stack.cluster, "flyte", stack.client, forwards.FOLDER)
+    return Forwards("make connect", stack.name, uid, stack.cluster, "flyte", stack.client, port_holder.FOLDER)
 
 
 def test_a_port_forward_that_nobody_has_is_opened_for_as_long_as_the_doctor_runs(local: Stack):
-    way = ways_of(local.client)[0]
+    endpoint = client_endpoints(local.client)[0]
     with forwards_of(local) as own:
-        (said,) = services.way(local, way, own)
-        assert way.listening
+        (said,) = services.endpoint(local, endpoint, own)
+        assert endpoint.listening
     assert said.state == "ok"
-    assert not way.listening
+    assert not endpoint.listening
 
 
 def test_the_port_forwards_of_make_connect_are_used(local: Stack):
-    way = ways_of(local.client)[0]
+    endpoint = client_endpoints(local.client)[0]
     with forwards_of(local):
-        (said,) = services.way(local, way, None)
+        (said,) = services.endpoint(local, endpoint, None)
 
     assert said.state == "ok"
     assert "which make connect (process" in said.says
@@ -76,32 +77,32 @@ def test_the_port_forwards_of_make_connect_are_used(local: Stack):
 
 def test_port_forwards_to_another_cluster_are_not_used(local: Stack):
     with forwards_of(local, "another"):
-        (said,) = services.way(local, ways_of(local.client)[0], None)
+        (said,) = services.endpoint(local, client_endpoints(local.client)[0], None)
 
     assert said.state == "wrong"
     assert "make connect (process" in said.says
 
 
 def test_a_port_that_something_else_has_is_wrong_and_its_listener_is_not_asked(local: Stack):
-    way = ways_of(local.client)[0]
-    with socket.create_server(("127.0.0.1", way.local_port)), forwards_of(local) as own:
-        (said,) = services.way(local, way, own)
+    endpoint = client_endpoints(local.client)[0]
+    with socket.create_server(("127.0.0.1", endpoint.local_port)), forwards_of(local) as own:
+        (said,) = services.endpoint(local, endpoint, own)
 
     assert said.state == "wrong"
-    assert f"port {way.local_port} of this machine is taken by something else" in said.says
+    assert f"port {endpoint.local_port} of this machine is taken by something else" in said.says
 
 
 def test_a_service_without_a_pod_is_no_way(local: Stack, kubectl_program: KubectlProgram):
     kubectl_program.mark("broken", "minio")
     with forwards_of(local) as own:
-        (said,) = services.way(local, ways_of(local.client)[2], own)
+        (said,) = services.endpoint(local, client_endpoints(local.client)[2], own)
 
     assert (said.state, said.says) == ("wrong", "no way to service/minio: minio has no running pod")
 
 
 def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
     stack = at(examined(), http="https://flyte.invalid")
-    (said,) = services.way(stack, ways_of(stack.client)[0], None)
+    (said,) = services.endpoint(stack, client_endpoints(stack.client)[0], None)
 
     assert said.state == "wrong"
     assert "clientEndpoints.http: https://flyte.invalid cannot be reached: its name is not known here" in said.says
@@ -113,13 +114,13 @@ def test_an_address_elsewhere_has_to_show_a_certificate_that_clients_trust():
     with serving(Plain, authority) as address:
         ingress = {"controller": "traefik", "hosts": hosts}
         stack = at(examined(ingress=ingress), http=address.rstrip("/"))
-        (said,) = services.way(stack, ways_of(stack.client)[0], None)
+        (said,) = services.endpoint(stack, client_endpoints(stack.client)[0], None)
         assert said.state == "wrong"
         assert said.says.startswith(f"flyte-home:ingress.hosts.console: {address.rstrip('/')} cannot be reached: TLS:")
         assert said.mend.startswith("openssl s_client -connect 127.0.0.1:")
 
         stack = at(stack, ca_certificate=authority.cert_pem.bytes().decode())
-        assert states(list(services.way(stack, ways_of(stack.client)[0], None))) == ["ok"]
+        assert states(list(services.endpoint(stack, client_endpoints(stack.client)[0], None))) == ["ok"]
 
 
 # --- login --------------------------------------------------------------------------------------------------------

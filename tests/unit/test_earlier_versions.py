@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.ci.changes import HOLDS_DATA
+from ops.ci.lib.changes import HOLDS_DATA
 from tests.conftest import run
 from tests.engine.states import STATES
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ops import __file__ as ops_folder
+from ops.lib import __file__ as ops_folder
 
 
 class Phases:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.client import Client
-from ops.cluster import Cluster
-from ops.forwards import Forward, ForwardError, Forwards, Kept, Way, check_free, holder_of, private_file, ways_of
+from ops.lib.client import Client, private_file
+from ops.lib.client_endpoints import ClientEndpoint, ForwardError, client_endpoints
+from ops.lib.forwards import Forward, Forwards, Kept
+from ops.lib.kubectl import Cluster
+from ops.lib.port_holder import check_free, holder_of
 from tests.kubectl import KubectlProgram
 from tests.processes import free_port, wait_until
 
@@ -36,20 +38,20 @@ def forwards(folder: Path, stack: str = "dev", of: Client | None = None) -> Forw
 def test_only_addresses_of_this_machine_are_forwarded_and_none_with_tls():
     addresses = Client("http://localhost:8088", "dns:///flyte.home:443", "https://127.0.0.1:9000", False)
 
-    assert [(way.setting, way.forwarded) for way in ways_of(addresses)] == [
+    assert [(endpoint.setting, endpoint.forwarded) for endpoint in client_endpoints(addresses)] == [
         ("http", True),
         ("grpc", False),
         ("objectStore", False),
     ]
-    assert Way("http", "http://localhost", "minio", 9000).local_port == 80
-    assert Way("http", "http://[::1]:8088", "minio", 9000).host == "::1"
+    assert ClientEndpoint("http", "http://localhost", "minio", 9000).local_port == 80
+    assert ClientEndpoint("http", "http://[::1]:8088", "minio", 9000).host == "::1"
 
 
 def test_a_taken_port_is_named_with_its_setting_and_how_to_find_who_has_it(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ForwardError) as failed:
-            check_free("dev", ways_of(client(http=port)), tmp_path)
+            check_free("dev", client_endpoints(client(http=port)), tmp_path)
 
     assert f"clientEndpoints.http: port {port} of this machine is taken by something else" in failed.value.says
     assert f":{port}" in failed.value.mend.splitlines()[0]
@@ -62,7 +64,7 @@ def test_two_addresses_with_one_port_are_refused(tmp_path: Path):
     port = free_port()
 
     with pytest.raises(ForwardError, match=f"port {port} is that of another address, too"):
-        check_free("dev", ways_of(client(http=port, store=port)), tmp_path)
+        check_free("dev", client_endpoints(client(http=port, store=port)), tmp_path)
 
 
 def test_while_they_are_open_others_know_whose_the_ports_are(tmp_path: Path, kubectl_program: KubectlProgram):
@@ -73,14 +75,14 @@ def test_while_they_are_open_others_know_whose_the_ports_are(tmp_path: Path, kub
         holder = holder_of("dev", tmp_path)
         assert holder
         assert (holder.command, holder.pid, holder.cluster) == ("make connect STACK=dev", os.getpid(), "uid")
-        assert list(holder.ports) == [way.local_port for way in opened.ways]
+        assert list(holder.ports) == [endpoint.local_port for endpoint in opened.endpoints]
         with pytest.raises(ForwardError, match=r"make connect STACK=dev \(process \d+\) has the ports"):
             forwards(tmp_path).__enter__()
         with pytest.raises(ForwardError, match=r"taken by make connect STACK=dev \(process"):
-            check_free("prod", opened.ways, tmp_path)
+            check_free("prod", opened.endpoints, tmp_path)
 
     assert holder_of("dev", tmp_path) is None
-    check_free("dev", opened.ways, tmp_path)
+    check_free("dev", opened.endpoints, tmp_path)
     assert all("--address=127.0.0.1" in call for call in kubectl_program.calls)
 
 
@@ -107,9 +109,9 @@ def test_what_a_killed_command_leaves_is_ended_by_the_next_one(tmp_path: Path, k
     addresses = client()
     script = f"""
 import os, pathlib
-from ops.client import Client
-from ops.cluster import Cluster
-from ops.forwards import Forwards
+from ops.lib.client import Client
+from ops.lib.kubectl import Cluster
+from ops.lib.forwards import Forwards
 client = Client({addresses.http!r}, {addresses.grpc!r}, {addresses.object_store!r}, True)
 folder = pathlib.Path({str(tmp_path)!r})
 forwards = Forwards("make connect", "dev", "uid", Cluster("home", "x"), "flyte", client, folder)
@@ -119,13 +121,13 @@ for forward in forwards.forwards:
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
-    left = [way for way in ways_of(addresses) if way.listening]
+    left = [endpoint for endpoint in client_endpoints(addresses) if endpoint.listening]
     assert len(left) == 3
 
     with forwards(tmp_path, of=addresses) as opened:
         opened.check_free()
         assert opened.ended == ["flyte-binary-http", "flyte-binary-grpc", "minio"]
-    assert not [way for way in left if way.listening]
+    assert not [endpoint for endpoint in left if endpoint.listening]
 
 
 def test_another_process_that_has_the_number_of_a_forward_by_now_is_left_alone(tmp_path: Path):
@@ -166,7 +168,7 @@ def test_a_forward_that_ends_is_opened_again_and_said_once_to_be_lost_and_back(
     tmp_path: Path,
     kubectl_program: KubectlProgram,
 ):
-    forward = Forward(CLUSTER, "flyte", ways_of(client())[0])
+    forward = Forward(CLUSTER, "flyte", client_endpoints(client())[0])
     forward.start()
     one, said = kept(forward, lambda: True)
     try:
@@ -190,7 +192,7 @@ def test_a_forward_that_ends_is_opened_again_and_said_once_to_be_lost_and_back(
 
 
 def test_a_forward_whose_service_is_silent_twice_is_opened_again(tmp_path: Path, kubectl_program: KubectlProgram):
-    forward = Forward(CLUSTER, "flyte", ways_of(client())[0])
+    forward = Forward(CLUSTER, "flyte", client_endpoints(client())[0])
     forward.start()
     first = forward.pid
     answers = iter([False, True, False, False, False, True])

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from components.flyte import interrupted_release
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
 
 
 @pytest.fixture

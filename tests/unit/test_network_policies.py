@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-import ops.recorder
-from ops.recorder import Recording
+import ops.lib.recorder
+from ops.lib.recorder import Recording
 from tests.conftest import run
 from tests.network import OPEN, PLACES, PORTS, Place, allowed, policies_of
 
@@ -102,7 +102,7 @@ def test_an_ingress_controllers_namespace_can_be_let_in():
 
 
 def test_the_port_of_the_api_server_is_the_one_that_the_cluster_names(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ops.recorder, "API_PORT", 16443)
+    monkeypatch.setattr(ops.lib.recorder, "API_PORT", 16443)
     policies = policies_of(run())
 
     assert allowed(policies, PLACES["flyte"], PLACES["api server"], 16443)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import run, stack

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
 from tests.conftest import run
 
 

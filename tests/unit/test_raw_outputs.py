@@ -1,6 +1,6 @@
 """Where the tasks of each project and domain put their data."""
 
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
 from tests.conftest import containers, run
 
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 import ops.render
-from ops.recorder import Recording
+from ops.lib.recorder import Recording
+from ops.lib.stack_file import stack_config
 from ops.render import REDACTED, render, write
-from ops.stack_file import stack_config
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import run

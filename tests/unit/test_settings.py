@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from ops.stack_file import stack_config
+from ops.lib.stack_file import stack_config
 from settings import FIELDS, SAMPLE_CREDENTIALS, Settings, settings_from
 from settings.errors import SettingsError
 from settings.presets import OF_PRESET, PRESETS

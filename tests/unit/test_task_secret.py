@@ -3,7 +3,7 @@
 import base64
 import json
 
-from ops.recorder import Recording, Secret
+from ops.lib.recorder import Recording, Secret
 from tests.conftest import TIDAL, run
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import up
+from ops.lib import engine, pinning
 from ops.tools import TOOLS
 from settings.errors import SettingsError
 
@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def test_state_and_passphrase_stay_in_the_project_and_are_readable_by_their_owner_only(tmp_path: Path):
     state = tmp_path / "state"
 
-    first = up.backend({}, logged_in=False, state=state)
-    second = up.backend({}, logged_in=False, state=state)
+    first = engine.backend({}, logged_in=False, state=state)
+    second = engine.backend({}, logged_in=False, state=state)
 
     passphrase = Path(first["PULUMI_CONFIG_PASSPHRASE_FILE"])
     assert first == second
@@ -31,32 +31,32 @@ def test_state_and_passphrase_stay_in_the_project_and_are_readable_by_their_owne
 
 @pytest.mark.parametrize(("environment", "logged_in"), [({"PULUMI_BACKEND_URL": "s3://state"}, False), ({}, True)])
 def test_a_backend_that_the_user_chose_is_left_alone(tmp_path: Path, environment: dict[str, str], logged_in: bool):
-    assert up.backend(environment, logged_in, tmp_path / "state") == {}
+    assert engine.backend(environment, logged_in, tmp_path / "state") == {}
     assert not (tmp_path / "state").exists()
 
 
 def test_a_passphrase_that_the_user_chose_is_left_alone(tmp_path: Path):
-    chosen = up.backend({"PULUMI_CONFIG_PASSPHRASE": "mine"}, False, tmp_path / "state")
+    chosen = engine.backend({"PULUMI_CONFIG_PASSPHRASE": "mine"}, False, tmp_path / "state")
 
     assert set(chosen) == {"PULUMI_BACKEND_URL"}
 
 
 def test_the_only_context_is_taken_for_the_trial_stack_alone():
-    assert up.choose_context("dev", "flyte-home-dev", "", ["k3s"]) == "k3s"
+    assert pinning.choose_context("dev", "flyte-home-dev", "", ["k3s"]) == "k3s"
     with pytest.raises(SettingsError, match="make up STACK=prod CONTEXT=NAME"):
-        up.choose_context("prod", "flyte-home-prod", "", ["k3s"])
+        pinning.choose_context("prod", "flyte-home-prod", "", ["k3s"])
 
 
 def test_among_several_contexts_none_is_guessed():
     with pytest.raises(SettingsError, match="'work', 'home'"):
-        up.choose_context("dev", "flyte-home-dev", "", ["work", "home"])
+        pinning.choose_context("dev", "flyte-home-dev", "", ["work", "home"])
 
 
 def test_the_context_asked_for_comes_before_the_one_in_the_stack_file():
-    assert up.choose_context("prod", "work", "home", ["work", "home"]) == "home"
-    assert up.choose_context("prod", "work", "", ["work", "home"]) == "work"
+    assert pinning.choose_context("prod", "work", "home", ["work", "home"]) == "home"
+    assert pinning.choose_context("prod", "work", "", ["work", "home"]) == "work"
     with pytest.raises(SettingsError, match="no context 'typo'"):
-        up.choose_context("dev", "work", "typo", ["work"])
+        pinning.choose_context("dev", "work", "typo", ["work"])
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def tools(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def make(tools: dict[str, str], *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
+def make(tools: dict[str, str], command: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
     result = subprocess.run(
-        [sys.executable, "-m", "ops.up", *arguments],
+        [sys.executable, "-m", f"ops.{command}", *arguments],
         cwd=ROOT,
         env=tools,
         stdin=subprocess.DEVNULL,
@@ -109,7 +109,7 @@ def make(tools: dict[str, str], *arguments: str) -> tuple[subprocess.CompletedPr
 
 
 def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
-    result, log = make(tools, "dev")
+    result, log = make(tools, "up", "dev")
 
     assert result.returncode == 0, result.stderr
     calls = [line for line in log.splitlines() if not line.startswith("pulumi whoami")]
@@ -124,7 +124,7 @@ def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
 
 
 def test_destroy_runs_the_program_and_so_its_fence(tools: dict[str, str]):
-    _, log = make(tools, "dev", "--destroy")
+    _, log = make(tools, "destroy", "dev")
 
     assert log.splitlines()[-1] == "pulumi destroy --run-program --yes --stack dev"
     assert "config set" not in log
@@ -132,20 +132,20 @@ def test_destroy_runs_the_program_and_so_its_fence(tools: dict[str, str]):
 
 
 def test_preview_changes_nothing(tools: dict[str, str]):
-    _, log = make(tools, "dev", "--preview")
+    _, log = make(tools, "preview", "dev")
 
     assert log.splitlines()[-1] == "pulumi preview --diff --stack dev"
     assert "config set" not in log
 
 
 def test_a_refresh_looks_at_the_cluster_behind_the_fence(tools: dict[str, str]):
-    _, log = make(tools, "dev", "--refresh")
+    _, log = make(tools, "up", "dev", "--refresh")
 
     assert log.splitlines()[-1] == "pulumi up --refresh --run-program --yes --stack dev"
 
 
 def test_without_pulumi_and_network_the_message_says_what_works_without_it(tools: dict[str, str]):
-    result, log = make(tools | {"PATH": ""}, "dev")
+    result, log = make(tools | {"PATH": ""}, "up", "dev")
 
     assert result.returncode == 1
     assert "pulumi 3.250.0: cannot fetch file:///nowhere/pulumi-v3.250.0-" in result.stderr
@@ -158,7 +158,7 @@ def test_a_cluster_that_does_not_answer_is_named(tools: dict[str, str]):
     kubectl = Path(tools["PATH"].split(":")[0], "kubectl")
     kubectl.write_text("#!/bin/sh\necho connection refused >&2\nexit 1\n")
 
-    result, log = make(tools, "dev")
+    result, log = make(tools, "up", "dev")
 
     assert result.returncode == 1
     assert "the cluster of 'k3s' does not answer: connection refused" in result.stderr
@@ -169,7 +169,7 @@ def test_pulumis_own_failure_is_the_commands_failure(tools: dict[str, str]):
     pulumi = Path(tools["PATH"].split(":")[0], "pulumi")
     pulumi.write_text('#!/bin/sh\ncase "$1" in up) exit 7 ;; esac\n')
 
-    assert make(tools, "dev")[0].returncode == 7
+    assert make(tools, "up", "dev")[0].returncode == 7
 
 
 @pytest.mark.parametrize(("pinned", "refused"), [("another-cluster", True), ("uid-of-the-cluster", False)])
@@ -182,8 +182,8 @@ def test_a_pinned_stack_takes_another_context_only_of_the_same_cluster(
 
     if refused:
         with pytest.raises(SettingsError, match="nothing was changed"):
-            up.pin("prod", config, "k3s", dict(os.environ))
+            pinning.pin("prod", config, "k3s", dict(os.environ))
     else:
-        up.pin("prod", config, "k3s", dict(os.environ))
+        pinning.pin("prod", config, "k3s", dict(os.environ))
 
     assert ("config set --stack prod kubernetes:context" in Path(tools["LOG"]).read_text()) is not refused

@@ -1,12 +1,9 @@
-"""``make cluster`` and ``make cluster-delete``: a Kubernetes on this machine for the stack `dev`.
-
-Usage: python -m ops.dev_cluster create [--k3s] | delete
+"""A Kubernetes cluster on this machine for the stack `dev`.
 
 In Docker, with k3d or kind, whichever is installed; kind is fetched where neither is. With ``--k3s`` as a system
 service, which needs root. Each leaves its context in the kubeconfig and the current context as it was.
 """
 
-import argparse
 import os
 import platform
 import shutil
@@ -22,13 +19,13 @@ from pathlib import Path
 import yaml
 
 from components.cluster.kubeconfig import known_contexts
-from ops.stack_file import stack_config
+from ops.lib.stack_file import stack_config
 from ops.tools import TOOLS, provide
 from settings import PROJECT
 from settings.errors import SettingsError
 
 NAME = "flyte-home-dev"
-_STACK = "dev"
+STACK = "dev"
 _PROBE = "--request-timeout=5s"
 _SECONDS = 60
 _START_SECONDS = 180
@@ -128,7 +125,7 @@ class K3s:
         if other := shutil.which("k3s"):
             raise SettingsError(
                 f"K3S: {other} is installed already and nothing was changed; use its cluster: copy {self._kubeconfig} "
-                f"to a file that you may read, and write KUBECONFIG=FILE make up STACK={_STACK}"
+                f"to a file that you may read, and write KUBECONFIG=FILE make up STACK={STACK}"
             )
         installer = TOOLS["k3s-install"].fetch() / "k3s-install"
         print(f"Installing k3s {_K3S} as the service {self._service}; sudo may ask for your password", flush=True)
@@ -183,25 +180,6 @@ _MAKERS = (_K3D, _KIND, _SERVICE)
 CONTEXTS = tuple(maker.context for maker in _MAKERS)
 
 
-def main() -> int:
-    """The command line; 0 if the cluster is there, or gone, and 1 with a message otherwise."""
-    parser = argparse.ArgumentParser(prog="cluster", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("create", "delete"))
-    parser.add_argument("--k3s", action="store_true", help="as a system service, which needs root")
-    args = parser.parse_args()
-    try:
-        provide("kubectl")
-        if args.what == "delete":
-            delete()
-        else:
-            context = create(args.k3s)
-            print(f"The cluster of {context} answers; make up STACK={_STACK} CONTEXT={context} deploys to it")
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 def create(k3s: bool = False) -> str:
     """The context of the cluster of this name, which is started or made unless it answers.
 
@@ -228,7 +206,7 @@ def create(k3s: bool = False) -> str:
             raise SettingsError(
                 f"No cluster can be made on this machine: Docker {docker}",
                 "make cluster K3S=1 installs k3s as a system service instead, with sudo, on Linux",
-                f"make render STACK={_STACK} shows what would be deployed, without a cluster",
+                f"make render STACK={STACK} shows what would be deployed, without a cluster",
             )
         chosen = _SERVICE
     print(f"Making the cluster {NAME}: {chosen.title}", flush=True)
@@ -248,10 +226,10 @@ def delete() -> None:
         raise SettingsError(f"There is no cluster {NAME} of k3d, kind or k3s on this machine; nothing was changed")
     for maker in made:
         maker.delete()
-    if stack_config(_STACK)[0].get("kubernetes:context") in {maker.context for maker in made}:
+    if stack_config(STACK)[0].get("kubernetes:context") in {maker.context for maker in made}:
         print(
-            f"The stack {_STACK} still refers to it. To begin anew: pulumi config rm {PROJECT}:clusterUid --stack "
-            f"{_STACK} && pulumi stack rm {_STACK} --force --preserve-config --yes"
+            f"The stack {STACK} still refers to it. To begin anew: pulumi config rm {PROJECT}:clusterUid --stack "
+            f"{STACK} && pulumi stack rm {STACK} --force --preserve-config --yes"
         )
 
 
@@ -269,7 +247,7 @@ def offer(why: SettingsError) -> str:
     raise SettingsError(
         str(why),
         "make cluster makes one on this machine, in Docker (or with K3S=1 as a system service, which needs root)",
-        f"make render STACK={_STACK} shows what would be deployed, without a cluster",
+        f"make render STACK={STACK} shows what would be deployed, without a cluster",
     )
 
 
@@ -334,7 +312,3 @@ def _answer(command: list[str], more: Mapping[str, str] | None = None) -> str:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """``make ci-diff``: what a change does to the rendered manifests of every stack; needs no cluster and no secret.
 
-Usage: python -m ops.ci.manifest_diff BASE OUT
+Usage: python -m ops.ci.diff BASE OUT
 """
 
 import argparse
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.ci.github import LONGEST
-from ops.ci.report import block, folded, shortened, write
+from ops.ci.lib.github import LONGEST
+from ops.ci.lib.report import block, folded, shortened, write
 from ops.render import HEADER
 from paths import ROOT
 from settings.errors import SettingsError

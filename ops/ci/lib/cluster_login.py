@@ -1,6 +1,6 @@
 """The way to a cluster that trusts GitHub: no key is kept anywhere, each run proves itself with a token of minutes.
 
-Usage: python -m ops.ci.login    (what a kubeconfig made here calls for a token)
+Usage: python -m ops.ci.lib.cluster_login    (what a kubeconfig made here calls for a token)
 
 GitHub signs who a run is (https://docs.github.com/en/actions/concepts/security/openid-connect), and an API server can
 be told to believe that: docs/ci.md. Without ``KUBERNETES_SERVER``, as on a runner at home, its own kubeconfig is taken.
@@ -59,7 +59,7 @@ def kubeconfig(context: str, server: str, authority: str) -> dict[str, Any]:
     program = {
         "apiVersion": _API,
         "command": sys.executable,
-        "args": ["-m", "ops.ci.login"],
+        "args": ["-m", "ops.ci.lib.cluster_login"],
         "env": [{"name": "PYTHONPATH", "value": str(ROOT)}],  # wherever it is called
         "interactiveMode": "Never",
     }

@@ -1,16 +1,13 @@
-"""``make ci-comment`` and ``make ci-issue``: the reports of a run, where people see them, and each only once.
+"""GitHub: ``make ci-issue``: the reports of a run, where people see them, and each only once.
 
-Usage: python -m ops.ci.github comment REPORTS PULL_REQUEST
-       python -m ops.ci.github issue REPORTS
+Usage: python -m ops.ci.lib.github comment REPORTS PULL_REQUEST
+       python -m ops.ci.lib.github issue REPORTS
 
 Needs Python's own library only, so that the job with the right to write runs nothing else. GitHub gives a job
 ``GITHUB_REPOSITORY`` and, where it is asked for, ``GITHUB_TOKEN``.
 """
 
-import argparse
 import json
-import os
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -118,26 +115,6 @@ class GitHub:
             raise GitHubError(f"GitHub: {method} {path}: {error}") from None
 
 
-def main() -> int:
-    """The command line; 0 if it was written, 1 with a message otherwise."""
-    parser = argparse.ArgumentParser(prog="github", description=__doc__.splitlines()[0] if __doc__ else None)
-    commands = parser.add_subparsers(dest="command", required=True)
-    comment = commands.add_parser("comment")
-    issue = commands.add_parser("issue")
-    for command in (comment, issue):
-        command.add_argument("reports", type=Path)
-    comment.add_argument("pull_request", type=int)
-    args = parser.parse_args()
-    try:
-        github = GitHub.of(os.environ)
-        text = joined(args.reports)
-        print(github.issue(text) if args.command == "issue" else github.comment(args.pull_request, text))
-    except GitHubError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 def joined(reports: Path, longest: int = LONGEST) -> str:
     """All reports in the folder, in one text that GitHub takes.
 
@@ -155,7 +132,3 @@ def joined(reports: Path, longest: int = LONGEST) -> str:
 
 def _cut(text: str, share: int) -> str:
     return f"{text[:share].rsplit(chr(10), 1)[0]}\n\n... too long for here; all of it is in the artifacts of the run"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

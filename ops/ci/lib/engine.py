@@ -8,11 +8,11 @@ from typing import Any
 
 from pulumi import automation as auto
 
-from ops.ci.changes import Changes
-from ops.ci.login import cluster_login
-from ops.ci.report import known_secrets, masked
-from ops.stack_file import stack_config
-from ops.up import engine_environment
+from ops.ci.lib.changes import Changes
+from ops.ci.lib.cluster_login import cluster_login
+from ops.ci.lib.report import known_secrets, masked
+from ops.lib.engine import engine_environment
+from ops.lib.stack_file import stack_config
 from paths import ROOT
 from settings.errors import SettingsError
 

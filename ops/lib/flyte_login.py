@@ -7,8 +7,8 @@ from typing import Any
 
 from components.flyte.auth import CLIENT_ID, CLIENT_SECRET, VOLUME
 from components.flyte.names import RELEASE
-from ops.client import Client, NoAnswerError
-from ops.cluster import Cluster
+from ops.lib.client import Client, NoAnswerError
+from ops.lib.kubectl import Cluster
 from settings.errors import SettingsError
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.ci.changes import Change
-from ops.ci.github import LONGEST
+from ops.ci.lib.changes import Change
+from ops.ci.lib.github import LONGEST
 
 MASK = "***"
 # Shorter texts are in ordinary words, too.

@@ -1,0 +1,98 @@
+"""Pulumi, started with somewhere to keep its state."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.tools import provide_pulumi
+from paths import ROOT
+from settings.errors import SettingsError
+
+STATE = ROOT / ".state"
+"""Folder of the state and its passphrase, for users who chose no other backend."""
+
+
+def engine_environment() -> dict[str, str]:
+    """The environment for Pulumi: this process's own, with somewhere to keep the state.
+
+    Raises:
+        SettingsError: there is no Pulumi, and it cannot be downloaded.
+    """
+    pulumi = provide_pulumi()  # first, because it may change the PATH
+    environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"} | pulumi
+    return environment | backend(environment, logged_in=_logged_in(environment))
+
+
+def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:
+    """Variables to add to the environment so that Pulumi has somewhere to keep its state.
+
+    There are none if the user has chosen a backend in the environment, or is logged in. Otherwise the state is in a
+    folder of this project, encrypted with a generated passphrase that only its owner can read.
+    """
+    if logged_in or environment.get("PULUMI_BACKEND_URL"):
+        return {}
+    state.mkdir(mode=0o700, exist_ok=True)
+    chosen = {"PULUMI_BACKEND_URL": f"file://{state}"}
+    if not environment.get("PULUMI_CONFIG_PASSPHRASE") and not environment.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        passphrase = state / "passphrase"
+        if not passphrase.exists():
+            descriptor = os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+        chosen["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase)
+    print(f"State and passphrase are in {state}; back them up. For plain pulumi commands:")
+    print("  export " + " ".join(f"{key}={value}" for key, value in chosen.items()))
+    return chosen
+
+
+def unattended() -> list[str]:
+    """The option that answers Pulumi's question, if there is no terminal to ask."""
+    return [] if sys.stdin.isatty() else ["--yes"]
+
+
+def run(environment: Mapping[str, str], stack: str, *command: str) -> int:
+    """Run a Pulumi command on the user's terminal; its exit code."""
+    # Ctrl-C reaches Pulumi directly, which then stops in an orderly way. This process only waits for that.
+    with subprocess.Popen(["pulumi", *command, "--stack", stack], env=environment, cwd=ROOT) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+def _logged_in(environment: Mapping[str, str]) -> bool:
+    command = ["pulumi", "whoami", "--non-interactive"]
+    return subprocess.run(command, env=environment, capture_output=True, cwd=ROOT, check=False).returncode == 0
+
+
+def pulumi(environment: Mapping[str, str], *arguments: str, text: str | None = None) -> None:
+    """Run a Pulumi command without a terminal.
+
+    Raises:
+        SettingsError: it failed.
+    """
+    result = subprocess.run(
+        ["pulumi", *arguments, "--non-interactive"],
+        env=environment,
+        cwd=ROOT,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise SettingsError(f"pulumi {' '.join(arguments[:2])}: {result.stderr.strip() or result.stdout.strip()}")
+
+
+def set_config(environment: Mapping[str, str], stack: str, key: str, value: str, secret: bool = False) -> None:
+    """Write a setting into the stack file; encrypted if it is a ``secret``.
+
+    Raises:
+        SettingsError: Pulumi failed.
+    """
+    # Through standard input: every user of the machine can read arguments.
+    pulumi(environment, "config", "set", "--stack", stack, key, *(["--secret"] if secret else []), text=value)

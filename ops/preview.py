@@ -1,0 +1,30 @@
+"""``make preview``: shows what ``make up`` would change.
+
+Usage: python -m ops.preview STACK
+"""
+
+import argparse
+import sys
+
+from ops.lib.engine import engine_environment, pulumi, run
+from ops.lib.stack_file import stack_config
+from settings.errors import SettingsError
+
+
+def main() -> int:
+    """The command line; Pulumi's exit code, or 1 with a message if Pulumi could not even start."""
+    parser = argparse.ArgumentParser(prog="preview", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("stack")
+    args = parser.parse_args()
+    try:
+        stack_config(args.stack)
+        environment = engine_environment()
+        pulumi(environment, "stack", "select", args.stack, "--create")
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return run(environment, args.stack, "preview", "--diff")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
