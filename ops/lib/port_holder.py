@@ -123,8 +123,8 @@ def check_free(stack: str, wanted: Sequence[ClientEndpoint], folder: Path = FOLD
         if ports.count(endpoint.local_port) > 1:
             taken.append(
                 ForwardError(
-                    f"{PROJECT}:clientEndpoints.{endpoint.setting}: port {endpoint.local_port} is that of another address, too; "
-                    "choose another"
+                    f"{PROJECT}:clientEndpoints.{endpoint.setting}: port {endpoint.local_port} belongs to "
+                    "another address as well; choose another"
                 )
             )
     if taken:

@@ -63,7 +63,7 @@ def test_a_taken_port_is_named_with_its_setting_and_how_to_find_who_has_it(tmp_p
 def test_two_addresses_with_one_port_are_refused(tmp_path: Path):
     port = free_port()
 
-    with pytest.raises(ForwardError, match=f"port {port} is that of another address, too"):
+    with pytest.raises(ForwardError, match=f"port {port} belongs to another address as well"):
         check_free("dev", client_endpoints(client(http=port, store=port)), tmp_path)
 
 
