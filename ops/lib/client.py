@@ -113,7 +113,7 @@ class Client(Endpoints):
         """
         # For Flyte alone: a signed address of the object store takes no second authorization.
         own = {"Authorization": f"Bearer {self.token}"} if self.token and url.startswith(f"{self.http}/api/") else {}
-        request = urllib.request.Request(url, body, {**own, **(headers or {})}, method=method)  # noqa: S310 (settings.py)
+        request = urllib.request.Request(url, body, {**own, **(headers or {})}, method=method)  # noqa: S310 (the settings reject other schemes)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls()), _NoRedirection()
         )

@@ -45,7 +45,7 @@ class Change:
     @property
     def loses_data(self) -> bool:
         """Whether data, or the only copy of a password, would be gone after it."""
-        # What this one provider is for is only read, see components/cluster_fence.py.
+        # What this one provider is for is only read, see components/cluster/fence.py.
         return self.kind in HOLDS_DATA and self.operation not in _KEEPS and self.name != "kubernetes:cluster-identity"
 
     @property
