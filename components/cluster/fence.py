@@ -1,5 +1,7 @@
 """The fence against the wrong cluster: Kubernetes providers that work only with the cluster the stack is pinned to."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import pulumi

@@ -1,5 +1,7 @@
 """The namespace of Flyte, Postgres and the object store."""
 
+from __future__ import annotations
+
 import pulumi_kubernetes as k8s
 
 from components.cluster.fence import ClusterFence

@@ -1,5 +1,7 @@
 """Flyte's database: PostgreSQL in one pod."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import pulumi

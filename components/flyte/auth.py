@@ -1,6 +1,9 @@
 """The login to Flyte: an OpenID Connect provider for people, and Flyte's own tokens for programs."""
 
+from __future__ import annotations
+
 import base64
+import functools
 import posixpath
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +32,10 @@ _TRUST_VOLUME = "login-trust"
 _SCOPES = ["all", "offline"]
 # Addresses at which flytectl and pyflyte wait for the browser.
 _REDIRECTS = ["http://localhost:53593/callback", "http://localhost:12345/callback"]
+
+
+# Cached, because an RSA key takes about a second.
+_keys = functools.cache(login_keys)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class Auth(pulumi.ComponentResource):
         authority = {CA: args.settings.ca_certificate} if args.settings.ca_certificate else {}
         content: pulumi.Output[dict[str, str]] = pulumi.Output.all(seed, client.result, args.client_secret).apply(
             lambda known: {
-                **login_keys(str(known[0])),
+                **_keys(str(known[0])),
                 CLIENT_SECRET: str(known[1]),
                 "oidc_client_secret": str(known[2]),
                 **authority,

@@ -1,5 +1,7 @@
 """Flyte itself: the flyte-binary chart, with its credentials kept out of Helm."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Where the tasks of each project and domain store their data."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

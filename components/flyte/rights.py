@@ -1,5 +1,7 @@
 """What Flyte may do in the cluster, in place of the rights that its chart gives it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 

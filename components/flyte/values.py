@@ -1,5 +1,6 @@
 """The values of the flyte-binary chart."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ def chart_values(
     Raises:
         SettingsError: a value that the chart or Flyte would silently ignore.
     """
-    static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
+    static = _static_values()
     settings, database, store = configuration.settings, configuration.database, configuration.store
     secrets = secret_manager_configuration(settings.secret_manager)
     connections = (database.max_connections - _SPARE_CONNECTIONS) // _POOLS
@@ -131,6 +132,12 @@ def chart_values(
         layers: tuple[Mapping[str, Any], ...] = (static, dynamic, auth, own)
         values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
     check_values(values)
+    return values
+
+
+@functools.cache
+def _static_values() -> Mapping[str, Any]:
+    values: Mapping[str, Any] = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
     return values
 
 

@@ -1,5 +1,7 @@
 """The webhook with which Flyte puts secrets into task pods: its certificate and its registration."""
 
+from __future__ import annotations
+
 import base64
 import datetime
 import hashlib

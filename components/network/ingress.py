@@ -1,5 +1,7 @@
 """Access to Flyte and the object store through the cluster's ingress controller."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,10 @@
 """Which pods may connect to which, in the namespaces of the stack."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -28,9 +31,9 @@ _DNS_PORTS: list[k8s.networking.v1.NetworkPolicyPortArgsDict] = [
 # Other pods of the chart have the same name label, but are not part of Flyte itself.
 _LABELS = {names.RELEASE: names.POD_LABELS}
 
-_Peer = k8s.networking.v1.NetworkPolicyPeerArgsDict
-_Ingress = k8s.networking.v1.NetworkPolicyIngressRuleArgsDict
-_Egress = k8s.networking.v1.NetworkPolicyEgressRuleArgsDict
+_Peer: TypeAlias = "k8s.networking.v1.NetworkPolicyPeerArgsDict"
+_Ingress: TypeAlias = "k8s.networking.v1.NetworkPolicyIngressRuleArgsDict"
+_Egress: TypeAlias = "k8s.networking.v1.NetworkPolicyEgressRuleArgsDict"
 
 
 @dataclass(frozen=True)

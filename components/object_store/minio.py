@@ -1,5 +1,7 @@
 """The object store: a MinIO-compatible server in one pod, with a bucket and a user for each task scope."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

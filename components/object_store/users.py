@@ -1,5 +1,7 @@
 """The users of the object store: their names, and the Jobs that create and remove them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

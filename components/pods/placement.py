@@ -1,5 +1,7 @@
 """Pods on the nodes that the settings choose."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pulumi_kubernetes as k8s

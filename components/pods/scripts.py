@@ -1,5 +1,7 @@
 """The shell scripts of ``scripts/``, as a pod mounts them."""
 
+from __future__ import annotations
+
 import pulumi
 import pulumi_kubernetes as k8s
 

@@ -1,5 +1,7 @@
 """How every pod of the stack is restricted: its user, its rights, its resources and its scratch space."""
 
+from __future__ import annotations
+
 import pulumi_kubernetes as k8s
 
 from settings.quantities import Resources

@@ -1,5 +1,7 @@
 """A server in one pod that keeps its data: a Service and a StatefulSet of one replica."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import pulumi

@@ -1,5 +1,7 @@
 """Volume claims that outlive their pods, and what protects data from deletion."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import pulumi

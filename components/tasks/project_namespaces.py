@@ -1,5 +1,7 @@
 """The namespaces in which the tasks of Flyte's projects run."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """The admission policy against task pods that would show Flyte's own files."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Secret groups that tasks ask Flyte for."""
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

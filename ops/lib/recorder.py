@@ -12,7 +12,7 @@ import os
 import runpy
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,10 @@ from unittest import mock
 import pulumi
 import pulumi.resource_hooks
 import pulumi.runtime
+import pulumi.runtime.resource
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_in_stack
 
@@ -152,7 +154,7 @@ def record(
             errors.append(error)
 
     # `set_mocks` already binds to the thread's event loop, so the loop must be there before and be the same after.
-    loop = asyncio.new_event_loop()
+    loop = _Loop()
     asyncio.set_event_loop(loop)
     # Pulumi keeps its state in context variables; a context of its own leaves nothing for the next recording.
     try:
@@ -175,9 +177,41 @@ def _surroundings(context: str) -> Iterator[None]:
             mock.patch.dict(os.environ, environment),
             mock.patch.object(components.flyte.archive, "chart_archive", _unfetched),
             mock.patch.object(pulumi.resource_hooks, "register_resource_hook", _unregistered),
+            mock.patch.object(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace),
+            mock.patch.object(mocks, "_sync_await", _result),
             mock.patch.object(sys, "path", [str(ROOT), *sys.path]),
         ):
             yield
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that calls the monitor directly and not in a thread.
+
+    The monitor never waits, so threads only cost time; and without them the order of registration never varies.
+    """
+
+    def run_in_executor(  # type: ignore[override]
+        self,
+        executor: Any,  # noqa: ARG002
+        func: Callable[..., Any],
+        *args: Any,
+    ) -> asyncio.Future[Any]:
+        """The result or the exception of ``func``, as a future that is done."""
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+def _result(plain: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that never has to wait, such as the serialization of plain data."""
+    try:
+        plain.send(None)
+    except StopIteration as returned:
+        return returned.value
+    raise RuntimeError("the monitor would have to wait")
 
 
 def _unfetched(pin: ChartPin, *_local: str) -> Path:
