@@ -1,7 +1,9 @@
 """Configurations and recordings that all layers share."""
 
+import functools
 import json
 import os
+import pickle
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,9 +56,20 @@ def stack(**settings: Any) -> tuple[dict[str, str], set[str]]:
 
 
 def run(stack_name: str = "dev", **settings: Any) -> Recording:
-    """What the whole program registers with these settings."""
+    """What the whole program registers with these settings.
+
+    Tests with the same settings share one run of the program. To see a change that a test makes in the program itself,
+    call ``record(*stack())``.
+    """
     config, secrets = stack(**settings)
-    return record(config, secrets, stack_name)
+    recorded: Recording = pickle.loads(_recorded(tuple(config.items()), frozenset(secrets), stack_name))  # noqa: S301
+    return recorded
+
+
+@functools.cache
+def _recorded(config: tuple[tuple[str, str], ...], secrets: frozenset[str], stack_name: str) -> bytes:
+    """A recording, pickled so that each test gets its own copy."""
+    return pickle.dumps(record(dict(config), secrets, stack_name))
 
 
 # Tests that share what is slow to start, and so one process: by the name of the group, how their names begin.

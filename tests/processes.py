@@ -96,7 +96,8 @@ def serving(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1").configure_cert(context)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    # How long stopping the server takes at most, in seconds. Python's default is half a second for each of many tests.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"{'https' if authority else 'http'}://127.0.0.1:{server.server_port}"

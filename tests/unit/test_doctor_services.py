@@ -485,7 +485,7 @@ def test_tls_is_told_apart_by_what_fails_in_it():
     certificate.configure_cert(context)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plain)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         said = asked(f"dns:///127.0.0.1:{server.server_port}", False, authority.cert_pem.bytes().decode())

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 import ops.lib.recorder
-from ops.lib.recorder import Recording
-from tests.conftest import run
+from ops.lib.recorder import Recording, record
+from tests.conftest import run, stack
 from tests.network import OPEN, PLACES, PORTS, Place, allowed, policies_of
 
 # Policies only concern connections that begin or end at a pod of the stack.
@@ -103,7 +103,7 @@ def test_an_ingress_controllers_namespace_can_be_let_in():
 
 def test_the_port_of_the_api_server_is_the_one_that_the_cluster_names(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ops.lib.recorder, "API_PORT", 16443)
-    policies = policies_of(run())
+    policies = policies_of(record(*stack()))
 
     assert allowed(policies, PLACES["flyte"], PLACES["api server"], 16443)
     assert not allowed(policies, PLACES["flyte"], PLACES["api server"], 6443)
