@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import ops.lib.recorder
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 from tests.network import OPEN, PLACES, PORTS, Place, allowed, policies_of
 
