@@ -1,1 +1,1 @@
-"""``make doctor``: whether a stack works, as seen from the laptop, and what mends what does not."""
+"""``make doctor``: checks whether a stack works, and shows the commands that fix what does not."""

@@ -1,4 +1,4 @@
-"""``make doctor`` as a whole: the order, what depends on what, what it prints, and what never."""
+"""``make doctor`` as a whole: order and dependencies of the checks, and what it prints."""
 
 import base64
 import http.server
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from ops.doctor import __main__ as command_line
-from ops.doctor import laptop
-from ops.doctor.check import Check, Finding, Said, examine, ok, remark, wrong
+from ops.doctor import programs
+from ops.doctor.check import Check, Finding, Result, examine, ok, remark, wrong
 from ops.doctor.run import doctor, lines
-from ops.doctor.stack import one_line
 from ops.lib import port_holder
 from ops.lib.client_endpoints import ClientEndpoint
+from ops.lib.text import one_line
 from tests.conftest import UID, stack
 from tests.kubectl import KubectlProgram, settings
 from tests.processes import serving
@@ -47,7 +47,7 @@ ORDER = [
 ]
 
 
-def failing() -> Iterator[Said]:
+def failing() -> Iterator[Result]:
     raise KeyError("planted-secret")
 
 
@@ -55,7 +55,7 @@ def found(*checks: Check) -> list[tuple[str, str, str]]:
     return [(one.check, one.state, one.says) for one in examine(checks)]
 
 
-def test_what_depends_on_something_wrong_is_skipped_and_the_rest_is_not():
+def test_only_checks_that_depend_on_a_failed_one_are_skipped():
     assert found(
         Check("first", lambda: [wrong("it is broken")]),
         Check("second", lambda: [ok("fine")], ["first"]),
@@ -69,13 +69,13 @@ def test_what_depends_on_something_wrong_is_skipped_and_the_rest_is_not():
     ]
 
 
-def test_on_what_only_has_a_remark_others_go_on():
+def test_checks_that_depend_on_one_with_a_remark_still_run():
     assert (
         found(Check("first", lambda: [remark("old")]), Check("second", lambda: [ok("fine")], ["first"]))[1][1] == "ok"
     )
 
 
-def test_a_check_that_fails_itself_ends_no_other_and_quotes_nothing():
+def test_a_check_that_crashes_does_not_end_the_others_and_quotes_nothing():
     (first, second) = found(Check("first", failing), Check("second", lambda: [ok("fine")]))
 
     assert first[1] == "wrong"
@@ -84,8 +84,8 @@ def test_a_check_that_fails_itself_ends_no_other_and_quotes_nothing():
     assert second[1] == "ok"
 
 
-def test_a_check_that_takes_too_long_is_wrong_and_what_it_had_found_is_kept():
-    def slow() -> Iterator[Said]:
+def test_a_check_that_takes_too_long_is_wrong_and_its_results_are_kept():
+    def slow() -> Iterator[Result]:
         yield ok("so far")
         time.sleep(20)
 
@@ -97,7 +97,7 @@ def test_a_check_that_takes_too_long_is_wrong_and_what_it_had_found_is_kept():
     assert time.monotonic() - start < 5
 
 
-def test_a_finding_is_a_line_and_below_it_the_commands_that_mend_it():
+def test_a_finding_is_a_line_followed_by_the_commands_that_fix_it():
     text = lines(Finding("minio", "wrong", "is down", "kubectl one\nkubectl two"))
 
     assert text.splitlines() == ["wrong    minio          is down", "         kubectl one", "         kubectl two"]
@@ -118,7 +118,7 @@ def offline(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest
     return kubectl_program
 
 
-def test_without_an_answer_from_the_cluster_all_that_would_ask_it_is_skipped(offline: KubectlProgram):
+def test_checks_that_need_the_cluster_are_skipped_if_it_does_not_answer(offline: KubectlProgram):
     with doctor("dev", settings(), "make doctor") as findings:
         seen = list(findings)
 
@@ -157,21 +157,21 @@ def test_an_unknown_stack_ends_with_a_message(monkeypatch: pytest.MonkeyPatch, c
     assert "there is no Pulumi.none.yaml" in capsys.readouterr().err
 
 
-def test_the_tools_are_compared_with_what_this_repository_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_tools_are_compared_with_the_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said = {"kubectl": '{"gitVersion": "v1.34.1"}', "pulumi": "v3.250.0", "python": "1.16.31"}
-    monkeypatch.setattr(laptop, "_said", lambda command: said.get(command[0].rpartition("/")[2], ""))
+    monkeypatch.setattr(programs, "_output", lambda command: said.get(command[0].rpartition("/")[2], ""))
     (tmp_path / "requirements.txt").write_text("flytekit==1.16.31 \\\n")
 
-    assert [one.state for one in laptop.tools(tmp_path)] == ["ok"]
+    assert [one.state for one in programs.check_programs(tmp_path)] == ["ok"]
 
     said |= {"pulumi": "v3.1.0", "python": "1.15.0"}
-    says = [one.says for one in laptop.tools(tmp_path)]
+    says = [one.says for one in programs.check_programs(tmp_path)]
     assert says[0] == "Flyte's client is flytekit 1.15.0; this repository is tested with 1.16.31"
     assert says[1].startswith("pulumi 3.1.0 is older than the library, 3.")
 
     said |= {"pulumi": "", "python": ""}
-    monkeypatch.setattr(laptop.shutil, "which", lambda _: None)
-    found = list(laptop.tools(tmp_path))
+    monkeypatch.setattr(programs.shutil, "which", lambda _: None)
+    found = list(programs.check_programs(tmp_path))
     assert [(one.state, one.says) for one in found] == [
         ("wrong", "pulumi is not on the PATH"),
         ("remark", "Flyte's client 1.16.31 is not installed; make smoke installs it"),
@@ -217,7 +217,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
+def test_no_output_contains_a_secret_whatever_goes_wrong(
     offline: KubectlProgram,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -254,7 +254,7 @@ def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
 
     printed = capsys.readouterr()
     said = printed.out + printed.err
-    for found in ("may not open its bucket", "refuses it: HTTP 403", "is not JSON"):
+    for found in ("may not open its bucket", "rejects it: HTTP 403", "is not JSON"):
         assert found in said
     values = [value for secret in SECRETS.values() for value in secret.values()]
     assert "planted" not in said
@@ -262,7 +262,9 @@ def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
     assert code == 1
 
 
-def test_ctrl_c_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_ctrl_c_ends_the_doctor_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     def interrupted(*_args: Any) -> Any:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The doctor's checks of the cluster: what is wrong there is named, with a command that mends it."""
+"""The doctor's checks of the cluster: each problem is reported with a command that fixes it."""
 
 import base64
 import json
@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from ops.doctor import laptop, servers
-from ops.doctor.check import Said
+from ops.doctor import access
+from ops.doctor.access import check_context, check_rights
+from ops.doctor.check import Result
+from ops.doctor.servers import check_ingress, check_jobs, check_namespaces, check_server
 from ops.doctor.stack import Stack
+from ops.doctor.volumes import check_volumes
 from tests.conftest import UID
 from tests.kubectl import FakeCluster, examined, states
 from tests.matrix import CASES, recording
@@ -62,7 +65,7 @@ def container(**state: Any) -> dict[str, Any]:
     [
         (
             {"containerStatuses": [container(state={"waiting": {"reason": "ImagePullBackOff"}})]},
-            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff); flyte-home:images.* takes another",
+            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff); flyte-home:images.* sets another",
             "describe pod minio-0",
         ),
         (
@@ -74,7 +77,7 @@ def container(**state: Any) -> dict[str, Any]:
                     )
                 ]
             },
-            "minio-0 ends again and again, with code 3 (CrashLoopBackOff)",
+            "minio-0 keeps exiting with code 3 (CrashLoopBackOff)",
             "logs minio-0 --container minio --previous --tail=40",
         ),
         (
@@ -111,10 +114,10 @@ def container(**state: Any) -> dict[str, Any]:
         ({"phase": "Pending"}, "minio-0 is Pending and not ready yet", "describe pod minio-0"),
     ],
 )
-def test_why_a_server_is_not_ready_is_named(status: dict[str, Any], says: str, mend: str):
+def test_the_reason_why_a_server_is_not_ready_is_reported(status: dict[str, Any], says: str, mend: str):
     stack, _ = holding(workload("StatefulSet", "minio", {}), pod("minio-0", "minio", **status))
 
-    (said,) = servers.server(stack, "minio")
+    (said,) = check_server(stack, "minio")
 
     assert said.state == "wrong"
     assert said.says == f"statefulset/minio is not ready: {says}"
@@ -124,7 +127,7 @@ def test_why_a_server_is_not_ready_is_named(status: dict[str, Any], says: str, m
 def test_commands_name_context_and_namespace():
     stack, _ = holding(workload("StatefulSet", "minio", {}, replicas=0))
 
-    (said,) = servers.server(stack, "minio")
+    (said,) = check_server(stack, "minio")
 
     assert said.says == "statefulset/minio is scaled to 0"
     assert said.mend == (
@@ -132,7 +135,7 @@ def test_commands_name_context_and_namespace():
     )
 
 
-def test_the_newest_warnings_about_the_present_pod_are_shown():
+def test_the_newest_warnings_about_the_current_pod_are_shown():
     stack, _ = holding(
         workload("StatefulSet", "postgres", {}),
         pod("postgres-0", "postgres"),
@@ -143,35 +146,35 @@ def test_the_newest_warnings_about_the_present_pod_are_shown():
         event("Pod", "minio-0", "another's", "2026-01-01T00:00:05Z", "uid-2"),
     )
 
-    (said,) = servers.server(stack, "postgres")
+    (said,) = check_server(stack, "postgres")
 
     assert said.says.endswith("; Unhappy: second; Unhappy: third")
 
 
-def test_a_server_without_a_pod_shows_why_none_could_be_made():
+def test_a_server_without_a_pod_shows_why_none_was_created():
     stack, _ = holding(
         workload("Deployment", "flyte-binary", {}), event("ReplicaSet", "flyte-binary-5c8", "exceeded quota")
     )
 
-    (said,) = servers.server(stack, "flyte")
+    (said,) = check_server(stack, "flyte")
 
     assert said.says == "deployment/flyte-binary has no pod; Unhappy: exceeded quota"
 
 
-def test_a_server_that_is_not_there_is_made_by_up():
-    (said,) = servers.server(holding()[0], "postgres")
+def test_a_missing_server_is_fixed_with_up():
+    (said,) = check_server(holding()[0], "postgres")
 
     assert (said.says, said.mend) == ("statefulset/postgres is not in the namespace flyte", "make up STACK=dev")
 
 
-def test_a_server_that_was_killed_for_its_memory_works_but_is_worth_a_remark():
+def test_a_ready_server_that_was_killed_for_its_memory_gets_a_remark():
     killed = container(lastState={"terminated": {"reason": "OOMKilled"}})
     stack, _ = holding(workload("StatefulSet", "minio"), pod("minio-0", "minio", containerStatuses=[killed]))
 
-    assert states(list(servers.server(stack, "minio"))) == ["remark", "ok"]
+    assert states(list(check_server(stack, "minio"))) == ["remark", "ok"]
 
 
-def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
+def test_a_failed_job_is_reported_with_its_log_and_how_to_run_it_again():
     job = {
         "kind": "Job",
         "metadata": {"name": "minio-provision-1"},
@@ -179,31 +182,31 @@ def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
     }
     done = {"kind": "Job", "metadata": {"name": "other"}, "status": {"conditions": [{"type": "Complete"}]}}
 
-    (said,) = servers.jobs(holding(job, done)[0])
+    (said,) = check_jobs(holding(job, done)[0])
 
     assert said.says == "job/minio-provision-1 has failed: too many retries"
     assert "logs job/minio-provision-1" in said.mend
     assert said.mend.endswith("delete job minio-provision-1 && make up STACK=dev REFRESH=1")
-    assert states(list(servers.jobs(holding(done)[0]))) == ["ok"]
+    assert states(list(check_jobs(holding(done)[0]))) == ["ok"]
 
 
-def test_namespaces_that_are_missing_or_ending_are_named():
+def test_missing_and_terminating_namespaces_are_reported():
     def namespace(name: str, phase: str) -> dict[str, Any]:
         return {"metadata": {"name": name}, "status": {"phase": phase}}
 
     cluster = FakeCluster()
     stack = examined(cluster, domains=["development", "staging", "production"])
     cluster.on("get namespace", {"items": [namespace("remedy-development", "Terminating")]})
-    assert [one.says for one in servers.namespaces(stack)] == [
+    assert [one.says for one in check_namespaces(stack)] == [
         "there is no namespace remedy-staging, remedy-production",
         "the namespace remedy-development is being deleted",
     ]
 
     stack = examined(cluster)
     cluster.on("get namespace", namespace("remedy-development", "Active"))  # one alone has no list around it
-    assert states(list(servers.namespaces(stack))) == ["ok"]
+    assert states(list(check_namespaces(stack))) == ["ok"]
     cluster.on("get namespace", "")
-    assert states(list(servers.namespaces(stack))) == ["wrong"]
+    assert states(list(check_namespaces(stack))) == ["wrong"]
 
 
 def volumes(phase: str = "Bound", full: int = 10, storage_class: str = "local-path", there: bool = True) -> list[Any]:
@@ -220,27 +223,27 @@ def volumes(phase: str = "Bound", full: int = 10, storage_class: str = "local-pa
     )
     cluster.on("exec postgres-0 df", f"Filesystem 1024-blocks Used Available Capacity\n/dev/sda 1 1 1 {full}% /data\n")
     cluster.on("get storageclasses", {"items": [{"metadata": {"name": "local-path"}}]})
-    return list(servers.volumes(stack))
+    return list(check_volumes(stack))
 
 
 @pytest.mark.parametrize(("full", "state"), [(10, "ok"), (84, "ok"), (85, "remark"), (94, "remark"), (95, "wrong")])
-def test_a_volume_that_fills_up_is_worth_a_remark_and_wrong_before_it_is_full(full: int, state: str):
+def test_a_volume_gets_a_remark_when_it_fills_up_and_is_wrong_before_it_is_full(full: int, state: str):
     (said,) = volumes(full=full)
 
     assert said.state == state
     assert f"{full} %" in said.says
 
 
-def test_a_volume_that_is_not_bound_shows_why():
+def test_an_unbound_volume_is_reported_with_the_reason():
     (said,) = volumes("Pending")
     assert said.says == "the volume postgres-data is Pending; Unhappy: no volume plugin"
     (said,) = volumes("Pending", storage_class="fast")
-    assert "the cluster has not the storage class 'fast', but local-path" in said.says
+    assert "the cluster does not have the storage class 'fast'; it has local-path" in said.says
     (said,) = volumes("Pending", storage_class="")
-    assert "the cluster has not a default storage class" in said.says
+    assert "the cluster does not have a default storage class" in said.says
 
 
-def test_a_volume_that_is_gone_is_said_to_come_back_empty():
+def test_the_fix_for_a_missing_volume_warns_that_it_is_recreated_empty():
     (said,) = volumes(there=False)
 
     assert said.says == "the volume postgres-data of postgres is gone"
@@ -258,17 +261,17 @@ def versions(client: str, server: str) -> dict[str, Any]:
     ("client", "server", "expected"),
     [("34", "34", ["ok"]), ("33", "34+", ["ok"]), ("32", "34", ["remark", "ok"]), ("36", "34", ["remark", "ok"])],
 )
-def test_a_kubectl_of_another_age_is_worth_a_remark(
+def test_a_kubectl_too_far_from_the_servers_version_gets_a_remark(
     kubectl_program: Any, client: str, server: str, expected: list[str]
 ):
     kubectl_program.on("kube-system", UID)
     kubectl_program.on("version", json.dumps(versions(client, server)))
 
-    assert states(list(laptop.context(examined()))) == expected
+    assert states(list(check_context(examined()))) == expected
 
 
-def test_a_context_that_no_kubeconfig_has_is_named(kubectl_program: Any):
-    (said,) = laptop.context(examined(context="typo"))
+def test_the_message_names_a_context_that_no_kubeconfig_has(kubectl_program: Any):
+    (said,) = check_context(examined(context="typo"))
 
     assert said.state == "wrong"
     assert "no context 'typo'; it has 'home'" in said.says
@@ -286,31 +289,31 @@ def reviewed(denied: str) -> Any:
     return answer
 
 
-def test_rights_that_are_missing_are_named_and_all_are_asked_for_at_once():
+def test_missing_rights_are_listed_after_a_single_request():
     cluster = FakeCluster()
     cluster.on("create", reviewed("networkpolicies"))
 
-    (said,) = laptop.rights(examined(cluster))
+    (said,) = check_rights(examined(cluster))
 
     assert said.state == "wrong"
     assert "create networkpolicies.networking.k8s.io, patch networkpolicies.networking.k8s.io" in said.says
     assert "secrets" not in said.says
 
     cluster.on("create", reviewed("nothing"))
-    assert states(list(laptop.rights(examined(cluster)))) == ["ok"]
+    assert states(list(check_rights(examined(cluster)))) == ["ok"]
     cluster.on("create", error="the server is away")
-    assert states(list(laptop.rights(examined(cluster)))) == ["wrong"]
+    assert states(list(check_rights(examined(cluster)))) == ["wrong"]
 
 
-def test_the_rights_are_those_to_make_what_the_program_makes():
+def test_the_checked_rights_cover_everything_the_program_creates():
     kinds = {found.kind.lower() for case in CASES for found in recording(case).resources if found.is_manifest}
     plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", f"{kind}s")) for kind in kinds}
-    asked = {plural for resources in laptop._KINDS_OF_UP.values() for plural in resources.split()}
+    asked = {plural for resources in access._KINDS_OF_UP.values() for plural in resources.split()}
 
     assert plurals <= asked
 
 
-def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
+def test_task_secrets_are_read_once_for_each_namespace():
     cluster = FakeCluster()
     value = base64.b64encode(b"planted").decode()
     secret = {"metadata": {"name": "tidal-creds"}, "data": {"json": value}}
@@ -323,10 +326,10 @@ def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
     assert "planted" not in repr(stack)
 
 
-def test_an_ingress_whose_certificate_is_not_there_is_wrong():
+def test_an_ingress_without_its_certificate_is_wrong():
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
 
-    def found(secret: str, tls: dict[str, str], *names: str) -> list[Said]:
+    def found(secret: str, tls: dict[str, str], *names: str) -> list[Result]:
         cluster = FakeCluster()
         ways = [
             {
@@ -342,12 +345,12 @@ def test_an_ingress_whose_certificate_is_not_there_is_wrong():
         cluster.on("get --namespace=flyte", {"items": ways})
         cluster.on("get secret home-tls", secret)
         ingress = {"controller": "traefik", "hosts": hosts, "tls": tls}
-        return list(servers.ingress(examined(cluster, ingress=ingress)))
+        return list(check_ingress(examined(cluster, ingress=ingress)))
 
     all_three = ("console", "grpc", "object-store")
     assert states(found("secret/home-tls", {"secret": "home-tls"}, *all_three)) == ["ok"]
     (given,) = found("", {"secret": "home-tls"}, *all_three)
-    assert "the certificate for flyte.home.example is not there: no Secret home-tls in flyte" in given.says
+    assert "the certificate for flyte.home.example is missing: no Secret home-tls in flyte" in given.says
     assert "create secret tls home-tls --cert=tls.crt --key=tls.key" in given.mend
     (issued,) = found("", {"issuer": "home"}, *all_three)
     assert "describe certificate home-tls" in issued.mend

@@ -1,4 +1,4 @@
-"""The doctor's checks of what tasks need: the webhook and its certificate, log links, and secrets."""
+"""The doctor's checks for the tasks: the webhook and its certificate, log links, and secrets."""
 
 import base64
 import datetime
@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from components.flyte.webhook import _certificate
-from ops.doctor import tasks
-from ops.doctor.check import Said
+from ops.doctor.certificate import check_certificate
+from ops.doctor.check import Result
+from ops.doctor.log_links import check_log_links
+from ops.doctor.task_secrets import check_secrets
+from ops.doctor.webhook import check_admission, check_webhook
 from settings import SAMPLE_CREDENTIALS
 from tests.certificates import issued
 from tests.kubectl import FakeCluster, examined, states
@@ -32,14 +35,14 @@ def mutated(given: str) -> str:
     return json.dumps({"kind": "List", "items": pods})
 
 
-def asking(answer: Any, error: str = "", **changed: Any) -> tuple[list[Said], FakeCluster]:
+def asking(answer: Any, error: str = "", **changed: Any) -> tuple[list[Result], FakeCluster]:
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", webhook())
     cluster.on("create --dry-run=server", answer, error)
-    return list(tasks.webhook(examined(cluster, **changed))), cluster
+    return list(check_webhook(examined(cluster, **changed))), cluster
 
 
-def test_a_pod_that_asks_for_a_secret_gets_it_in_every_namespace():
+def test_a_pod_that_asks_for_a_secret_gets_it_in_every_task_namespace():
     said, _ = asking(mutated, domains=["development", "production"])
 
     assert [(one.state, one.says) for one in said] == [
@@ -47,7 +50,7 @@ def test_a_pod_that_asks_for_a_secret_gets_it_in_every_namespace():
     ]
 
 
-def test_the_pod_asks_as_flyte_does():
+def test_the_pod_asks_for_its_secret_like_a_pod_of_flyte():
     given: list[str] = []
 
     asking(lambda text: given.append(text) or mutated(text))
@@ -61,10 +64,10 @@ def test_the_pod_asks_as_flyte_does():
     }
 
 
-def test_a_pod_that_is_made_without_its_secret_is_wrong():
+def test_a_pod_created_without_its_secret_is_wrong():
     said, _ = asking(lambda given: given)
 
-    assert said[0].says == "a pod in remedy-development that asks for a secret is made without it"
+    assert said[0].says == "a pod in remedy-development that asks for a secret is created without it"
 
 
 @pytest.mark.parametrize(
@@ -77,10 +80,10 @@ def test_a_pod_that_is_made_without_its_secret_is_wrong():
         ),
     ],
 )
-def test_a_pod_that_is_refused_shows_why(error: str, command: str):
+def test_a_rejected_pod_is_reported_with_the_reason(error: str, command: str):
     (said,), _ = asking("", error)
 
-    assert said.says == f"a pod in remedy-development that asks for a secret is refused: {error}"
+    assert said.says == f"a pod in remedy-development that asks for a secret is rejected: {error}"
     assert command in said.mend
 
 
@@ -93,39 +96,39 @@ def refused(namespace: str) -> str:
 @pytest.mark.parametrize(
     ("answer", "error", "state", "says"),
     [
-        ("", refused("remedy-development"), "ok", "are refused"),
+        ("", refused("remedy-development"), "ok", "are rejected"),
         ("", 'Pod is invalid: spec.containers[0].env[1].name: Invalid value: "_FSEC_../../ETC_HOSTNAME"', "ok", "are"),
-        (lambda given: given, "", "wrong", "a task in remedy-development could have the files of Flyte's own pod"),
-        ("", "the server is away", "wrong", "refused for another reason: the server is away"),
+        (lambda given: given, "", "wrong", "a task in remedy-development could read the files of Flyte's own pod"),
+        ("", "the server is away", "wrong", "rejected for another reason: the server is away"),
     ],
 )
-def test_a_pod_that_would_show_flytes_own_files_has_to_be_refused(answer: Any, error: str, state: str, says: str):
+def test_a_pod_that_would_expose_flytes_own_files_must_be_rejected(answer: Any, error: str, state: str, says: str):
     cluster = FakeCluster()
     cluster.on("create --dry-run=server", answer, error)
-    (said,) = tasks.admission(examined(cluster))
+    (said,) = check_admission(examined(cluster))
 
     assert said.state == state
     assert says in said.says
 
 
-def test_a_webhook_that_is_not_registered_is_made_again():
+def test_an_unregistered_webhook_is_fixed_with_up():
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", "")
-    (said,) = tasks.webhook(examined(cluster))
+    (said,) = check_webhook(examined(cluster))
 
     assert said.says == "mutatingwebhookconfiguration/flyte-binary-webhook is not registered"
     assert said.mend == "make up STACK=dev REFRESH=1"
-    assert states(list(tasks.certificate(examined(cluster)))) == ["wrong"]
+    assert states(list(check_certificate(examined(cluster)))) == ["wrong"]
 
 
 @pytest.mark.parametrize(("ready", "state"), [(True, "remark"), (False, "wrong")])
-def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: str):
+def test_a_webhook_with_side_effects_is_not_called(ready: bool, state: str):
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", webhook("Some"))
     cluster.on(
         "get endpointslices", {"items": [{"endpoints": [{"conditions": {"ready": ready}}]}, {"endpoints": None}]}
     )
-    (said,) = tasks.webhook(examined(cluster))
+    (said,) = check_webhook(examined(cluster))
 
     assert said.state == state
 
@@ -133,7 +136,7 @@ def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: 
 # --- the certificate ----------------------------------------------------------------------------------------------
 
 
-def certified(own: bytes, bundle: bytes | None = None) -> list[Said]:
+def certified(own: bytes, bundle: bytes | None = None) -> list[Result]:
     cluster = FakeCluster()
     expected = base64.b64encode(own if bundle is None else bundle).decode()
     cluster.on("get mutatingwebhookconfiguration", webhook(bundle=expected))
@@ -145,10 +148,10 @@ def certified(own: bytes, bundle: bytes | None = None) -> list[Said]:
     }
     cluster.on("get --namespace=flyte --output=json", {"items": [deployment]})
     cluster.on("get secret webhook-certificate-1", base64.b64encode(own).decode())
-    return list(tasks.certificate(examined(cluster), NOW))
+    return list(check_certificate(examined(cluster), NOW))
 
 
-def test_the_certificate_of_the_stack_itself_is_fine():
+def test_the_stacks_own_certificate_is_ok():
     public, _ = _certificate("seed", "flyte")
 
     assert [(one.state, one.says) for one in certified(public.encode())] == [("ok", "the webhook's, until 9999-12-31")]
@@ -156,9 +159,11 @@ def test_the_certificate_of_the_stack_itself_is_fine():
 
 @pytest.mark.parametrize(
     ("days", "state", "says"),
-    [(31, "ok", "until"), (29, "remark", "expires on 2026-12-20"), (-1, "wrong", "has expired on 2026-11-20")],
+    [(31, "ok", "until"), (29, "remark", "expires on 2026-12-20"), (-1, "wrong", "expired on 2026-11-20")],
 )
-def test_a_certificate_is_worth_a_remark_30_days_before_its_end_and_wrong_after_it(days: int, state: str, says: str):
+def test_a_certificate_gets_a_remark_30_days_before_it_expires_and_is_wrong_afterwards(
+    days: int, state: str, says: str
+):
     (said,) = certified(issued(NOW + datetime.timedelta(days=days, hours=1)))
 
     assert said.state == state
@@ -168,7 +173,9 @@ def test_a_certificate_is_worth_a_remark_30_days_before_its_end_and_wrong_after_
 def test_a_certificate_that_the_api_server_does_not_expect_is_wrong():
     (said,) = certified(issued(NOW.replace(year=2030)), issued(NOW.replace(year=2030)))
 
-    assert said.says == "the webhook's certificate is not by the authority that the API server expects (caBundle)"
+    assert (
+        said.says == "the webhook's certificate is not issued by the authority that the API server expects (caBundle)"
+    )
     assert said.mend == "pulumi config set --path flyte-home:generations.webhook 2 --stack dev && make up STACK=dev"
 
 
@@ -178,73 +185,73 @@ def test_a_certificate_for_another_host_is_wrong():
     assert said.says == "the webhook's certificate is not for flyte-binary-webhook.flyte.svc"
 
 
-def test_what_is_no_certificate_is_wrong():
+def test_an_invalid_certificate_is_wrong():
     (said,) = certified(b"planted")
 
     assert said.state == "wrong"
-    assert "is missing or not one" in said.says
+    assert "is missing or invalid" in said.says
 
 
 # --- log links and secrets ----------------------------------------------------------------------------------------
 
 
-def test_a_log_link_is_tried_without_its_path():
+def test_a_log_link_is_checked_without_its_path():
     with serving(Hello) as address:
         links = [("Loki", f"{address}/explore?pod={{{{ .podName }}}}"), ("here", "https://{{ .hostname }}/x")]
-        said = list(tasks.log_links(examined(), links))
+        said = list(check_log_links(examined(), links))
 
     assert states(said) == ["remark", "ok"]
     assert said[1].says == f"Loki at {address}"
 
 
 def test_a_log_link_that_leads_nowhere_is_wrong():
-    (said,) = tasks.log_links(examined(), [("Loki", f"http://127.0.0.1:{free_port()}/x")])
+    (said,) = check_log_links(examined(), [("Loki", f"http://127.0.0.1:{free_port()}/x")])
 
     assert said.state == "wrong"
     assert said.says.startswith("the log link 'Loki' leads to http://127.0.0.1:")
-    assert states(list(tasks.log_links(examined(), []))) == ["ok"]
+    assert states(list(check_log_links(examined(), []))) == ["ok"]
 
 
-def with_secret(value: str | None) -> list[Said]:
+def with_secret(value: str | None) -> list[Result]:
     cluster = FakeCluster()
     data = {} if value is None else {"json": base64.b64encode(value.encode()).decode()}
     cluster.on("get secret", {"items": [{"metadata": {"name": "tidal-creds"}, "data": data}]})
-    return list(tasks.secrets(examined(cluster)))
+    return list(check_secrets(examined(cluster)))
 
 
 @pytest.mark.parametrize(
     ("value", "state", "says"),
     [
-        ('{"token": "planted"}', "ok", "1 keys of 1 namespaces are there"),
-        (None, "wrong", "tidal-creds/json in remedy-development is not there"),
+        ('{"token": "planted"}', "ok", "1 keys in 1 namespaces"),
+        (None, "wrong", "tidal-creds/json in remedy-development is missing"),
         (" ", "wrong", "tidal-creds/json in remedy-development is empty"),
         ("planted", "wrong", "tidal-creds/json in remedy-development is not JSON"),
         ('["planted"]', "wrong", "tidal-creds/json in remedy-development is JSON, but not an object"),
-        (SAMPLE_CREDENTIALS, "remark", "flyte-home:tidalCreds holds the sample, which opens nothing"),
+        (SAMPLE_CREDENTIALS, "remark", "flyte-home:tidalCreds holds the sample, which gives no access to anything"),
     ],
 )
-def test_a_secret_is_there_and_what_it_should_be(value: str | None, state: str, says: str):
+def test_a_task_secret_must_exist_with_valid_content(value: str | None, state: str, says: str):
     said = with_secret(value)
 
     assert (said[0].state, said[0].says) == (state, says)
     assert "planted" not in "".join(one.says + one.mend for one in said)
 
 
-def test_a_wrong_value_is_taken_away_first_and_a_missing_one_only_made():
+def test_the_fix_deletes_a_wrong_secret_first_and_only_creates_a_missing_one():
     assert with_secret(None)[0].mend == "make up STACK=dev REFRESH=1"
     assert with_secret("x")[0].mend.endswith(
         "delete secret tidal-creds --namespace remedy-development && make up STACK=dev REFRESH=1"
     )
 
 
-def test_secrets_elsewhere_are_not_looked_for():
-    (said,) = tasks.secrets(examined(secretManager={"type": "GCP"}, tidalCreds=None))
+def test_secrets_in_another_secret_manager_are_not_checked():
+    (said,) = check_secrets(examined(secretManager={"type": "GCP"}, tidalCreds=None))
 
-    assert said.says == "those of tasks are in GCP"
+    assert said.says == "the task secrets are in GCP"
 
 
-def test_secrets_that_may_not_be_read_are_said_so():
+def test_unreadable_secrets_are_reported():
     cluster = FakeCluster()
     cluster.on("get secret", error="secrets is forbidden")
     with pytest.raises(Exception, match="the Secrets in remedy-development cannot be read: secrets is forbidden"):
-        list(tasks.secrets(examined(cluster)))
+        list(check_secrets(examined(cluster)))
