@@ -81,7 +81,8 @@ def follow(execution: Execution, environment: Mapping[str, str], timeout: float,
         ExampleError: the execution cannot be followed.
     """
     python = example_workflow.EXAMPLE / ".venv" / "bin" / "python"
-    command = [str(python), str(_FOLLOW), execution.project, execution.domain, execution.name]
+    # -P: the files beside follow.py must not hide packages of the example's environment.
+    command = [str(python), "-P", str(_FOLLOW), execution.project, execution.domain, execution.name]
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as follower,

@@ -222,3 +222,10 @@ def test_the_example_is_started_only_if_the_doctor_finds_nothing_wrong(
     assert f"{state:<8} minio          is what it is\n         kubectl mend" in said.out
     assert started == ([] if code else [True])
     assert ("1 of the doctor's findings are wrong" in said.err) == bool(code)
+
+
+def test_a_client_of_flyte_without_its_interpreter_is_reported(example: Path):
+    (example / ".venv/bin/pyflyte").write_text("#!/nowhere/python\n")
+
+    with pytest.raises(ExampleError, match=r"pyflyte: No such file or directory; make smoke installs it"):
+        ran()
