@@ -14,7 +14,7 @@ from ops.ci.lib.github import GitHub, GitHubError, joined
 
 
 def main() -> int:
-    """The command line; 0 if GitHub has it, 1 with a message otherwise."""
+    """Run the command line; return 0 if GitHub accepted the report, or print a message and return 1."""
     parser = argparse.ArgumentParser(prog="comment", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("reports", type=Path)
     parser.add_argument("pull_request", type=int)

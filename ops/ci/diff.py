@@ -1,6 +1,8 @@
-"""``make ci-diff``: what a change does to the rendered manifests of every stack; needs no cluster and no secret.
+"""``make ci-diff``: report how a change affects the rendered manifests of every stack.
 
 Usage: python -m ops.ci.diff BASE OUT
+
+It needs no cluster and no secret.
 """
 
 import argparse
@@ -22,8 +24,8 @@ _RENDERING_SECONDS = 120
 
 
 def main() -> int:
-    """The command line; 0 if the stacks of this commit could be rendered, 1 with a message otherwise."""
-    parser = argparse.ArgumentParser(prog="manifest_diff", description=__doc__.splitlines()[0] if __doc__ else None)
+    """Run the command line; return 0 if the stacks of this commit can be rendered, or print a message and return 1."""
+    parser = argparse.ArgumentParser(prog="diff", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("base", help="commit, branch or tag to compare with")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
@@ -39,13 +41,13 @@ def main() -> int:
 
 
 def compare(base: Path, head: Path) -> str:
-    """The report about the stacks of two trees of files.
+    """Return the report about the stacks of two source trees.
 
     Raises:
         SettingsError: a stack of ``head`` cannot be rendered.
     """
     stacks = sorted({file.name.split(".")[1] for tree in (base, head) for file in tree.glob("Pulumi.*.yaml")})
-    # All of it is shown together with the previews.
+    # The comment has the previews, too.
     parts = [_compared(stack, base, head, LONGEST // 3 // len(stacks)) for stack in stacks]
     return "\n\n".join(f"### Manifests of `{stack}`: {text}" for stack, text in zip(stacks, parts, strict=True)) + "\n"
 
@@ -56,7 +58,7 @@ def _compared(stack: str, base: Path, head: Path, longest: int) -> str:
     try:
         before = _rendered(stack, base) if there[0] else {}
     except SettingsError as error:
-        # What is merged already is no fault of this change, which may well be there to mend it.
+        # The base is merged already, and this change may be the one that fixes it.
         return f"those of the base cannot be rendered\n\n{block(str(error))}"
     text = difference(before, after)
     if not text:
@@ -67,7 +69,7 @@ def _compared(stack: str, base: Path, head: Path, longest: int) -> str:
 
 
 def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The difference between two renderings, resource by resource; empty if there is none."""
+    """Return the difference between two renderings, resource by resource; empty if there is none."""
     old, new = _by_resource(before), _by_resource(after)
     lines: list[str] = []
     for urn in sorted(old.keys() | new.keys()):
@@ -77,7 +79,7 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 
 def _by_resource(files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """URN to file name and content: a name may have a suffix that changes with the content, the URN stays."""
+    """Return file name and content by URN: a file name may change with the content, the URN does not."""
     found = {}
     for name, text in files.items():
         header, _, content = text.partition("\n")
@@ -86,10 +88,9 @@ def _by_resource(files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 
 def _rendered(stack: str, tree: Path) -> dict[str, str]:
-    """What ``make render`` writes in this tree, with the libraries of the tree that is tested.
+    """Return the files that ``make render`` writes in ``tree``, with the libraries of this environment.
 
-    So the difference is what changed in the repository; in an environment with the base's libraries, theirs
-    would be in it, too.
+    Both trees use the same libraries, so the difference shows changes of the repository only.
     """
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "ops.render", stack, out]
@@ -103,7 +104,7 @@ def _rendered(stack: str, tree: Path) -> dict[str, str]:
 
 @contextmanager
 def _tree_of(base: str) -> Iterator[Path]:
-    """The files of the commit at which this branch left ``base``."""
+    """Check out the commit where this branch left ``base``; return its folder."""
     commit = _git("merge-base", base, "HEAD").strip()
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "base")
@@ -117,7 +118,9 @@ def _tree_of(base: str) -> Iterator[Path]:
 def _git(*arguments: str) -> str:
     answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise SettingsError(f"BASE: git {arguments[0]}: {answer.stderr.strip()}; git fetch it, or name another")
+        raise SettingsError(
+            f"BASE: git {arguments[0]}: {answer.stderr.strip()}; fetch it with git fetch, or choose another BASE"
+        )
     return answer.stdout
 
 

@@ -1,8 +1,8 @@
-"""``make ci-drift``: whether the cluster is what the state says, and the state what the program says.
+"""``make ci-drift``: report whether the cluster matches the state, and the state matches the program.
 
 Usage: python -m ops.ci.drift STACK OUT
 
-The report drift-STACK.md is empty where there is no drift.
+The report drift-STACK.md is empty if there is no drift.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; 0 if the stack could be asked, whatever the answer, 1 with a message otherwise."""
+    """Run the command line; return 0 with or without drift, or print a message and return 1 if the check failed."""
     parser = argparse.ArgumentParser(prog="drift", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     try:
         with engine(args.stack) as found:
-            # With the program, and so with its fence: otherwise any cluster of the same context would be believed.
+            # Run the program, and so its fence. Otherwise any cluster behind the context would do.
             cluster = found.ask(found.stack.preview_refresh, run_program=True).all
             program = found.ask(found.stack.preview).all
     except (SettingsError, EngineError) as error:
@@ -36,17 +36,17 @@ def main() -> int:
 
 
 def described(stack: str, cluster: Sequence[Change], program: Sequence[Change]) -> str:
-    """The report; empty if nothing has drifted."""
+    """Return the report; empty if there is no drift."""
     parts = []
     if cluster:
         parts.append(
-            f"The cluster is not what the state says; somebody changed it by hand, or something in it did. "
-            f"`make up STACK={stack} REFRESH=1` makes it as written.\n\n{table(cluster)}"
+            f"The cluster differs from the state: it was changed by hand, or by something inside it. "
+            f"`make up STACK={stack} REFRESH=1` restores it.\n\n{table(cluster)}"
         )
     if program:
         parts.append(
-            f"This commit would change the stack: `make up STACK={stack}` was not run since, or somebody deployed "
-            f"something else.\n\n{table(program)}"
+            f"This commit would change the stack: `make up STACK={stack}` did not run since, or something else was "
+            f"deployed.\n\n{table(program)}"
         )
     return "\n\n".join([f"### Drift of `{stack}`", *parts]) + "\n" if parts else ""
 

@@ -1,4 +1,4 @@
-"""``make ci-preview``: what a change does to a deployed stack; a failure where data would be lost.
+"""``make ci-preview``: report what a change does to a deployed stack, and fail if it would lose data.
 
 Usage: python -m ops.ci.preview STACK OUT [--allow-data-loss]
 """
@@ -17,7 +17,7 @@ LABEL = "allow-data-loss"
 
 
 def main() -> int:
-    """The command line; 0 if the stack may be changed like this, 1 if not, or if nobody knows."""
+    """Run the command line; return 0 if the change is allowed, and 1 if it is not or the preview failed."""
     parser = argparse.ArgumentParser(prog="preview", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     parser.add_argument("out", type=Path)
@@ -36,26 +36,26 @@ def main() -> int:
     for change in lost:
         print(f"{change.operation} {change.name}: data would be lost", file=sys.stderr)
     if lost and not args.allow_data_loss:
-        print(f"If that is meant: the label {LABEL}, here ALLOW_DATA_LOSS=yes", file=sys.stderr)
+        print(f"To allow it, add the label {LABEL} on GitHub, or set ALLOW_DATA_LOSS=yes here", file=sys.stderr)
     return 1 if lost and not args.allow_data_loss else 0
 
 
 def described(stack: str, changes: Sequence[Change], allowed: bool) -> str:
-    """The report about the changes of a stack."""
+    """Return the report about the changes to a stack."""
     title = f"### Preview of `{stack}`"
     if not changes:
         return f"{title}: no change\n"
     lost = losses(changes)
     parts = [f"{title}: {_counted(changes)}"]
     if lost:
-        verdict = "allowed by the label" if allowed else "refused without the label"
+        verdict = "allowed by the label" if allowed else "rejected without the label"
         parts.append(f"**Data would be lost**: {verdict} `{LABEL}`. See docs/backup.md first.\n\n{table(lost)}")
     parts.append(folded("All changes", table(changes)))
     return "\n\n".join(parts) + "\n"
 
 
 def failed(stack: str, message: str) -> str:
-    """The report about a preview that failed."""
+    """Return the report about a preview that failed."""
     return f"### Preview of `{stack}`: failed\n\n{block(message)}\n"
 
 

@@ -100,7 +100,7 @@ def github(address: str) -> GitHub:
 def test_a_pull_request_has_one_comment_with_the_newest_report(github: GitHub, repository: Repository):
     assert github.comment(7, "first") == "written"
     assert github.comment(7, "second") == "updated"
-    assert github.comment(7, "second") == "as it was"
+    assert github.comment(7, "second") == "unchanged"
 
     (comment,) = repository.comments
     assert comment["body"].endswith("\nsecond")
@@ -128,7 +128,7 @@ def test_a_comment_of_somebody_else_is_never_touched(github: GitHub, repository:
 
 def test_drift_opens_one_issue_that_follows_it_and_is_closed_when_it_is_gone(github: GitHub, repository: Repository):
     assert github.issue("a") == "opened #1"
-    assert github.issue("a") == "#1 says it already"
+    assert github.issue("a") == "#1 is up to date"
     assert github.issue("b") == "updated #1"
     assert github.issue("") == "closed #1"
     assert github.issue("") == "none is open"
@@ -169,7 +169,7 @@ def test_a_long_report_leaves_room_for_the_others(tmp_path: Path):
 
     assert len(text) < LONGEST
     assert text.endswith("short")
-    assert "too long for here" in text
+    assert "too long for this page" in text
 
 
 def test_no_report_is_an_error_and_not_taken_for_no_drift(tmp_path: Path):

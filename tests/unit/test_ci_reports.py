@@ -91,7 +91,7 @@ def test_a_preview_report_says_what_is_refused_and_by_which_label_it_is_allowed(
     refused, allowed = (preview.described("prod", changes, allow) for allow in (False, True))
 
     assert refused.startswith("### Preview of `prod`: 1 replace, 1 update\n")
-    assert "refused without the label `allow-data-loss`" in refused
+    assert "rejected without the label `allow-data-loss`" in refused
     assert "allowed by the label `allow-data-loss`" in allowed
     assert "docs/backup.md" in refused
     assert preview.described("prod", [], False) == "### Preview of `prod`: no change\n"
@@ -112,7 +112,7 @@ def test_a_table_is_not_broken_by_a_path_and_not_longer_than_people_read():
 
     assert "\\|" in text
     assert "4 more |" in text
-    assert "20 more; all of them are in the log" in text
+    assert "20 more; the log of the run has all of them" in text
 
 
 @pytest.mark.parametrize(

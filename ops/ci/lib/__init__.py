@@ -1,1 +1,1 @@
-"""What the commands of continuous integration share."""
+"""Code that the commands of continuous integration share."""

@@ -1,4 +1,4 @@
-"""What the engine would change: which resources, how, and at which properties; never the values."""
+"""The changes that the engine would make: resource, operation and paths of the properties; never the values."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pulumi import automation as auto
 
-# Replacing or deleting one of these loses data, or the only copy of a generated password, or stops Flyte.
+# Kinds of resources. Replacing or deleting one loses data or the only copy of a generated password, or stops Flyte.
 HOLDS_DATA = {
     "Namespace",
     "PersistentVolumeClaim",
@@ -14,27 +14,28 @@ HOLDS_DATA = {
     "RandomPassword",
     "CustomResourceDefinition",
     "Release",
-    "kubernetes",  # a replaced provider replaces all that it made
+    "kubernetes",  # a replaced provider replaces everything it created
 }
-# What leaves a resource as it is, or is only about the engine's own notes.
+# Operations that leave a resource as it is, or only update the engine's state.
 _NO_CHANGE = {"same", "read", "refresh", "read-discard", "discard"}
 _KEEPS = {"create", "update", "import"}
-# An engine's message may have these around what it colours.
+# Markup for colours in the engine's messages.
 _COLOUR = re.compile(r"<\{%[^%]*%\}>")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A step of the engine that changes something."""
+    """A step of the engine that changes a resource."""
 
     operation: str
+    """Operation of the engine, such as ``update`` or ``replace``."""
     urn: str
-    # Paths of the properties that differ.
     properties: tuple[str, ...] = ()
+    """Paths of the properties that differ."""
 
     @property
     def kind(self) -> str:
-        """The last part of the type token, such as ``StatefulSet``."""
+        """Last part of the type token, such as ``StatefulSet``."""
         return self.urn.split("::")[2].rsplit(":", 1)[-1]
 
     @property
@@ -44,26 +45,29 @@ class Change:
 
     @property
     def loses_data(self) -> bool:
-        """Whether data, or the only copy of a password, would be gone after it."""
-        # What this one provider is for is only read, see components/cluster/fence.py.
+        """Whether the change would lose data or the only copy of a password."""
+        # This one provider only reads, see components/cluster/fence.py.
         return self.kind in HOLDS_DATA and self.operation not in _KEEPS and self.name != "kubernetes:cluster-identity"
 
     @property
     def _is_of_the_cluster(self) -> bool:
-        """Not the stack itself, and not a way to the cluster, which is another from another machine."""
+        """Whether it is a change to the cluster.
+
+        The stack itself is not. Neither is an updated provider: each machine reaches the cluster in its own way.
+        """
         updated_provider = "pulumi:providers:" in self.urn and self.operation == "update"
         return self.kind != "Stack" and not updated_provider
 
 
 class Changes:
-    """Listens to the engine: every change, and what it says when it fails."""
+    """A listener for the engine's events; it collects the changes and the error messages."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], Change] = {}
         self.errors: list[str] = []
 
     def __call__(self, event: auto.EngineEvent) -> None:
-        # A refresh says only afterwards whether something is another; everything else already says it before.
+        # A refresh reports a difference only in the later event; every other operation reports it in the earlier one.
         for step in (event.resource_pre_event, event.res_outputs_event):
             if step:
                 self._add(step.metadata)
@@ -79,10 +83,10 @@ class Changes:
 
     @property
     def all(self) -> list[Change]:
-        """Every change, by name."""
+        """All changes, sorted by name."""
         return sorted(self._found.values(), key=lambda change: (change.name, change.operation))
 
 
 def losses(changes: Iterable[Change]) -> list[Change]:
-    """Those after which data would be gone."""
+    """Return the changes that would lose data."""
     return [change for change in changes if change.loses_data]

@@ -1,9 +1,10 @@
-"""The way to a cluster that trusts GitHub: no key is kept anywhere, each run proves itself with a token of minutes.
+"""Login to a cluster that trusts GitHub. No key is stored: each run gets a token that is valid for minutes.
 
-Usage: python -m ops.ci.lib.cluster_login    (what a kubeconfig made here calls for a token)
+Usage: python -m ops.ci.lib.cluster_login    (called by kubectl and Pulumi, as the kubeconfig from here says)
 
-GitHub signs who a run is (https://docs.github.com/en/actions/concepts/security/openid-connect), and an API server can
-be told to believe that: docs/ci.md. Without ``KUBERNETES_SERVER``, as on a runner at home, its own kubeconfig is taken.
+GitHub signs a token with the identity of the run
+(https://docs.github.com/en/actions/concepts/security/openid-connect), and docs/ci.md shows how an API server accepts
+it. Without ``KUBERNETES_SERVER``, as on a runner at home, the runner's own kubeconfig is used.
 """
 
 import base64
@@ -28,10 +29,10 @@ _REQUEST = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 
 @contextmanager
 def cluster_login(context: str, environment: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
-    """What to add to the environment so that ``context`` leads to the cluster, until the context manager ends.
+    """Return the variables to add to the environment so that ``context`` reaches the cluster inside this context.
 
     Raises:
-        SettingsError: the server is named, but not what proves that it is the right one, or that this is GitHub.
+        SettingsError: the server is set without its certificate authority, or this is not a job of GitHub.
     """
     server = environment.get("KUBERNETES_SERVER", "")
     if not server:
@@ -40,13 +41,13 @@ def cluster_login(context: str, environment: Mapping[str, str] = os.environ) -> 
     authority = environment.get("KUBERNETES_CA", "")
     if not authority:
         raise SettingsError(
-            "KUBERNETES_CA: is missing, but KUBERNETES_SERVER is set; give the certificate of the cluster's authority: "
+            "KUBERNETES_CA: is missing, but KUBERNETES_SERVER is set; set it to the cluster's certificate authority: "
             "kubectl config view --raw --minify --output=jsonpath={.clusters[0].cluster.certificate-authority-data}"
         )
     if not all(environment.get(name) for name in _REQUEST):
         raise SettingsError(
             f"{_REQUEST[0]}: is missing, but KUBERNETES_SERVER is set; only a job of GitHub with the permission "
-            f"id-token: write has it. Elsewhere leave KUBERNETES_SERVER out and use a kubeconfig"
+            f"id-token: write has it. Elsewhere, unset KUBERNETES_SERVER and use a kubeconfig"
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kubeconfig")
@@ -55,12 +56,12 @@ def cluster_login(context: str, environment: Mapping[str, str] = os.environ) -> 
 
 
 def kubeconfig(context: str, server: str, authority: str) -> dict[str, Any]:
-    """A kubeconfig without any credential: it asks this module for a token whenever one is needed."""
+    """Return a kubeconfig without credentials; it calls this module whenever a token is needed."""
     program = {
         "apiVersion": _API,
         "command": sys.executable,
         "args": ["-m", "ops.ci.lib.cluster_login"],
-        "env": [{"name": "PYTHONPATH", "value": str(ROOT)}],  # wherever it is called
+        "env": [{"name": "PYTHONPATH", "value": str(ROOT)}],  # so that it works from any folder
         "interactiveMode": "Never",
     }
     return {
@@ -74,7 +75,7 @@ def kubeconfig(context: str, server: str, authority: str) -> dict[str, Any]:
 
 
 def credential(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """A fresh token of GitHub for this job, as a client of Kubernetes wants it."""
+    """Return a new token of GitHub for this job, in the format of Kubernetes' credential plugins."""
     url, bearer = (environment[name] for name in _REQUEST)
     request = urllib.request.Request(  # noqa: S310 (the address is the runner's own)
         f"{url}&audience={AUDIENCE}", headers={"Authorization": f"Bearer {bearer}"}

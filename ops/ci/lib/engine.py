@@ -1,4 +1,4 @@
-"""A stack under the engine, as continuous integration asks it: what would change, without changing anything."""
+"""A deployed stack under Pulumi's engine. Continuous integration asks what would change, and changes nothing."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,24 +19,25 @@ from settings.errors import SettingsError
 
 @dataclass(frozen=True)
 class Engine:
-    """A stack that exists where its state is kept."""
+    """An existing stack."""
 
     stack: auto.Stack
     secrets: list[str]
+    """Texts to mask in everything that is printed."""
 
     def ask(self, question: Callable[..., Any], **options: Any) -> Changes:
-        """What ``question``, a method of the stack, would change. What the engine prints is printed, masked.
+        """Return what ``question``, a method of the stack, would change; print the engine's output, masked.
 
         Raises:
-            EngineError: it failed; the message is what the engine says.
+            EngineError: the engine failed; the message has the engine's own errors.
         """
         changes = Changes()
         try:
             question(on_event=changes, on_output=self._print, color="never", **options)
         except auto.CommandError:
-            # The error has all of the output, which was printed; what counts are the engine's own messages.
-            said = "\n".join(dict.fromkeys(filter(None, changes.errors)))
-            raise EngineError(masked(said, self.secrets) or "pulumi failed; see the log") from None
+            # The output is printed already; the report needs only the engine's error messages.
+            messages = "\n".join(dict.fromkeys(filter(None, changes.errors)))
+            raise EngineError(masked(messages, self.secrets) or "pulumi failed; see the log") from None
         return changes
 
     def _print(self, line: str) -> None:
@@ -44,12 +45,12 @@ class Engine:
 
 
 class EngineError(Exception):
-    """The engine could not answer; the message is its own, without secrets."""
+    """The engine failed; the message is the engine's, without secrets."""
 
 
 @contextmanager
 def engine(name: str) -> Iterator[Engine]:
-    """The stack ``name``, with its way to the cluster.
+    """Open the stack ``name``, logged in to its cluster.
 
     Raises:
         SettingsError: there is no such stack, or no Pulumi.

@@ -1,10 +1,7 @@
-"""GitHub: ``make ci-issue``: the reports of a run, where people see them, and each only once.
+"""Reports on GitHub: one comment on a pull request, one issue about drift.
 
-Usage: python -m ops.ci.lib.github comment REPORTS PULL_REQUEST
-       python -m ops.ci.lib.github issue REPORTS
-
-Needs Python's own library only, so that the job with the right to write runs nothing else. GitHub gives a job
-``GITHUB_REPOSITORY`` and, where it is asked for, ``GITHUB_TOKEN``.
+This module uses Python's standard library only: the job that may write on GitHub runs it without the locked packages.
+GitHub gives a job ``GITHUB_REPOSITORY`` and, where the workflow asks for it, ``GITHUB_TOKEN``.
 """
 
 import json
@@ -15,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# GitHub takes 65,536 characters; the rest is for the marker and a few words.
+# GitHub accepts 65,536 characters; the rest is for the marker and a few words.
 LONGEST = 60_000
 LABEL = "drift"
 TITLE = "The cluster has drifted"
@@ -24,7 +21,7 @@ _PAGE = 100
 
 
 class GitHubError(Exception):
-    """GitHub did not do it; the message says what, and why."""
+    """A request to GitHub failed; the message names the request and the reason."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +29,16 @@ class GitHub:
     """A repository on GitHub."""
 
     api: str
+    """Address of the API."""
     repository: str
+    """Name of the repository, such as ``owner/name``."""
     token: str
-    # Whose comments and issues are this program's own. Others could have the marker, too.
     author: str
+    """Login under which this program writes. Anyone could copy the marker, so the author counts, too."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "GitHub":
-        """The repository that a job runs for.
+        """Return the repository that a job runs for.
 
         Raises:
             GitHubError: a variable is missing.
@@ -52,37 +51,37 @@ class GitHub:
         return cls(api, environment["GITHUB_REPOSITORY"], environment["GITHUB_TOKEN"], author)
 
     def comment(self, pull_request: int, text: str) -> str:
-        """Make ``text`` the one comment of this program on a pull request; what was done."""
+        """Put ``text`` into this program's only comment on a pull request; return what was done."""
         marker = _MARKER.format("preview")
         path = f"issues/{pull_request}/comments"
-        there = next((found for found in self._all(path) if self._is_own(found, marker)), None)
+        existing = next((found for found in self._all(path) if self._is_own(found, marker)), None)
         body = f"{marker}\n{text}"
-        if not there:
+        if not existing:
             self._send("POST", path, {"body": body})
             return "written"
-        if there["body"] == body:
-            return "as it was"
-        self._send("PATCH", f"issues/comments/{there['id']}", {"body": body})
+        if existing["body"] == body:
+            return "unchanged"
+        self._send("PATCH", f"issues/comments/{existing['id']}", {"body": body})
         return "updated"
 
     def issue(self, text: str) -> str:
-        """Have one open issue with ``text``, or, if that is empty, none; what was done."""
+        """Keep one open issue with ``text``, or none if ``text`` is empty; return what was done."""
         marker = _MARKER.format("drift")
-        # By its marker and not by its label, which GitHub leaves out where it does not like to make it.
+        # Find it by its marker: GitHub silently drops a label that the token may not create.
         issues = self._all("issues?state=open")
         own = [found for found in issues if "pull_request" not in found and self._is_own(found, marker)]
         body = f"{marker}\n{text}"
         if not text:
             for found in own:
-                gone = {"body": "The nightly check finds no drift any more."}
+                gone = {"body": "The nightly check no longer finds any drift."}
                 self._send("POST", f"issues/{found['number']}/comments", gone)
                 self._send("PATCH", f"issues/{found['number']}", {"state": "closed", "state_reason": "completed"})
             return f"closed #{own[0]['number']}" if own else "none is open"
         if not own:
-            made = self._send("POST", "issues", {"title": TITLE, "body": body, "labels": [LABEL]})
-            return f"opened #{made['number']}"
+            created = self._send("POST", "issues", {"title": TITLE, "body": body, "labels": [LABEL]})
+            return f"opened #{created['number']}"
         if own[0]["body"] == body:
-            return f"#{own[0]['number']} says it already"
+            return f"#{own[0]['number']} is up to date"
         self._send("PATCH", f"issues/{own[0]['number']}", {"body": body})
         return f"updated #{own[0]['number']}"
 
@@ -116,19 +115,24 @@ class GitHub:
 
 
 def joined(reports: Path, longest: int = LONGEST) -> str:
-    """All reports in the folder, in one text that GitHub takes.
+    """Return all reports of a folder as one text that GitHub accepts.
+
+    Args:
+        reports: folder of the reports, with a subfolder for each artifact.
+        longest: number of characters that GitHub accepts.
 
     Raises:
-        GitHubError: there is none; that nothing was looked at must not be taken for nothing found.
+        GitHubError: there is no report. A check that did not run must not look like one that found nothing.
     """
     files = sorted(reports.rglob("*.md"), key=lambda file: file.name)
     if not files:
-        raise GitHubError(f"REPORTS={reports}: there is no report; the jobs before have made none")
+        raise GitHubError(f"REPORTS={reports}: there is no report; the earlier jobs wrote none")
     texts = [file.read_text().strip() for file in files]
-    # Each its share, so that a long one does not hide what another says.
+    # Each report gets an equal share, so that a long one does not push out the others.
     share = longest // len(files)
     return "\n\n".join(text if len(text) <= share else _cut(text, share) for text in texts if text)
 
 
 def _cut(text: str, share: int) -> str:
-    return f"{text[:share].rsplit(chr(10), 1)[0]}\n\n... too long for here; all of it is in the artifacts of the run"
+    beginning = text[:share].rsplit("\n", 1)[0]
+    return f"{beginning}\n\n... too long for this page; the artifacts of the run have the whole text"

@@ -1,4 +1,4 @@
-"""The texts that people read on GitHub: short, without secrets, and never more than fits into a comment."""
+"""Markdown for the reports on GitHub: without secrets, and short enough for a comment."""
 
 import base64
 import json
@@ -12,14 +12,14 @@ from ops.ci.lib.changes import Change
 from ops.ci.lib.github import LONGEST
 
 MASK = "***"
-# Shorter texts are in ordinary words, too.
+# Shorter texts also occur in ordinary words.
 _SHORTEST_SECRET = 6
 _SHOWN_PROPERTIES = 5
 _SHOWN_CHANGES = 80
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """``text`` without the ``secrets``, also where they are in base64 or inside of a JSON document."""
+    """Return ``text`` with the ``secrets`` masked, including their base64 and JSON-escaped forms."""
     for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
         text = text.replace(form, MASK)
     return text
@@ -34,7 +34,7 @@ def _forms(secret: str) -> Iterable[str]:
 
 
 def _leaves(secret: str) -> Iterable[str]:
-    """The texts in a secret that is a JSON document."""
+    """Return the strings inside a secret that is a JSON document."""
     try:
         waiting: list[Any] = [json.loads(secret)]
     except ValueError:
@@ -48,7 +48,7 @@ def _leaves(secret: str) -> Iterable[str]:
 
 
 def table(changes: Sequence[Change]) -> str:
-    """The changes as a table: what happens to which resource, and the properties that differ."""
+    """Return a table of the changes: operation, resource and the paths of the properties that differ."""
     rows = ["| | resource | properties |", "| --- | --- | --- |"]
     for change in changes[:_SHOWN_CHANGES]:
         shown = [f"`{path}`" for path in change.properties[:_SHOWN_PROPERTIES]]
@@ -57,32 +57,32 @@ def table(changes: Sequence[Change]) -> str:
         warning = ":warning: " if change.loses_data else ""
         rows.append(f"| {warning}{change.operation} | `{change.name}` | {paths} |")
     if len(changes) > _SHOWN_CHANGES:
-        rows.append(f"| | {len(changes) - _SHOWN_CHANGES} more; all of them are in the log of the run | |")
+        rows.append(f"| | {len(changes) - _SHOWN_CHANGES} more; the log of the run has all of them | |")
     return "\n".join(rows)
 
 
 def block(text: str, language: str = "") -> str:
-    """``text`` as a block of code, whatever fences it has itself."""
+    """Return ``text`` as a code block, with a fence longer than any fence inside."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def folded(title: str, content: str) -> str:
-    """``content`` behind ``title``, shown at a click."""
+    """Return ``content`` collapsed under ``title``."""
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
-    """The beginning of ``text`` that fits, ending at a line, with a word about the rest."""
+    """Return ``text``, cut after a line if it is longer than ``longest`` characters, with a note about the rest."""
     if len(text) <= longest:
         return text
     kept = text[:longest].rsplit("\n", 1)[0]
-    return f"{kept}\n... {len(text) - len(kept)} more characters; all of it is in the artifacts of the run"
+    return f"{kept}\n... {len(text) - len(kept)} more characters; the artifacts of the run have the whole text"
 
 
 def write(out: Path, name: str, text: str) -> None:
-    """Keep a report as ``name.md`` in the folder ``out``, and on the page of the run where there is one."""
+    """Write a report to ``name.md`` in the folder ``out``, and to the summary page of the run on GitHub."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -92,6 +92,6 @@ def write(out: Path, name: str, text: str) -> None:
 
 
 def known_secrets(config: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
-    """What must be in no report: the stack's secret settings, and what opens the stack's state."""
+    """Return the texts that no report may contain: the stack's secret settings and the keys to its state."""
     passphrases = [environment.get("PULUMI_CONFIG_PASSPHRASE", ""), environment.get("PULUMI_ACCESS_TOKEN", "")]
     return [*(found.value for found in config.values() if found.secret), *filter(None, passphrases)]
