@@ -1,4 +1,4 @@
-"""``make render``: what a stack deploys, as files, on a machine that has nothing but Python.
+"""``make render``: writes what a stack deploys to files; needs only Python.
 
 Usage: python -m ops.render STACK OUT [--show-secrets]
 """
@@ -12,19 +12,20 @@ from typing import Any
 
 import yaml
 
-from ops.lib.recorder import Recording, Resource, map_secrets, record
+from ops.lib.recorder import record
+from ops.lib.recording import Recording, Resource, map_secrets
 from ops.lib.stack_file import stack_config
 from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
 from settings.errors import SettingsError
 
-# What every file begins with; the URN of its resource follows.
 HEADER = "# Rendered by flyte-home; not for editing. "
+"""Beginning of every rendered file; the URN of its resource follows."""
 REDACTED = "redacted"
 _NO_UID = "not-pinned"
 
 
 def render(recording: Recording, show_secrets: bool) -> dict[str, str]:
-    """File name to content: a manifest for each Kubernetes object, and the values of each Helm release."""
+    """Return the files by name: a manifest for each Kubernetes object, and the values of each Helm release."""
     files = {}
     for resource in recording.resources:
         if resource.kind == "Release":
@@ -52,7 +53,7 @@ def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
 
 
 def write(files: Mapping[str, str], out: Path) -> None:
-    """Make ``out`` hold exactly ``files`` of all those that an earlier rendering wrote; leave everything else alone."""
+    """Write ``files`` to ``out``, and remove the files of earlier renderings; other files stay as they are."""
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.yaml"):
         if old.read_text().startswith(HEADER):
@@ -62,7 +63,7 @@ def write(files: Mapping[str, str], out: Path) -> None:
 
 
 def main() -> int:
-    """The command line; 0 if everything was written, 1 with a message otherwise."""
+    """Run the command line; return 0 if everything was written, or print a message and return 1."""
     parser = argparse.ArgumentParser(prog="render", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     parser.add_argument("out", type=Path)
@@ -72,13 +73,13 @@ def main() -> int:
         config, secrets = stack_config(args.stack)
         if not config.get(f"{PROJECT}:clusterUid"):
             print(
-                f"render: {PROJECT}:clusterUid is not set yet; pulumi preview says which cluster answers",
+                f"render: {PROJECT}:clusterUid is not set yet; make up STACK={args.stack} sets it",
                 file=sys.stderr,
             )
             config[f"{PROJECT}:clusterUid"] = _NO_UID
         plain = {key for key, text in config.items() if may_be_secret(key) and text.strip()} - secrets
         for key in sorted(key for key in plain if config[key] != SAMPLE_CREDENTIALS):
-            print(f"render: {key} is in plain text in the stack file; pulumi up will refuse it", file=sys.stderr)
+            print(f"render: {key} is in plain text in the stack file; pulumi up will reject it", file=sys.stderr)
         recording = record(config, secrets | plain, args.stack)
         files = render(recording, args.show_secrets)
         write(files, args.out)

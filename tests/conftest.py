@@ -13,7 +13,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from ops.lib.recorder import Recording, record
+from ops.lib.recorder import record
+from ops.lib.recording import Recording
 from tests.api_server import ApiServer, api_server
 
 # A slow or busy machine is no failure of what is tested. In CI the examples are the same every time, as in Hypothesis'

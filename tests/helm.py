@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.flyte.archive import chart_archive
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from settings.chart import PINNED_CHART
 from settings.errors import SettingsError
 from tests.tools import require

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from ops.lib.stack_file import stack_config
 from ops.render import render
 from settings import PROJECT

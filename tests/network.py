@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 
 Policy = Mapping[str, Any]
 

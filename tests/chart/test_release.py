@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from settings.chart import CHART_DIR, PINNED_CHART
 from settings.images import IMAGES
 from settings.merge import merged

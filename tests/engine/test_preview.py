@@ -10,7 +10,7 @@ import pytest
 from pulumi import automation as auto
 
 from ops.ci.lib.changes import HOLDS_DATA
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.api_server import ApiServer, api_server
 from tests.conftest import run
 from tests.engine.conftest import PASSPHRASE, STACK, Cluster, Project, Steps

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.processes import Workspace, free_port, process, wait_until, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, run_script, start_script, tools
 

@@ -9,7 +9,7 @@ import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from components.flyte.login_keys import login_keys
-from ops.lib.recorder import Recording, Secret
+from ops.lib.recording import Recording, Secret
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import containers, run, stack

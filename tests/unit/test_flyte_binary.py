@@ -2,7 +2,7 @@
 
 import yaml
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from settings.chart import CHART_DIR
 from tests.conftest import run
 

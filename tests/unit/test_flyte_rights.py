@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 
 READ = {"get", "list", "watch"}

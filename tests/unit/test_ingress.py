@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import run, stack

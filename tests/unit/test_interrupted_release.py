@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from components.flyte import interrupted_release
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 
 
 @pytest.fixture

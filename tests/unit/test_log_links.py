@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from components.flyte.log_links import links as all_links
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import run, stack

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 import ops.lib.recorder
-from ops.lib.recorder import Recording, record
+from ops.lib.recorder import record
+from ops.lib.recording import Recording
 from tests.conftest import run, stack
 from tests.network import OPEN, PLACES, PORTS, Place, allowed, policies_of
 

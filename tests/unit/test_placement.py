@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import run, stack

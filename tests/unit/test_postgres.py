@@ -1,6 +1,6 @@
 """The database."""
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import containers, run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.lib.recorder import Recording, Resource, Secret
+from ops.lib.recording import Recording, Resource, Secret
 from settings.errors import SettingsError
 from settings.images import IMAGES
 from tests.conftest import containers, run

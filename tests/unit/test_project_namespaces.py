@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 
 

@@ -1,6 +1,6 @@
 """Where the tasks of each project and domain put their data."""
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import containers, run
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import ops.render
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from ops.lib.stack_file import stack_config
 from ops.render import REDACTED, render, write
 from settings import settings_from
@@ -152,9 +152,9 @@ def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(
     ("stack_file", "said"),
     [
         ("config: [", "line 1"),
-        ("config:\n  a: 1\n  a: 2\n", "line 2: a is there twice"),
-        ("config: {flyte-home:namespace: x, namespace: y}", "is there twice"),
-        ("config: {flyte-home:projects: !!set {a}}", "holds what is not text"),
+        ("config:\n  a: 1\n  a: 2\n", "line 2: a is set twice"),
+        ("config: {flyte-home:namespace: x, namespace: y}", "is set twice"),
+        ("config: {flyte-home:projects: !!set {a}}", "is not text, a number, a list or a map"),
         ("config: &a {flyte-home:projects: *a}", "Pulumi.test.yaml"),
         ("- a list", "is not a stack file"),
         ("config: text", "is not a stack file"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 from tests.unit.test_settings import complaint
 

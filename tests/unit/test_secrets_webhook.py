@@ -10,7 +10,7 @@ import pytest
 
 from components.flyte.names import WEBHOOK_SERVICE
 from components.flyte.webhook import _certificate
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 
 

@@ -4,7 +4,7 @@ import fnmatch
 import json
 from typing import Any
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 
 TASKS = "flyte-tasks-remedy-development"

@@ -1,6 +1,6 @@
 """What the secrets webhook must not put into a task pod; that the API server refuses it is the layer `apiserver`."""
 
-from ops.lib.recorder import Recording
+from ops.lib.recording import Recording
 from tests.conftest import run
 
 

@@ -3,7 +3,7 @@
 import base64
 import json
 
-from ops.lib.recorder import Recording, Secret
+from ops.lib.recording import Recording, Secret
 from tests.conftest import TIDAL, run
 
 

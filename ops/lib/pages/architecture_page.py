@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ops.lib.pages import NOTE
-from ops.lib.recorder import Recording, Resource, record
+from ops.lib.recorder import record
+from ops.lib.recording import Recording, Resource
 from ops.lib.stack_file import stack_config
 from paths import ROOT
 from settings import PROJECT
