@@ -1,1 +1,1 @@
-"""The commands around the program: one file for each make target, and what they share in ``lib``."""
+"""The commands around the program: one file for each make target, and the code that they share in ``lib``."""

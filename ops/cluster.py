@@ -12,7 +12,7 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; 0 if the cluster answers, and 1 with a message otherwise."""
+    """Run the command line; return 0 if the cluster answers, or print a message and return 1."""
     parser = argparse.ArgumentParser(prog="cluster", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--k3s", action="store_true", help="as a system service, which needs root")
     args = parser.parse_args()

@@ -12,7 +12,7 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; 0 if the cluster is deleted, and 1 with a message otherwise."""
+    """Run the command line; return 0 if the cluster is deleted, or print a message and return 1."""
     argparse.ArgumentParser(
         prog="cluster-delete", description=__doc__.splitlines()[0] if __doc__ else None
     ).parse_args()

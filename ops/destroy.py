@@ -12,7 +12,7 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; Pulumi's exit code, or 1 with a message if Pulumi could not even start."""
+    """Run the command line; return Pulumi's exit code, or print a message and return 1 if Pulumi cannot start."""
     parser = argparse.ArgumentParser(prog="destroy", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     args = parser.parse_args()
@@ -23,7 +23,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    # With the program, and so behind its fence. Without it, Pulumi would accept any cluster under the same context.
+    # Run the program, and so its fence. Otherwise Pulumi would accept any cluster behind the context.
     return run(environment, args.stack, "destroy", "--run-program", *unattended())
 
 

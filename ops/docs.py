@@ -16,7 +16,7 @@ from paths import ROOT
 
 
 def main() -> int:
-    """The command line: write the pages, and print which ones have changed."""
+    """Run the command line: write the pages, and print the names of the changed ones; return 0."""
     argparse.ArgumentParser(prog="docs", description=__doc__.splitlines()[0] if __doc__ else None).parse_args()
     for page, text in pages().items():
         file = ROOT / page
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def pages() -> dict[str, str]:
-    """Path to content of every file that is generated, or has a generated part."""
+    """Return the content of every file that is generated or has a generated part, by path."""
     page = versions_page.PAGE
     versions = replaced(page, (ROOT / page).read_text(), "versions", versions_page.versions_table())
     return {
@@ -38,7 +38,7 @@ def pages() -> dict[str, str]:
 
 
 def replaced(page: str, text: str, name: str, content: str) -> str:
-    """The ``text`` of a page with ``content`` between the markers of ``name``.
+    """Return the ``text`` of a page with ``content`` between the markers of ``name``.
 
     Raises:
         ValueError: a marker is missing or occurs more than once.

@@ -12,7 +12,7 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; Pulumi's exit code, or 1 with a message if Pulumi could not even start."""
+    """Run the command line; return Pulumi's exit code, or print a message and return 1 if Pulumi cannot start."""
     parser = argparse.ArgumentParser(prog="preview", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     args = parser.parse_args()

@@ -10,7 +10,7 @@ from ops.lib.pages.versions_page import versions
 
 
 def main() -> int:
-    """The command line; always 0."""
+    """Run the command line; return 0."""
     argparse.ArgumentParser(prog="versions", description=__doc__.splitlines()[0] if __doc__ else None).parse_args()
     for name, (version, where) in versions().items():
         print(f"{version:<44}{name.replace('`', '')}  ({where})")

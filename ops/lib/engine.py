@@ -1,4 +1,4 @@
-"""Pulumi, started with somewhere to keep its state."""
+"""Pulumi's command line: its environment, the place of its state, and the commands that are started here."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ STATE = ROOT / ".state"
 
 
 def engine_environment() -> dict[str, str]:
-    """The environment for Pulumi: this process's own, with somewhere to keep the state.
+    """Return the environment for Pulumi: the current one, with a place for the state.
 
     Raises:
         SettingsError: there is no Pulumi, and it cannot be downloaded.
@@ -27,7 +27,7 @@ def engine_environment() -> dict[str, str]:
 
 
 def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:
-    """Variables to add to the environment so that Pulumi has somewhere to keep its state.
+    """Return the variables that give Pulumi a place for its state.
 
     There are none if the user has chosen a backend in the environment, or is logged in. Otherwise the state is in a
     folder of this project, encrypted with a generated passphrase that only its owner can read.
@@ -49,12 +49,12 @@ def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE
 
 
 def unattended() -> list[str]:
-    """The option that answers Pulumi's question, if there is no terminal to ask."""
+    """Return the option that skips Pulumi's question, if there is no terminal to answer it."""
     return [] if sys.stdin.isatty() else ["--yes"]
 
 
 def run(environment: Mapping[str, str], stack: str, *command: str) -> int:
-    """Run a Pulumi command on the user's terminal; its exit code."""
+    """Run a Pulumi command on the user's terminal; return its exit code."""
     # Ctrl-C reaches Pulumi directly, which then stops in an orderly way. This process only waits for that.
     with subprocess.Popen(["pulumi", *command, "--stack", stack], env=environment, cwd=ROOT) as process:
         while True:

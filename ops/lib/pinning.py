@@ -14,7 +14,7 @@ TRIAL_STACK = "dev"
 
 
 def choose_context(stack: str, configured: str, asked: str, contexts: list[str]) -> str:
-    """The context to pin a stack to when it is first deployed.
+    """Return the context to pin a stack to when it is first deployed.
 
     Raises:
         SettingsError: it is not clear which context is meant; the message lists all of them.
@@ -28,7 +28,7 @@ def choose_context(stack: str, configured: str, asked: str, contexts: list[str])
         return contexts[0]
     raise SettingsError(
         f"kubernetes:context: the kubeconfig has no context {configured!r}; it has {_listed(contexts)}. "
-        f"Write make up STACK={stack} CONTEXT=NAME with the one to deploy to"
+        f"Run make up STACK={stack} CONTEXT=NAME with the one to deploy to"
     )
 
 
@@ -47,7 +47,7 @@ def pin(stack: str, config: Mapping[str, str], asked: str, environment: Mapping[
     if uid and uid != there:
         raise SettingsError(
             f"CONTEXT: stack {stack!r} belongs to the cluster {uid}, but {context!r} leads to {there}; nothing "
-            f"was changed. To move the stack there, first write pulumi config rm {PROJECT}:clusterUid --stack {stack}"
+            f"was changed. To move the stack there, first run pulumi config rm {PROJECT}:clusterUid --stack {stack}"
         )
     if context != configured:
         set_config(environment, stack, "kubernetes:context", context)
@@ -69,7 +69,7 @@ def pin_or_create(stack: str, config: Mapping[str, str], asked: str, environment
     try:
         pin(stack, config, ours if free else asked, environment)
     except SettingsError as why:
-        # A cluster that answers is never ignored, unless this stack has a cluster of its own, which is started again.
+        # Never ignore a cluster that answers. The cluster that was created for this stack may be stopped; start it again.
         if not free or (not ours and any(map(dev_cluster.answers, contexts))):
             raise
         pin(stack, config, dev_cluster.offer(why), environment)

@@ -1,7 +1,7 @@
-"""The programs that this project starts: those of the machine where they fit, otherwise pinned ones in `.bin/`.
+"""The programs that this project starts: suitable ones of the machine, otherwise pinned ones in `.bin/`.
 
-Nothing outside of that folder is touched; ``FLYTE_HOME_BIN`` names another, such as one for several checkouts. Without
-a network, ``FLYTE_HOME_MIRROR`` names a folder that has the files (``python -m ops.tools --list`` says which).
+Nothing outside that folder is changed. ``FLYTE_HOME_BIN`` sets another folder, such as one for several checkouts.
+Without a network, ``FLYTE_HOME_MIRROR`` sets a folder with the files (``python -m ops.tools --list`` lists them).
 """
 
 import os
@@ -23,7 +23,7 @@ from settings.errors import SettingsError
 
 BIN = Path(os.environ.get("FLYTE_HOME_BIN") or ROOT / ".bin").expanduser().absolute()
 _PLUGINS = ("kubernetes", "random")
-# What a shell says of a command that is not there, and so do the stand-ins that pyenv and asdf put on the PATH.
+# Exit codes for a missing command, of a shell and of the shims that pyenv and asdf put on the PATH.
 _NOT_THERE = {126, 127}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _SECONDS = 30
@@ -45,38 +45,38 @@ class Tool:
     checksums: str = ""
 
     def download(self, machine: str) -> Download:
-        """What is fetched for a platform, such as ``linux-amd64``."""
+        """Return the download for a platform, such as ``linux-amd64``."""
         url = self.url.format(version=self.version, platform=self.called.get(machine, machine))
         file = self.file.format(version=self.version, machine=machine) or url.rsplit("/", 1)[1]
         checksums = self.checksums.format(version=self.version)
         return Download(f"{self.name} {self.version}", url, file, self.home, self.sha256.get(machine, ""), checksums)
 
     def files(self) -> dict[str, str]:
-        """The addresses of all platforms' files, with their names in a mirror."""
+        """Return the names in a mirror of the files for all platforms, by address."""
         downloads = [self.download(machine) for machine in MACHINES if not self.sha256 or machine in self.sha256]
         lists = {item.checksums: item.checksums.rsplit("/", 1)[1] for item in downloads if item.checksums}
         return {item.url: item.file for item in downloads} | lists
 
     def fetch(self, folder: str = "") -> Path:
-        """The folder that has the program, in `.bin/` and the platform's folder there; fetched if it is not there.
+        """Return the folder of the program, below `.bin/` and the name of the platform; download it if it is missing.
 
         Args:
-            folder: the folder's name; by default the program's, with its version.
+            folder: name of the folder; by default name and version of the program.
 
         Raises:
-            SettingsError: it cannot be fetched, or there is none for this platform.
+            SettingsError: it cannot be downloaded, or there is no file for this platform.
         """
         machine = this_machine()
         if machine not in (self.sha256 or MACHINES):
             raise SettingsError(
-                f"{self.name} {self.version}: is not fetched for {machine}; install it from {self.home} and put it on "
-                "the PATH. make render works without it"
+                f"{self.name} {self.version}: there is no download for {machine}; install it from {self.home} and put it "
+                "on the PATH. make render works without it"
             )
         target = BIN / machine / (folder or f"{self.name}-{self.version}")
         return self.download(machine).install(target, BIN)
 
     def problem(self, path: str) -> str:
-        """Why the program at ``path`` is not used; empty where it is."""
+        """Return why the program at ``path`` is not suitable; empty if it is."""
         command = [path, *self.asked]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
@@ -85,7 +85,7 @@ class Tool:
         if answer.returncode in _NOT_THERE:
             return "does not start"
         found = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", answer.stdout)
-        if not found:  # a build or a wrapper of the user's own
+        if not found:  # a custom build, or a wrapper
             return ""
         version, oldest = tuple(map(int, found.groups())), tuple(map(int, self.at_least.split(".")))
         if version >= oldest and version[0] == oldest[0]:
@@ -101,15 +101,15 @@ MACHINES = tuple(TOOLS["pulumi"].sha256)
 
 
 def this_machine() -> str:
-    """The platform, such as ``linux-amd64`` or ``darwin-arm64``."""
+    """Return the platform of this machine, such as ``linux-amd64`` or ``darwin-arm64``."""
     return f"{platform.system()}-{_MACHINES.get(platform.machine().lower(), platform.machine())}".lower()
 
 
 def provide(name: str) -> Path:
-    """The program, which is on the ``PATH`` of this process and of those that it starts afterwards.
+    """Return the path of a program, which is then on the ``PATH`` of this process and of all processes it starts.
 
     Raises:
-        SettingsError: it is not on the machine in a fitting version, and cannot be fetched.
+        SettingsError: the machine has no suitable version, and none can be downloaded.
     """
     tool, found = TOOLS[name], shutil.which(name)
     if found and (Path(found).is_relative_to(BIN) or not (problem := tool.problem(found))):
@@ -122,13 +122,13 @@ def provide(name: str) -> Path:
 
 
 def provide_pulumi() -> dict[str, str]:
-    """Have `pulumi` and its two plugins, and say what to add to the environment so that it finds them.
+    """Provide `pulumi` and its two plugins; return the variables with which Pulumi finds them.
 
-    Nothing where the user's Pulumi home has the plugins. Otherwise they are in a home of the project's own; the user's
-    login stays where it is, and in use.
+    There are none if the user's Pulumi home has the plugins. Otherwise they are in a Pulumi home of this project; the
+    user's login stays where it is and remains in use.
 
     Raises:
-        SettingsError: something is missing and cannot be fetched.
+        SettingsError: a program is missing and cannot be downloaded.
     """
     program = provide("pulumi")
     own = Path(os.environ.get("PULUMI_HOME") or _home() / ".pulumi").expanduser()
@@ -139,7 +139,7 @@ def provide_pulumi() -> dict[str, str]:
         for folder, tool in plugins.items():
             tool.fetch(f"{home.name}/plugins/{folder}")
         chosen["PULUMI_HOME"] = str(home)
-        # Pulumi would make the folder where it is not there.
+        # Only if there is a login: Pulumi would create a missing folder.
         credentials = Path(os.environ.get("PULUMI_CREDENTIALS_PATH") or own)
         if (credentials / "credentials.json").is_file():
             chosen["PULUMI_CREDENTIALS_PATH"] = str(credentials)
@@ -151,7 +151,7 @@ def provide_pulumi() -> dict[str, str]:
 
 
 def _home() -> Path:
-    # As Pulumi does, which asks the system and not the variable HOME.
+    # Like Pulumi, which asks the system instead of the variable HOME.
     return Path(pwd.getpwuid(os.getuid()).pw_dir)
 
 

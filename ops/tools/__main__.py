@@ -1,9 +1,9 @@
-"""``make tools``: finds or fetches the programs that this project starts, and says where each is.
+"""``make tools``: finds or downloads the programs that this project starts, and prints their paths.
 
 Usage: python -m ops.tools [NAME...] | --list
 
-Without a name, all that `make up` needs. ``--list`` names the files for a mirror (FLYTE_HOME_MIRROR), with their
-addresses, for all platforms.
+Without a name, these are the programs that `make up` needs. ``--list`` prints the files for a mirror
+(FLYTE_HOME_MIRROR) with their addresses, for all platforms.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; 0 if all are there, 1 with a message otherwise."""
+    """Run the command line; return 0 if all programs are available, or print a message and return 1."""
     parser = argparse.ArgumentParser(prog="tools", description=__doc__.splitlines()[0] if __doc__ else None)
     choices = [name for name, tool in TOOLS.items() if tool.at_least]
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(choices))
-    parser.add_argument("--list", action="store_true", help="name the files for a mirror")
+    parser.add_argument("--list", action="store_true", help="list the files for a mirror")
     args = parser.parse_args()
     if unknown := set(args.names) - set(choices):
         parser.error(f"there is no {', '.join(sorted(unknown))}, only {', '.join(choices)}")

@@ -1,4 +1,4 @@
-"""One file from the network, or from a mirror of it: fetched, compared with its checksum, and unpacked."""
+"""Downloads a file from its publisher or from a mirror, verifies its checksum, and unpacks it."""
 
 import errno
 import fcntl
@@ -20,41 +20,47 @@ from pathlib import Path
 from settings.errors import SettingsError
 
 MIRROR = "FLYTE_HOME_MIRROR"
+"""Variable with the address of a folder that has all files under their names in a mirror."""
 _SILENCE_SECONDS = 60
 _BLOCK_BYTES = 1 << 20
-# By the number of hexadecimal digits, which is how a list of checksums shows what it has.
+# Algorithms by number of hexadecimal digits; a list of checksums does not name its algorithm.
 _ALGORITHMS = {64: "sha256", 40: "sha1"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file, where it comes from, and how it is known to be the right one."""
+    """A file to download, with its source and its checksum."""
 
-    # For messages, such as `kubectl 1.35.2`.
     title: str
+    """Name and version of the program, such as ``kubectl 1.35.2``."""
     url: str
-    # Its name in a mirror.
+    """Address at the publisher."""
     file: str
-    # Where a person gets it.
+    """Name of the file in a mirror."""
     home: str
-    # The pinned checksum; without one, the address of the publisher's list of them.
+    """Page with the publisher's instructions for an installation by hand."""
     sha256: str = ""
+    """Pinned SHA-256 of the file; empty if ``checksums`` is set."""
     checksums: str = ""
+    """Address of the publisher's list of checksums; empty if ``sha256`` is set."""
 
     def install(self, folder: Path, place: Path, environment: Mapping[str, str] = os.environ) -> Path:
-        """Make ``folder`` hold the files of the archive, or the program that this is; nothing where it does already.
+        """Put the program, or the files of its archive, into ``folder``; do nothing if the folder exists.
 
-        What is fetched is whole or not there: it is put together in ``place``, compared, and then renamed. Runs at the
-        same time wait for each other, and so does each find what another has fetched.
+        The folder is complete or does not exist: the files are downloaded to ``place``, verified, and then renamed.
+        Concurrent runs wait for each other, so that each file is downloaded only once.
 
         Args:
-            folder: in ``place``; it has the files themselves, without the folders of the archive.
-            place: where everything is that is fetched.
-            environment: where ``FLYTE_HOME_MIRROR`` is read, the address of a folder with all files by their names.
+            folder: target below ``place``; it gets the files themselves, without the folders of the archive.
+            place: folder of all downloads.
+            environment: environment in which ``FLYTE_HOME_MIRROR`` may be set.
+
+        Returns:
+            ``folder``.
 
         Raises:
-            SettingsError: it cannot be fetched or kept, or is not what it should be.
+            SettingsError: the file cannot be downloaded or stored, or its checksum is wrong.
         """
         try:
             if folder.is_dir():
@@ -63,11 +69,10 @@ class Download:
                 if not folder.is_dir():
                     self._install(folder, workplace, environment)
         except OSError as error:
-            remedy = (
-                "make room there" if error.errno in _NO_ROOM else f"make it writable, or install it from {self.home}"
-            )
+            full = error.errno in _NO_ROOM
+            remedy = "free some space there" if full else f"make it writable, or install it from {self.home}"
             raise SettingsError(
-                f"{self.title} cannot be kept in {place}: {error.strerror or error}; {remedy}. Nothing was left there"
+                f"{self.title} cannot be stored in {place}: {error.strerror or error}; {remedy}. No file was left there"
             ) from None
         return folder
 
@@ -78,14 +83,14 @@ class Download:
         fetched = workplace / Path(self.file).name
         digest = hashlib.new(_ALGORITHMS[len(expected)])
         with fetched.open("wb") as file:
-            for block in self._blocks(source, told=True):
+            for block in self._blocks(source, reported=True):
                 file.write(block)
                 digest.update(block)
         if digest.hexdigest() != expected:
-            published = "is pinned in ops/tools/tools.yaml" if self.sha256 else f"is what {self.checksums} says"
+            published = "is pinned in ops/tools/tools.yaml" if self.sha256 else f"is the checksum in {self.checksums}"
             raise SettingsError(
                 f"{self.title}: {source} has the {digest.name.upper()} {digest.hexdigest()}, but {expected} "
-                f"{published}. Nothing was kept; try again, or put the right file {self.file} into a folder and set "
+                f"{published}. The file was removed; try again, or put the right file {self.file} into a folder and set "
                 f"{MIRROR}=file:///FOLDER"
             )
         content = workplace / "content"
@@ -103,7 +108,7 @@ class Download:
         return self.title.split()[0]
 
     def _unpack(self, archive: Path, folder: Path) -> None:
-        # By the last part of their names only, so that no archive can write anywhere else.
+        # Only the last part of each name is used, so that no archive can write outside the folder.
         try:
             with tarfile.open(archive) as members:
                 for member in members:
@@ -119,28 +124,28 @@ class Download:
             raise SettingsError(f"{self.title}: {archive.name} has no program {self._program}")
 
     def _published(self, mirror: str) -> str:
-        """The publisher's own checksum of the file."""
+        """Return the checksum of the file from the publisher's list."""
         list_name = self.checksums.rsplit("/", 1)[1]
         source = f"{mirror}/{urllib.parse.quote(list_name)}" if mirror else self.checksums
         wanted = self.url.rsplit("/", 1)[1]
         text = b"".join(self._blocks(source)).decode(errors="replace")
         for line in text.splitlines():
             digest, _, name = line.partition(" ")
-            # As shasum writes it: a star for a binary file, and ./ where it was told so.
+            # The format of shasum: a star marks a binary file, and ./ may precede the name.
             if name.strip().removeprefix("*").removeprefix("./") == wanted and len(digest) in _ALGORITHMS:
                 return digest.lower()
-        raise SettingsError(f"{self.title}: {source} has no checksum of {wanted}; take it from {self.home}")
+        raise SettingsError(f"{self.title}: {source} has no checksum of {wanted}; install it from {self.home}")
 
-    def _blocks(self, source: str, told: bool = False) -> Iterator[bytes]:
-        """What is at ``source``, a piece at a time, and for a person how far it is."""
+    def _blocks(self, source: str, reported: bool = False) -> Iterator[bytes]:
+        """Yield the content of ``source`` block by block, and report the progress if ``reported``."""
         if not source.startswith(("https://", "http://", "file:///")):
             raise SettingsError(
-                f"{MIRROR}: {source!r} is no address; write https://HOST/PATH, or file:///FOLDER for a folder"
+                f"{MIRROR}: {source!r} is not an address; use https://HOST/PATH, or file:///FOLDER for a folder"
             )
         try:
             with urllib.request.urlopen(source, timeout=_SILENCE_SECONDS) as response:  # noqa: S310 (checked above)
                 size = int(response.headers.get("Content-Length") or 0)
-                progress = _Progress(self.title, source, size) if told else None
+                progress = _Progress(self.title, source, size) if reported else None
                 done = 0
                 while block := response.read(_BLOCK_BYTES):
                     done += len(block)
@@ -150,30 +155,30 @@ class Download:
                 if done < size:
                     raise http.client.IncompleteRead(b"", size - done)
         except http.client.IncompleteRead as error:
-            raise self._unreachable(source, f"it broke off {error.expected} bytes before its end") from None
+            raise self._unreachable(source, f"the transfer ended {error.expected} bytes too early") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # An HTTPError is one of these, too, and has only half of what it says in its reason.
+            # Not for its subclass HTTPError, whose reason lacks the status code.
             reason = str(error.reason if type(error) is urllib.error.URLError else error)
             raise self._unreachable(source, reason or type(error).__name__) from None
 
     def _unreachable(self, source: str, reason: str) -> SettingsError:
         if "CERTIFICATE_VERIFY_FAILED" in reason:
-            # Python from python.org has none on macOS until that command has run.
+            # On macOS, Python from python.org has no authorities until this command has run.
             reason += " (on macOS run 'Install Certificates.command', or set SSL_CERT_FILE to your authorities)"
         return SettingsError(
-            f"{self.title}: cannot fetch {source}: {reason}. Try again, or put the file {self.file} into a folder and "
+            f"{self.title}: cannot download {source}: {reason}. Try again, or put the file {self.file} into a folder and "
             f"set {MIRROR}=file:///FOLDER, or install it from {self.home}. make render works without it"
         )
 
 
 class _Progress:
-    """Lines on standard error: on a terminal one that counts, otherwise one when it begins."""
+    """Progress on standard error: a percentage on a terminal, otherwise one line at the beginning."""
 
     def __init__(self, title: str, source: str, size: int) -> None:
         self._title, self._size, self._shown = title, size, -1
         self._counts = sys.stderr.isatty() and size > 0
         of = f"{size / 1e6:.0f} MB from " if size else ""
-        print(f"{title}: fetching {of}{source}", file=sys.stderr, flush=True)
+        print(f"{title}: downloading {of}{source}", file=sys.stderr, flush=True)
 
     def show(self, done: int) -> None:
         percent = 100 * done // self._size if self._size else 0
@@ -185,15 +190,15 @@ class _Progress:
 
 @contextmanager
 def _alone(place: Path, title: str) -> Iterator[Path]:
-    """An empty folder in ``place`` for this run alone, which is gone afterwards; others wait until then."""
+    """Create an empty folder in ``place`` for this run, and remove it afterwards; other runs wait until then."""
     place.mkdir(parents=True, exist_ok=True)
     with (place / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{title}: waiting for another run that fetches", file=sys.stderr, flush=True)
+            print(f"{title}: waiting for another run that downloads", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in place.glob("unfinished-*"):  # by a run that was killed
+        for left in place.glob("unfinished-*"):  # left behind by a killed run
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="unfinished-", dir=place) as workplace:
             yield Path(workplace)

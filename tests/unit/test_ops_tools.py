@@ -143,7 +143,7 @@ def test_a_transfer_that_breaks_off_is_named_as_that_and_not_kept(tmp_path: Path
     with publisher({"kubectl": PROGRAM}, missing=7) as (address, _), pytest.raises(SettingsError) as refused:
         a_program(address).install(tmp_path / "kubectl-1", tmp_path, {})
 
-    assert f"cannot fetch {address}/kubectl: it broke off 7 bytes before its end. Try again" in str(refused.value)
+    assert f"cannot download {address}/kubectl: the transfer ended 7 bytes too early. Try again" in str(refused.value)
     assert left(tmp_path) == []
 
 
@@ -153,8 +153,11 @@ def test_a_transfer_that_breaks_off_is_named_as_that_and_not_kept(tmp_path: Path
         ("", "HTTP Error 404: Not Found"),
         ("http://127.0.0.1:1", "Connection refused"),
         ("file:///nowhere", "No such file or directory: '/nowhere/kubectl-1.35.2'"),
-        ("ftp://mirror.home", "FLYTE_HOME_MIRROR: 'ftp://mirror.home/kubectl-1.35.2' is no address"),
-        ("/folder", "FLYTE_HOME_MIRROR: '/folder/kubectl-1.35.2' is no address; write https://HOST/PATH, or file:///"),
+        ("ftp://mirror.home", "FLYTE_HOME_MIRROR: 'ftp://mirror.home/kubectl-1.35.2' is not an address"),
+        (
+            "/folder",
+            "FLYTE_HOME_MIRROR: '/folder/kubectl-1.35.2' is not an address; write https://HOST/PATH, or file:///",
+        ),
     ],
 )
 def test_what_cannot_be_fetched_is_one_line_with_its_address_and_the_remedy(mirror: str, said: str, tmp_path: Path):
@@ -217,7 +220,7 @@ def test_a_full_disk_is_named_with_the_folder_and_nothing_stays(tmp_path: Path, 
             release.install(tmp_path / "bin" / "pulumi", tmp_path / "bin", {})
 
     assert str(refused.value) == (
-        f"pulumi 3 cannot be kept in {tmp_path}/bin: No space left on device; make room there. Nothing was left there"
+        f"pulumi 3 cannot be stored in {tmp_path}/bin: No space left on device; free some space there. No file was left there"
     )
     assert left(tmp_path / "bin") == []
 
@@ -236,7 +239,7 @@ def test_a_folder_that_may_not_be_written_is_named():
                 os.seteuid(0)
         work.path.chmod(0o755)
 
-    said = f"kubectl 1.35.2 cannot be kept in {place}: Permission denied; make it writable, or install it from https"
+    said = f"kubectl 1.35.2 cannot be stored in {place}: Permission denied; make it writable, or install it from https"
     assert str(refused.value).startswith(said)
     assert asked == []
 
@@ -289,7 +292,7 @@ def test_a_long_step_says_what_it_fetches_and_on_a_terminal_how_far_it_is(
         program.install(tmp_path / "b", tmp_path, {})
         counted = capsys.readouterr().err
 
-    assert plain == f"kubectl 1.35.2: fetching 4 MB from {address}/kubectl\n"
+    assert plain == f"kubectl 1.35.2: downloading 4 MB from {address}/kubectl\n"
     assert "\rkubectl 1.35.2:  26 % of 4 MB\r" in counted
     assert counted.endswith("100 % of 4 MB\n")
 
@@ -374,7 +377,7 @@ def test_a_program_that_does_not_fit_is_replaced_for_this_project_and_says_so(
 def test_for_another_platform_the_message_says_where_to_get_it(machine: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tools, "this_machine", lambda: "freebsd-riscv64")
 
-    with pytest.raises(SettingsError, match="is not fetched for freebsd-riscv64; install it from https://"):
+    with pytest.raises(SettingsError, match="there is no download for freebsd-riscv64; install it from https://"):
         tools.provide("kubectl")
 
 
@@ -479,5 +482,5 @@ def test_the_command_prints_where_a_program_is_or_fails_in_one_line(tmp_path: Pa
     failed = command("kind", PATH=str(tmp_path), FLYTE_HOME_MIRROR=empty, FLYTE_HOME_BIN=str(tmp_path / "bin"))
     assert failed.returncode == 1
     assert failed.stdout == ""
-    assert "kind 0.32.0: cannot fetch file://" in failed.stderr
+    assert "kind 0.32.0: cannot download file://" in failed.stderr
     assert "Traceback" not in failed.stderr

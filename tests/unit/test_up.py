@@ -148,7 +148,7 @@ def test_without_pulumi_and_network_the_message_says_what_works_without_it(tools
     result, log = make(tools | {"PATH": ""}, "up", "dev")
 
     assert result.returncode == 1
-    assert "pulumi 3.250.0: cannot fetch file:///nowhere/pulumi-v3.250.0-" in result.stderr
+    assert "pulumi 3.250.0: cannot download file:///nowhere/pulumi-v3.250.0-" in result.stderr
     assert "make render works without it" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert log == ""
