@@ -1,10 +1,10 @@
-"""``make connect``: the way from this machine to a stack, kept open until Ctrl-C.
+"""``make connect``: keep the endpoints of a stack open on this machine until Ctrl-C.
 
 Usage: python -m ops.connect STACK
 
-Where the addresses of ``flyte-home:clientEndpoints`` are this machine's own, it keeps a ``kubectl port-forward`` open
-for each and opens it again when it breaks. It writes Flyte's client configuration, and says where everything is. Where
-the addresses lead elsewhere, to an ingress, that is all there is to do.
+For each address of ``flyte-home:clientEndpoints`` on this machine, a ``kubectl port-forward`` is opened, and reopened
+when it breaks. Flyte's client configuration is written, and the addresses are printed. If all addresses lead elsewhere,
+such as to an ingress, the program ends after that.
 """
 
 import argparse
@@ -19,24 +19,25 @@ from pathlib import Path
 import grpc  # type: ignore[import-untyped]
 
 from ops.lib.client import Client, NoAnswerError
-from ops.lib.client_endpoints import ClientEndpoint, ForwardError, client_endpoints
-from ops.lib.forwards import Forward, Forwards, Kept
+from ops.lib.client_endpoints import ClientEndpoint, client_endpoints
+from ops.lib.forwards import Forward, Forwards
+from ops.lib.kept_forward import KeptForward
 from ops.lib.kubectl import Cluster
-from ops.lib.port_holder import FOLDER
+from ops.lib.port_holder import FOLDER, ForwardError
 from ops.lib.stack_file import stack_config
 from settings import Settings, settings_from
 from settings.errors import SettingsError
 
-# Seconds between two looks at the port-forwards, and for one answer.
+# Seconds between two checks of the port-forwards, and to wait for an answer.
 _PERIOD = 3.0
 _PATIENCE = 5.0
-# For an attempt to open one again.
+# Seconds to wait for a port-forward that is reopened.
 _REOPEN_SECONDS = 5.0
 _NAMES = {"http": "console", "grpc": "gRPC", "objectStore": "object store"}
 
 
 def main() -> int:
-    """The command line; 0 when it was ended on purpose, 1 with a message where it could not start."""
+    """Run the command line; return 0 after Ctrl-C, or print a message and return 1 if an endpoint cannot be opened."""
     parser = argparse.ArgumentParser(prog="connect", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     args = parser.parse_args()
@@ -55,7 +56,14 @@ def main() -> int:
 
 
 def connect(stack: str, settings: Settings, cluster: Cluster, stop: threading.Event, period: float = _PERIOD) -> None:
-    """Keep the way open until ``stop`` is set.
+    """Keep the endpoints open until ``stop`` is set.
+
+    Args:
+        stack: name of the stack.
+        settings: its settings.
+        cluster: its cluster.
+        stop: set to close everything.
+        period: seconds between two checks of the port-forwards.
 
     Raises:
         ForwardError: a port is taken, or a service cannot be reached.
@@ -63,28 +71,30 @@ def connect(stack: str, settings: Settings, cluster: Cluster, stop: threading.Ev
     client = Client.of(settings)
     forwards = Forwards("make connect STACK=" + stack, stack, settings.cluster_uid, cluster, settings.namespace, client)
     if not forwards.endpoints:
-        _say_where(client, write_config(stack, client))
+        _print_endpoints(client, write_config(stack, client))
         return
     with forwards:
         if forwards.ended:
-            _say(f"ended   port-forwards that a killed command had left: {', '.join(forwards.ended)}")
+            _print(f"ended   port-forwards that a killed command had left open: {', '.join(forwards.ended)}")
         forwards.check_free()
         for forward in forwards.forwards:
             if stop.is_set():
                 return
             _open(forwards, forward, stack)
-        _say_where(client, write_config(stack, client))
-        _say("Ctrl-C ends it.")
+        _print_endpoints(client, write_config(stack, client))
+        _print("Press Ctrl-C to end.")
         reopen = partial(forwards.open, seconds=_REOPEN_SECONDS)
-        kept = [Kept(forward, reopen, answering(client, forward.endpoint), _say) for forward in forwards.forwards]
+        kept = [
+            KeptForward(forward, reopen, answering(client, forward.endpoint), _print) for forward in forwards.forwards
+        ]
         while not stop.wait(period):
             for one in kept:
                 one.tend()
-    _say("closed")
+    _print("closed")
 
 
 def answering(client: Client, endpoint: ClientEndpoint) -> Callable[[], bool]:
-    """Asks whether the service at the other end of a way answers anything at all."""
+    """Return a function that asks the service behind an endpoint and returns whether it answers at all."""
 
     def over_http(path: str) -> bool:
         try:
@@ -106,7 +116,7 @@ def answering(client: Client, endpoint: ClientEndpoint) -> Callable[[], bool]:
 
 
 def write_config(stack: str, client: Client) -> Path:
-    """Write Flyte's client configuration where only its owner can read it; the file."""
+    """Write Flyte's client configuration, readable by its owner only; return its path."""
     path = FOLDER / f"{stack}.yaml"
     client.write_config(path)
     return path
@@ -116,18 +126,18 @@ def _open(forwards: Forwards, forward: Forward, stack: str) -> None:
     try:
         forwards.open(forward)
     except ForwardError as error:
-        raise ForwardError(f"{error.says}; make doctor STACK={stack} says more") from None
+        raise ForwardError(f"{error.says}; run make doctor STACK={stack} for details") from None
 
 
-def _say_where(client: Client, config: Path) -> None:
+def _print_endpoints(client: Client, config: Path) -> None:
     for endpoint in client_endpoints(client):
         address = client.console if endpoint.setting == "http" else endpoint.address
-        _say(f"{_NAMES[endpoint.setting]:<13} {address}")
-    _say("For pyflyte and flytectl, in another terminal:")
-    _say(f"  export FLYTECTL_CONFIG={shlex.quote(str(config))}")
+        _print(f"{_NAMES[endpoint.setting]:<13} {address}")
+    _print("For pyflyte and flytectl, in another terminal:")
+    _print(f"  export FLYTECTL_CONFIG={shlex.quote(str(config))}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ops.doctor.check import Said
+from ops.doctor.check import Result
 from ops.doctor.stack import Stack
 from ops.lib.client import Client
 from ops.lib.kubectl import Cluster
@@ -67,7 +67,7 @@ def examined(cluster: FakeCluster | None = None, **changed: Any) -> Stack:
     return Stack("dev", chosen, Client.of(chosen), cluster or FakeCluster())
 
 
-def states(said: list[Said]) -> list[str]:
+def states(said: list[Result]) -> list[str]:
     return [one.state for one in said]
 
 

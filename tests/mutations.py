@@ -197,16 +197,16 @@ MUTATIONS = (
         "every pod beside the ingress controller reaches Flyte",
     ),
     Mutation(
-        "ops/doctor/services.py",
-        "    if wanted.listening:",
+        "ops/doctor/addresses.py",
+        "    if endpoint.listening:",
         "    if False:",
-        "whoever has a port is taken for the stack",
+        "any process at the port is taken for the stack",
     ),
     Mutation(
         "ops/doctor/check.py",
         "[name for name in check.needs if name in broken]",
         "[]",
-        "the doctor goes on without what a check needs",
+        "the doctor runs a check although one that it needs has failed",
     ),
 )
 

@@ -59,7 +59,7 @@ def _compared(stack: str, base: Path, head: Path, longest: int) -> str:
         before = _rendered(stack, base) if there[0] else {}
     except SettingsError as error:
         # The base is merged already, and this change may be the one that fixes it.
-        return f"those of the base cannot be rendered\n\n{block(str(error))}"
+        return f"the manifests of the base cannot be rendered\n\n{block(str(error))}"
     text = difference(before, after)
     if not text:
         return "no change"

@@ -1,1 +1,1 @@
-"""``make doctor``: whether a stack works, as seen from the laptop, and what mends what does not."""
+"""``make doctor``: check whether a stack works, and show the command that fixes what does not."""

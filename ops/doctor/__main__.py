@@ -1,9 +1,9 @@
-"""``make doctor``: whether a stack works, from the laptop to the tasks.
+"""``make doctor``: check whether a stack works, from this machine to the tasks.
 
 Usage: python -m ops.doctor STACK [--json]
 
-Prints a line for everything it has looked at: ``ok``, ``remark``, ``wrong`` with the command that mends it below, or
-``skipped`` where something earlier stands in the way. Changes nothing, but for one small object in Flyte's bucket.
+Prints a line for each check: ``ok``, ``remark``, ``wrong`` with the command that fixes it below, or ``skipped`` if an
+earlier check failed. Nothing is changed, except for one small object in Flyte's bucket.
 """
 
 import argparse
@@ -18,17 +18,19 @@ from settings.errors import SettingsError
 
 
 def main() -> int:
-    """The command line; 0 if nothing is wrong, 1 otherwise, 130 after Ctrl-C."""
+    """Run the command line; return 0 if nothing is wrong, 1 otherwise, and 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="doctor", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
-    parser.add_argument("--json", action="store_true", help="one JSON document: a list of check, state, says, mend")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document: a list with check, state, says, mend"
+    )
     args = parser.parse_args()
     try:
         settings = settings_from(*stack_config(args.stack))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    # As a shell has it for a program that Ctrl-C has ended; the port-forwards are closed by then.
+    # 130 is what a shell returns for a program that Ctrl-C ended. The port-forwards are closed by then.
     try:
         return _examine(args.stack, settings, args.json)
     except KeyboardInterrupt:

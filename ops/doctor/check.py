@@ -1,4 +1,4 @@
-"""What a check is, and how a list of them is run."""
+"""Checks, their results, and how a list of checks is run."""
 
 import threading
 import time
@@ -13,53 +13,56 @@ State = Literal["ok", "remark", "wrong", "skipped"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found. None of it is ever a secret."""
+    """A result with the name of its check. It never contains a secret."""
 
     check: str
     state: State
     says: str
-    # A command that mends it, or shows more; empty if there is none.
+    """Description of the result."""
     mend: str = ""
+    """Command that fixes the problem or shows more about it; empty if there is none."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """A finding of the check that is running."""
+class Result:
+    """A result of the running check. A check may have several."""
 
     state: State
     says: str
+    """Description of the result."""
     mend: str = ""
+    """Command that fixes the problem or shows more about it; empty if there is none."""
 
 
-def ok(says: str) -> Said:
-    """It is as it should be."""
-    return Said("ok", says)
+def ok(says: str) -> Result:
+    """Return the result that everything is as expected."""
+    return Result("ok", says)
 
 
-def remark(says: str, mend: str = "") -> Said:
-    """It works, but a person should know."""
-    return Said("remark", says, mend)
+def remark(says: str, mend: str = "") -> Result:
+    """Return a result that works, but needs attention."""
+    return Result("remark", says, mend)
 
 
-def wrong(says: str, mend: str = "") -> Said:
-    """It does not work."""
-    return Said("wrong", says, mend)
+def wrong(says: str, mend: str = "") -> Result:
+    """Return a result that does not work."""
+    return Result("wrong", says, mend)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at."""
+    """One check of the doctor."""
 
     name: str
-    run: Callable[[], Iterable[Said]]
-    # Names of earlier checks without which this one could say nothing.
+    run: Callable[[], Iterable[Result]]
     needs: Sequence[str] = ()
-    # The longest it may take. Everything it asks has a shorter limit of its own.
+    """Names of earlier checks; if one of them is wrong or skipped, this check is skipped."""
     seconds: float = 30
+    """Time limit in seconds. Each request inside the check has its own, shorter limit."""
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Run the checks in their order; what they find, as they find it."""
+    """Run the checks in their order, and yield the findings of each when it has ended."""
     broken: set[str] = set()
     for check in checks:
         lacking = [name for name in check.needs if name in broken]
@@ -67,29 +70,29 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
             broken.add(check.name)
             yield Finding(check.name, "skipped", f"depends on: {', '.join(lacking)}")
             continue
-        for said in _limited(check):
-            if said.state == "wrong":
+        for result in _limited(check):
+            if result.state == "wrong":
                 broken.add(check.name)
-            yield Finding(check.name, said.state, said.says, said.mend)
+            yield Finding(check.name, result.state, result.says, result.mend)
 
 
-def _limited(check: Check) -> Iterator[Said]:
-    """What a check says within its time."""
-    found: list[Said] = []
+def _limited(check: Check) -> Iterator[Result]:
+    """Run a check, and yield its results within its time limit."""
+    found: list[Result] = []
 
     def run() -> None:
         try:
             found.extend(check.run())
         except SettingsError as error:
             found.append(wrong(str(error)))
-        except Exception as error:  # a check must not end the others; its text is not shown, it may quote anything
+        except Exception as error:  # must not end the other checks; its text is not shown, because it may quote secrets
             place = error.__traceback__
             while place and place.tb_next:
                 place = place.tb_next
             where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "an unknown place"
-            found.append(wrong(f"the check itself failed: {type(error).__name__} at {where}; please tell us"))
+            found.append(wrong(f"the check itself failed: {type(error).__name__} at {where}; please report this"))
 
-    # A daemon: one that never ends does not hold the doctor up in the end.
+    # A daemon thread: a check that never ends does not keep the doctor from ending.
     thread = threading.Thread(target=run, daemon=True)
     start = time.monotonic()
     thread.start()

@@ -1,30 +1,32 @@
-"""Checks 4 and 5: the pods of the stack, its Jobs, its namespaces and its volumes."""
+"""The checks of the stack's servers, Jobs, namespaces and Ingresses, and of the login to the database."""
 
 import json
 import re
 from collections.abc import Iterator
 
 from components.database import postgres
-from components.flyte import names
+from components.flyte import names as flyte
 from components.network.ingress import INGRESSES
 from components.object_store import minio
-from ops.doctor.check import Said, ok, remark, wrong
-from ops.doctor.stack import Object, Stack, one_line
-from settings.errors import SettingsError
+from ops.doctor.check import Result, ok, remark, wrong
+from ops.doctor.stack import Object, Stack
+from ops.lib.text import one_line
 
-# The group of settings of a server, its kind and its name.
 SERVERS = {
     "postgres": ("StatefulSet", postgres.SERVICE),
     "minio": ("StatefulSet", minio.SERVICE),
-    "flyte": ("Deployment", names.RELEASE),
+    "flyte": ("Deployment", flyte.RELEASE),
 }
-# Shares of a volume in per cent, from which it is worth a remark, and from which it is about to stop its server.
-_FILLING, _FULL = 85, 95
-_DATA = {"postgres": "/var/lib/postgresql/data", "minio": "/data"}
+"""Kind and name of each server, by its key in the settings."""
 
 
-def server(stack: Stack, setting: str) -> Iterator[Said]:
-    """The server is ready; otherwise why its pod is not, as far as Kubernetes knows."""
+def check_server(stack: Stack, setting: str) -> Iterator[Result]:
+    """Check that a server is ready; if not, report the reason that Kubernetes gives.
+
+    Args:
+        stack: the stack.
+        setting: key of the server in the settings.
+    """
     kind, name = SERVERS[setting]
     what = f"{kind.lower()}/{name}"
     found = next((one for one in stack.of(kind) if one["metadata"]["name"] == name), None)
@@ -36,7 +38,7 @@ def server(stack: Stack, setting: str) -> Iterator[Said]:
         killed = [pod for pod in pods for status in _statuses(pod) if _terminated(status) == "OOMKilled"]
         if killed:
             yield remark(
-                f"{what} is ready, but was killed before because it needed more memory than it may have",
+                f"{what} is ready, but was killed earlier because it needed more memory than its limit",
                 _more_memory(stack, setting),
             )
         yield ok(f"{what} is ready")
@@ -45,20 +47,20 @@ def server(stack: Stack, setting: str) -> Iterator[Said]:
         yield wrong(f"{what} is scaled to 0", stack.shown("scale", what, "--replicas=1"))
         return
     newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
-    said = "".join(f"; {line}" for line in stack.warnings(name, newest))
+    details = "".join(f"; {line}" for line in stack.warnings(name, newest))
     if not newest:
-        yield wrong(f"{what} has no pod{said}", stack.shown("describe", what))
+        yield wrong(f"{what} has no pod{details}", stack.shown("describe", what))
         return
     why, mend = _trouble(stack, setting, newest)
-    yield wrong(f"{what} is not ready: {why}{said}", mend)
+    yield wrong(f"{what} is not ready: {why}{details}", mend)
 
 
 def _trouble(stack: Stack, setting: str, pod: Object) -> tuple[str, str]:
-    """Why a pod is not ready, and the command that mends it or says more."""
+    """Return why a pod is not ready, and the command that fixes it or shows more."""
     name = pod["metadata"]["name"]
     describe = stack.shown("describe", "pod", name)
     if pod["metadata"].get("deletionTimestamp"):
-        return f"{name} is ending", describe
+        return f"{name} is terminating", describe
     for condition in pod["status"].get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"{name} has no node ({one_line(condition.get('message', 'no reason is given'))})", describe
@@ -72,18 +74,18 @@ def _trouble(stack: Stack, setting: str, pod: Object) -> tuple[str, str]:
             )
         if "Image" in reason:
             return (
-                f"{name} cannot get its image {status['image']} ({reason}); flyte-home:images.* takes another",
+                f"{name} cannot get its image {status['image']} ({reason}); flyte-home:images.* sets another",
                 describe,
             )
         if reason == "CrashLoopBackOff":
             code = status.get("lastState", {}).get("terminated", {}).get("exitCode", "unknown")
             return (
-                f"{name} ends again and again, with code {code} (CrashLoopBackOff)",
+                f"{name} keeps exiting with code {code} (CrashLoopBackOff)",
                 stack.shown("logs", name, "--container", status["name"], "--previous", "--tail=40"),
             )
         if reason not in {"", "PodInitializing", "ContainerCreating"}:
             return f"{name}: {reason}: {one_line(waiting.get('message', ''))}", describe
-    return f"{name} is {pod['status'].get('phase', 'of an unknown phase')} and not ready yet", describe
+    return f"{name} is {pod['status'].get('phase', 'in an unknown phase')} and not ready yet", describe
 
 
 def _statuses(pod: Object) -> list[Object]:
@@ -92,7 +94,7 @@ def _statuses(pod: Object) -> list[Object]:
 
 
 def _terminated(status: Object) -> str:
-    """Why a container ended, now or the last time; empty if it never did."""
+    """Return why a container ended, now or the last time; empty if it never ended with an error."""
     for state in (status.get("state", {}), status.get("lastState", {})):
         if "terminated" in state and state["terminated"].get("reason") != "Completed":
             return str(state["terminated"].get("reason", ""))
@@ -112,8 +114,8 @@ def _selected(pod: Object, workload: Object) -> bool:
     return all(labels.get(label) == value for label, value in wanted.items())
 
 
-def jobs(stack: Stack) -> Iterator[Said]:
-    """No Job of the stack has failed: they make buckets, users, and what Flyte knows of them."""
+def check_jobs(stack: Stack) -> Iterator[Result]:
+    """Check that no Job of the stack has failed. The Jobs create the buckets and users, and configure Flyte."""
     fine = True
     for job in stack.of("Job"):
         failed = [found for found in job["status"].get("conditions", []) if found["type"] == "Failed"]
@@ -122,24 +124,24 @@ def jobs(stack: Stack) -> Iterator[Said]:
             name = job["metadata"]["name"]
             yield wrong(
                 f"job/{name} has failed: {one_line(failed[0].get('message', ''))}",
-                f"{stack.shown('logs', f'job/{name}', '--tail=40')}  # why; then\n"
+                f"{stack.shown('logs', f'job/{name}', '--tail=40')}  # shows why; then\n"
                 f"{stack.shown('delete', 'job', name)} && {stack.up_again}",
             )
     if fine:
         yield ok("none of the stack's Jobs has failed")
 
 
-def ingress(stack: Stack) -> Iterator[Said]:
-    """Every Ingress of the stack is there, and so is the certificate that it names.
+def check_ingress(stack: Stack) -> Iterator[Result]:
+    """Check that every Ingress of the stack exists, with its certificate.
 
-    That clients get through is what the checks of the addresses say.
+    The checks of the addresses show whether clients reach the services through them.
     """
-    there = {found["metadata"]["name"]: found for found in stack.of("Ingress")}
-    missing = sorted({f"flyte-{what}" for what in INGRESSES} - there.keys())
+    existing = {found["metadata"]["name"]: found for found in stack.of("Ingress")}
+    missing = sorted({f"flyte-{what}" for what in INGRESSES} - existing.keys())
     if missing:
         yield wrong(f"ingress/{', ingress/'.join(missing)} is not in {stack.namespace}", stack.up_again)
     certificates: dict[str, set[str]] = {}
-    for found in there.values():
+    for found in existing.values():
         for tls in found["spec"].get("tls", []):
             if tls.get("secretName"):
                 certificates.setdefault(tls["secretName"], set()).update(tls.get("hosts", []))
@@ -151,18 +153,18 @@ def ingress(stack: Stack) -> Iterator[Said]:
             fine = False
             issued = bool(stack.settings.ingress.tls.issuer)
             yield wrong(
-                f"the certificate for {', '.join(sorted(hosts))} is not there: no Secret {secret} in {stack.namespace}",
+                f"the certificate for {', '.join(sorted(hosts))} is missing: no Secret {secret} in {stack.namespace}",
                 stack.shown("describe", "certificate", secret)
                 if issued
                 else stack.shown("create", "secret", "tls", secret, "--cert=tls.crt", "--key=tls.key"),
             )
     if fine:
-        names = sorted({rule["host"] for found in there.values() for rule in found["spec"]["rules"]})
+        names = sorted({rule["host"] for found in existing.values() for rule in found["spec"]["rules"]})
         yield ok(f"{', '.join(names)} by {stack.settings.ingress.controller}")
 
 
-def namespaces(stack: Stack) -> Iterator[Said]:
-    """Every project has its namespace in each domain."""
+def check_namespaces(stack: Stack) -> Iterator[Result]:
+    """Check that every project has its namespace in each domain."""
     wanted = [scope.namespace for scope in stack.settings.task_scopes]
     answer = stack.cluster.ask("get", "namespace", *wanted, "--ignore-not-found", "--output=json")
     content = json.loads(answer or '{"items": []}')
@@ -177,75 +179,21 @@ def namespaces(stack: Stack) -> Iterator[Said]:
         yield ok(f"{', '.join(wanted)}")
 
 
-def volumes(stack: Stack) -> Iterator[Said]:
-    """The volumes are there, and not full."""
-    fine = True
-    levels = []
-    claims = {claim["metadata"]["name"]: claim for claim in stack.of("PersistentVolumeClaim")}
-    for setting in _DATA:
-        kind, name = SERVERS[setting]
-        found = [one for one in stack.of(kind) if one["metadata"]["name"] == name]
-        for claimed in [claim for workload in found for claim in _claims(workload)]:
-            if claimed not in claims:
-                fine = False
-                yield wrong(
-                    f"the volume {claimed} of {name} is gone",
-                    f"{stack.up_again}  # makes it anew, empty",
-                )
-            elif claims[claimed]["status"].get("phase") != "Bound":
-                fine = False
-                yield _unbound(stack, claims[claimed])
-        level = _level(stack, setting)
-        if level is None:
-            continue
-        levels.append(f"{name} {level} %")
-        if level >= _FILLING:
-            fine = False
-            size = getattr(stack.settings, setting).volume.size
-            say = wrong if level >= _FULL else remark
-            yield say(
-                f"the volume of {name} is {level} % full; flyte-home:{setting}.volume.size is {size}, and a storage "
-                "class that can grow volumes takes a larger one",
-                stack.shown("exec", f"{name}-0", "--", "df", "-h", _DATA[setting]),
-            )
-    if fine:
-        yield ok(f"bound{', used: ' if levels else ''}{', '.join(levels)}")
-
-
-def _unbound(stack: Stack, claim: Object) -> Said:
-    name = claim["metadata"]["name"]
-    said = "".join(f"; {line}" for line in stack.warnings(name))
-    wanted = claim["spec"].get("storageClassName")
-    try:
-        listed = json.loads(stack.cluster.ask("get", "storageclasses", "--output=json"))["items"]
-    except SettingsError:
-        listed = []
-    there = [one["metadata"]["name"] for one in listed]
-    if wanted not in there:
-        which = f"the storage class {wanted!r}" if wanted else "a default storage class"
-        said = f"; the cluster has not {which}, but {', '.join(there) or 'none'}{said}"
-    return wrong(
-        f"the volume {name} is {claim['status'].get('phase', 'nowhere')}{said}",
-        stack.shown("describe", "persistentvolumeclaim", name),
-    )
-
-
-def _claims(workload: Object) -> list[str]:
-    volumes_of_pod = workload["spec"]["template"]["spec"].get("volumes", [])
-    return [one["persistentVolumeClaim"]["claimName"] for one in volumes_of_pod if "persistentVolumeClaim" in one]
-
-
-def _level(stack: Stack, setting: str) -> int | None:
-    """How full a volume is, in per cent; None where the image has no df, or its pod does not run."""
+def check_database(stack: Stack) -> Iterator[Result]:
+    """Check that the database accepts the mounted password of Flyte and rejects another one."""
+    pod = f"{postgres.SERVICE}-0"
     answer = stack.cluster.run(
-        "exec",
-        f"{SERVERS[setting][1]}-0",
-        f"--namespace={stack.namespace}",
-        "--",
-        "df",
-        "-P",
-        _DATA[setting],
-        seconds=5,
+        "exec", pod, f"--namespace={stack.namespace}", "--container=postgres", "--", "/bin/sh", "/scripts/login.sh"
     )
-    match = re.search(r"\s(\d+)%\s", answer.stdout)
-    return int(match[1]) if answer.returncode == 0 and match else None
+    if answer.returncode:
+        yield wrong(
+            f"the login of Flyte's role fails: {one_line(_of_psql(answer.stderr))}",
+            f"{stack.shown('delete', 'pod', pod)}  # the next start sets the mounted passwords",
+        )
+        return
+    yield ok("a login with the mounted password works, and another password is rejected")
+
+
+def _of_psql(text: str) -> str:
+    """Return the output of psql without the line that kubectl adds."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("command terminated"))

@@ -1,4 +1,4 @@
-"""The stack that the doctor looks at."""
+"""The stack that the doctor examines."""
 
 import base64
 import json
@@ -10,46 +10,47 @@ from typing import Any
 
 from ops.lib.client import Client
 from ops.lib.kubectl import Cluster
+from ops.lib.text import one_line
 from settings import Settings
 from settings.errors import SettingsError
 from settings.projects import TaskScope
 from settings.secrets import TASK_STORE_SECRET
 
 Object = dict[str, Any]
-# In one request: they are what most checks look at.
+# Fetched in one request, because most checks need them.
 _KINDS = "statefulsets,deployments,pods,jobs,persistentvolumeclaims,ingresses,events"
 
 
 @dataclass
 class Stack:
-    """A stack, and what its cluster has been asked already."""
+    """A stack, and the answers of its cluster so far."""
 
     name: str
     settings: Settings
     client: Client
-    # Known when the check of the context has run.
     cluster: Cluster = field(default_factory=lambda: Cluster("", ""))
-    # By namespace and name: the secrets of tasks, once asked for.
+    """The cluster; without a context until `check_context` has run."""
     _secrets: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict, repr=False)
+    """Content of the task secrets, by namespace and name; see `kept_secrets`."""
 
     @property
     def namespace(self) -> str:
-        """That of Flyte and its stores."""
+        """The platform namespace, with Flyte and its stores."""
         return self.settings.namespace
 
     @cached_property
     def objects(self) -> list[Object]:
-        """What there is in the stack's own namespace."""
+        """Objects in the platform namespace."""
         answer = self.cluster.ask("get", _KINDS, f"--namespace={self.namespace}", "--output=json")
         return list(json.loads(answer)["items"])
 
     def of(self, kind: str) -> list[Object]:
-        """The objects of a kind, such as ``Pod``, in the stack's own namespace."""
+        """Return the objects of a kind, such as ``Pod``, in the platform namespace."""
         return [found for found in self.objects if found["kind"] == kind]
 
     def warnings(self, name: str, pod: Object | None = None) -> list[str]:
-        """The two newest warnings about a volume, or about a workload and its present ``pod``."""
-        # Not by its name: the pods before it had the same.
+        """Return the two newest warnings about a volume, or about a workload and its current ``pod``."""
+        # By UID: earlier pods had the same name.
         uid = pod["metadata"]["uid"] if pod else None
 
         def concerns(event: Object) -> bool:
@@ -65,20 +66,20 @@ class Stack:
         return [f"{event['reason']}: {one_line(event['message'])}" for event in found[-2:]]
 
     def shown(self, *arguments: str) -> str:
-        """A kubectl command for the stack's own namespace, to be copied into a shell."""
+        """Return a kubectl command for the platform namespace, quoted for a shell."""
         return self.cluster.shown("--namespace", self.namespace, *arguments)
 
     @property
     def up_again(self) -> str:
-        """The command that makes what is gone from the cluster: without a look at it, Pulumi believes its state."""
+        """Command that recreates missing objects: without REFRESH=1, Pulumi trusts its state and ignores the loss."""
         return f"make up STACK={self.name} REFRESH=1"
 
     @property
     def kept_secrets(self) -> dict[str, dict[str, dict[str, str]]]:
-        """By namespace and name: the Secrets that tasks of the settings' projects use, decoded. Never shown.
+        """Decoded Secrets that the tasks use, by namespace and name. They are never shown.
 
         Raises:
-            SettingsError: the cluster does not answer, or does not show them.
+            SettingsError: the cluster does not answer, or the Secrets cannot be read.
         """
         if not self._secrets:
             with ThreadPoolExecutor(4) as pool:
@@ -94,21 +95,14 @@ class Stack:
         if answer.returncode:
             raise SettingsError(f"the Secrets in {scope.namespace} cannot be read: {one_line(answer.stderr)}")
         content = json.loads(answer.stdout or '{"items": []}')
-        # One alone comes without a list around it, as does one that was found of several.
+        # kubectl prints a single object without a list around it.
         items = content.get("items", [content])
         return {item["metadata"]["name"]: _decoded(item.get("data") or {}) for item in items}
 
     def groups_of(self, scope: TaskScope) -> Sequence[str]:
-        """The groups of secrets that the project of a namespace asks for."""
+        """Return the secret groups that the project of a task scope asks for."""
         (project,) = [found for found in self.settings.projects if found.name == scope.project]
         return project.task_secrets
-
-
-def one_line(text: str, most: int = 400) -> str:
-    """``text`` without line breaks, and not too long for a terminal."""
-    joined = " ".join(text.split())
-    # Its beginning says what failed, and its end why.
-    return joined if len(joined) <= most else f"{joined[: most // 3]} … {joined[-most // 2 :]}"
 
 
 def _decoded(data: dict[str, str]) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Code that the commands share: kubectl, Pulumi, port-forwards, the client of a stack, and recordings of the program."""
+"""Code that the commands share: kubectl, Pulumi, port-forwards, the client of a stack, recordings of the program."""

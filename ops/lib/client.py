@@ -1,4 +1,4 @@
-"""How this machine speaks to a stack: its addresses, and every request to them."""
+"""Requests from this machine to a stack: HTTP, gRPC and the object store, at the stack's endpoints."""
 
 import http.client
 import os
@@ -17,77 +17,79 @@ import grpc  # type: ignore[import-untyped]
 
 from components.flyte.auth import CLIENT_ID
 from components.network.outputs import client_config
+from ops.lib.private_file import write_private
 from settings import PROJECT, Settings
 from settings.endpoints import Endpoints
 from settings.values import split_address
 
-# It writes to the terminal what its errors say, too.
+# gRPC would also log its errors to the terminal.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-# The object store has no regions, but a signature names one; Flyte uses the same (charts/flyte-binary/values.yaml).
+# The object store has no regions, but a signature needs one; Flyte uses the same (charts/flyte-binary/values.yaml).
 _REGION = "us-east-1"
 
 
 class NoAnswerError(Exception):
-    """Nobody answers at an address; the message says why, in words that fit behind the address."""
+    """No server answers at an address; the message gives the reason, to be shown after the address."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server has answered, whatever its status."""
+    """Answer of a server, with any status."""
 
     status: int
-    # Repeating it is for bodies that hold no secret.
+    """HTTP status code."""
     body: bytes = field(repr=False)
+    """Content; kept out of logs, because it may hold a secret."""
 
     @property
     def ok(self) -> bool:
-        """Whether the server did what it was asked."""
+        """Whether the request succeeded."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True)
 class Client(Endpoints):
-    """The addresses of a stack, and what it takes to speak to them."""
+    """A client of a stack: its endpoints, and a token if Flyte requires a login."""
 
-    # Whether they are those of an ingress.
     ingress: bool = False
-    # For Flyte's API, where it wants a login.
+    """Whether the endpoints belong to an ingress."""
     token: str = field(default="", repr=False)
+    """Token for Flyte's API; empty before a login, or if Flyte requires none."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The client of the stack that has these settings."""
+        """Return the client of the stack with these settings."""
         return cls(**asdict(settings.endpoints), ingress=settings.ingress.controller != "none")
 
     def with_token(self, token: str) -> Self:
-        """The same, logged in."""
+        """Return a copy of this client that sends the token."""
         return replace(self, token=token)
 
     @property
     def console(self) -> str:
-        """Where a person looks."""
+        """URL of Flyte's console."""
         return f"{self.http}/console"
 
     def setting(self, name: str) -> str:
-        """The setting with an address: of ``http``, ``grpc`` or ``objectStore``."""
+        """Return the key that sets an endpoint: ``http``, ``grpc`` or ``objectStore``."""
         if not self.ingress:
             return f"{PROJECT}:clientEndpoints.{name}"
         return f"{PROJECT}:ingress.hosts.{'console' if name == 'http' else name}"
 
     def write_config(self, file: Path, secret: str = "") -> None:
-        """Write Flyte's client configuration, and beside it what it refers to; all for its owner alone.
+        """Write Flyte's client configuration and the files it refers to, readable by their owner only.
 
         Args:
-            file: where to; its folder is made.
-            secret: what to log in with as Flyte's own client; empty: as the person at the browser.
+            file: path of the configuration; its folder is created.
+            secret: secret to log in with as Flyte's own client; empty to log in as a person with a browser.
         """
         authority = file.with_suffix(".ca.pem")
         if self.ca_certificate:
-            private_file(authority, self.ca_certificate)
+            write_private(authority, self.ca_certificate)
         own = file.with_suffix(".secret")
         if secret:
-            private_file(own, secret)
-        private_file(
+            write_private(own, secret)
+        write_private(
             file,
             client_config(
                 self,
@@ -104,14 +106,14 @@ class Client(Endpoints):
         headers: Mapping[str, str] | None = None,
         seconds: float = 10,
     ) -> Answer:
-        """What the server at ``url`` answers. A redirection is an answer too, and is not followed.
+        """Send a request and return the answer. A redirection is an answer, too, and is not followed.
 
-        No proxy is asked: these are servers at home.
+        Proxies of the environment are ignored: the servers are in the local network.
 
         Raises:
-            NoAnswerError: it does not answer within ``seconds``.
+            NoAnswerError: there is no answer within ``seconds``.
         """
-        # For Flyte alone: a signed address of the object store takes no second authorization.
+        # For Flyte only: the object store rejects a signed address with a second authorization.
         own = {"Authorization": f"Bearer {self.token}"} if self.token and url.startswith(f"{self.http}/api/") else {}
         request = urllib.request.Request(url, body, {**own, **(headers or {})}, method=method)  # noqa: S310 (the settings reject other schemes)
         opener = urllib.request.build_opener(
@@ -128,7 +130,7 @@ class Client(Endpoints):
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
-        """A gRPC channel to Flyte."""
+        """Open a gRPC channel to Flyte."""
         options = [("grpc.enable_http_proxy", 0)]
         if self.insecure:
             channel = grpc.insecure_channel(self.grpc, options)
@@ -139,22 +141,22 @@ class Client(Endpoints):
             yield channel
 
     def flyte_answers(self, seconds: float = 5) -> None:
-        """Ask Flyte's gRPC API for its version, which takes no more than that it is there.
+        """Ask Flyte's gRPC API for its version, the simplest request there is.
 
         Raises:
-            grpc.RpcError: it answers otherwise, or not at all.
+            grpc.RpcError: there is another answer, or none within ``seconds``.
         """
         with self.channel() as channel:
-            # Raw bytes: the request has no fields, and of the answer it is enough that there is one.
+            # Raw bytes: the request has no fields, and the content of the answer does not matter.
             ask = channel.unary_unary("/flyteidl.service.AdminService/GetVersion", _raw, _raw)
-            # The name by which Flyte knows it, because proxies have plans of their own with the usual one.
+            # Flyte's own name for the header: a proxy may use the usual one itself.
             ask(
                 b"", timeout=seconds, metadata=[("flyte-authorization", f"Bearer {self.token}")] if self.token else None
             )
 
     @contextmanager
     def store(self, access_key: str, secret_key: str) -> Iterator[Any]:
-        """The object store, opened with a key: a client of boto3."""
+        """Open the object store with a key; return a client of boto3."""
         import boto3  # type: ignore[import-untyped]
         from botocore.config import Config  # type: ignore[import-untyped]
 
@@ -185,10 +187,10 @@ class Client(Endpoints):
             yield client
 
     def reach(self, address: str, seconds: float = 5) -> None:
-        """See that something listens at an address of this client.
+        """Connect to an address of this client by TCP, and close the connection.
 
         Raises:
-            NoAnswerError: nothing does.
+            NoAnswerError: nothing listens there.
         """
         parts = split_address(address)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -206,38 +208,28 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def private_file(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, in a folder that only its owner can enter, whole or not at all."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.parent.chmod(0o700)
-    # Made with 0600.
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
-
-
 def _raw(message: bytes) -> bytes:
     return message
 
 
 def _why(error: Exception, seconds: float) -> str:
-    """What is wrong, without the URL: that of a signed upload opens the store."""
+    """Return the reason without the URL, because a signed URL gives access to the object store."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     match cause:
         case ssl.SSLCertVerificationError():
             return f"TLS: its certificate is not accepted ({cause.verify_message})"
         case ssl.SSLError():
-            return f"TLS: {cause.reason or 'it does not speak TLS'}"
+            return f"TLS: {cause.reason or 'the server does not speak TLS'}"
         case socket.gaierror():
-            return "its name is not known here (DNS)"
+            return "its name cannot be resolved here (DNS)"
         case ConnectionRefusedError():
             return "nothing listens there"
         case TimeoutError():
             return f"no answer within {seconds:.0f} s"
         case ConnectionError():
-            return "it closes the connection without an answer"
+            return "the server closes the connection without an answer"
         case http.client.HTTPException():
-            return f"what it answers is not HTTP ({type(cause).__name__})"
+            return f"the answer is not HTTP ({type(cause).__name__})"
         case OSError():
             return cause.strerror or type(cause).__name__
     return str(cause)

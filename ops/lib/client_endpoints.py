@@ -1,4 +1,4 @@
-"""The endpoints of a stack, as this machine reaches them."""
+"""The endpoints of a stack, as seen from this machine: where a client expects a service, and what is behind it."""
 
 import socket
 from dataclasses import dataclass
@@ -8,53 +8,47 @@ from ops.lib.client import Client
 from settings.values import split_address
 
 
-class ForwardError(Exception):
-    """A way is not open; ``says`` why, and ``mend`` is a command, or empty."""
-
-    def __init__(self, says: str, mend: str = "") -> None:
-        self.says, self.mend = says, mend
-        super().__init__(f"{says}\n{mend}".rstrip())
-
-
 @dataclass(frozen=True)
 class ClientEndpoint:
-    """A service in the cluster, and where on this machine a client expects it."""
+    """An address at which a client reaches a service of the cluster."""
 
-    # The setting with the address: http, grpc or objectStore.
     setting: str
+    """Name of the endpoint in the settings: ``http``, ``grpc`` or ``objectStore``."""
     address: str
     service: str
+    """Name of the Service behind the address."""
     port: int
+    """Port of the Service."""
 
     @property
     def forwarded(self) -> bool:
-        """Whether the address leads to a port-forward, and not to an ingress or the like.
+        """Whether the address leads to a port-forward; otherwise it leads to an ingress or something similar.
 
-        The services speak no TLS, so a server with TLS on this machine is something else in front of them.
+        The services themselves speak no TLS. An address of this machine with TLS therefore belongs to another program.
         """
         parts = split_address(self.address)
         return parts.hostname in LOOPBACK_HOSTS and parts.scheme != "https"
 
     @property
     def host(self) -> str:
-        """Where the port-forward listens: on this machine only."""
+        """Address at which the port-forward listens: on this machine only."""
         return "::1" if split_address(self.address).hostname == "::1" else "127.0.0.1"
 
     @property
     def local_port(self) -> int:
-        """The port of the address."""
+        """Port of the address."""
         return split_address(self.address).port or 80
 
     @property
     def listening(self) -> bool:
-        """Whether somebody listens there, whoever it is."""
+        """Whether any process listens at the address of the port-forward."""
         with socket.socket(socket.AF_INET6 if self.host == "::1" else socket.AF_INET) as probe:
             probe.settimeout(1)
             return probe.connect_ex((self.host, self.local_port)) == 0
 
 
 def client_endpoints(client: Client) -> list[ClientEndpoint]:
-    """The service_endpoints to the services of a stack, as its client has their addresses."""
+    """Return the endpoints of a stack, with the addresses of its client."""
     services = service_endpoints(client)
     return [
         ClientEndpoint(setting, address, service, port)

@@ -1,4 +1,4 @@
-"""Login to a Flyte that wants one, as its own client, whose secret is in the cluster."""
+"""Login to Flyte as its own client, whose secret is in the cluster."""
 
 import base64
 import json
@@ -13,14 +13,14 @@ from settings.errors import SettingsError
 
 
 class LoginError(Exception):
-    """Flyte gives no token; the message says why, and never has the secret."""
+    """Flyte issues no token; the message gives the reason and never contains the secret."""
 
 
 def client_secret(cluster: Cluster, namespace: str) -> str:
-    """What Flyte's own client proves itself with, from the Secret that the running Flyte has mounted.
+    """Return the secret of Flyte's own client, from the Secret that the running Flyte mounts.
 
     Raises:
-        SettingsError: the cluster does not answer, or does not show it.
+        SettingsError: the cluster does not answer, the Secret cannot be read, or the deployed Flyte has no login.
     """
     deployment = json.loads(
         cluster.ask("get", "deployment", RELEASE, f"--namespace={namespace}", "--ignore-not-found", "--output=json")
@@ -28,7 +28,7 @@ def client_secret(cluster: Cluster, namespace: str) -> str:
     )
     name = _mounted(deployment)
     if not name:
-        raise SettingsError("flyte-home:auth: the Flyte that is deployed has no login; make up")
+        raise SettingsError("flyte-home:auth: the deployed Flyte has no login; run make up")
     data = json.loads(cluster.ask("get", "secret", name, f"--namespace={namespace}", "--output=json")).get("data", {})
     return base64.b64decode(data.get(CLIENT_SECRET, "")).decode(errors="replace")
 
@@ -39,12 +39,12 @@ def _mounted(deployment: Mapping[str, Any]) -> str:
 
 
 def logged_in(client: Client, secret: str) -> Client:
-    """The client with a token of Flyte's own client.
+    """Log in as Flyte's own client; return ``client`` with the token.
 
-    https://datatracker.ietf.org/doc/html/rfc6749#section-4.4
+    Source: https://datatracker.ietf.org/doc/html/rfc6749#section-4.4
 
     Raises:
-        LoginError: Flyte gives none.
+        LoginError: Flyte does not answer, or issues no token.
     """
     basic = base64.b64encode(f"{CLIENT_ID}:{secret}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
@@ -55,7 +55,7 @@ def logged_in(client: Client, secret: str) -> Client:
     except NoAnswerError as error:
         raise LoginError(f"Flyte does not answer at {url}: {error}") from None
     except (ValueError, AttributeError):
-        raise LoginError(f"what answers at {url} is not Flyte") from None
+        raise LoginError(f"the server at {url} is not Flyte") from None
     if not token:
-        raise LoginError(f"Flyte does not take the secret of its own client {CLIENT_ID} (HTTP {answer.status})")
+        raise LoginError(f"Flyte rejects the secret of its own client {CLIENT_ID} (HTTP {answer.status})")
     return client.with_token(token)

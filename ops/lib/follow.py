@@ -1,12 +1,12 @@
-"""Follows an execution with Flyte's own client, and prints what becomes of it as lines of JSON.
+"""Follows an execution with Flyte's own client, and prints its progress as lines of JSON.
 
-Usage: python follow.py PROJECT DOMAIN NAME, with FLYTECTL_CONFIG naming Flyte's client configuration
+Usage: python follow.py PROJECT DOMAIN NAME, with the path of Flyte's client configuration in FLYTECTL_CONFIG
 
-A program of its own: `ops.smoke` runs it in the Python environment of the example, which has flytekit, and flytekit
-knows how to log in. It imports nothing from this repository.
+`ops.lib.execution` runs this file as a program in the example's environment, because flytekit is installed there and
+handles the login. It imports nothing from this repository.
 
 Each change of a node is a line with ``id``, ``node``, ``phase``, ``started`` (seconds since 1970, or null) and
-``seconds``. The last line has ``phase``, ``error`` (empty if there is none) and ``outputs`` of the whole.
+``seconds``. The last line has ``phase``, ``error`` (empty if there is none) and ``outputs`` of the execution.
 """
 
 import json
@@ -33,11 +33,11 @@ _ENDS = {
 
 
 def follow(client: Any, identifier: Any) -> Iterator[dict[str, Any]]:
-    """The lines, as they come."""
+    """Yield the lines until the execution ends."""
     names: dict[str, str] = {}
     last: dict[str, dict[str, Any]] = {}
     while True:
-        # Before the nodes, so that of an execution that has ended all of them are seen.
+        # Before the nodes: if the execution has ended, its nodes no longer change after this.
         execution = client.get_execution(identifier)
         closure = execution.closure
         names = names or _names(client, execution.spec.launch_plan)
@@ -58,19 +58,19 @@ def follow(client: Any, identifier: Any) -> Iterator[dict[str, Any]]:
 
 
 def _names(client: Any, launch_plan: Any) -> dict[str, str]:
-    """By id: what a workflow calls its nodes."""
+    """Return the names of a workflow's nodes, by id."""
     workflow = client.get_launch_plan(launch_plan).spec.workflow_id
     template = client.get_workflow(workflow).closure.compiled_workflow.primary.template
     return {node.id: node.metadata.name for node in template.nodes if node.metadata and node.metadata.name}
 
 
 def _line(node: Any, names: dict[str, str]) -> dict[str, Any]:
-    """A node's line; empty for those that Flyte adds at both ends."""
+    """Return the line of a node; empty for the start and end nodes that Flyte adds."""
     name = node.id.node_id
     if name in {"start-node", "end-node"}:
         return {}
     closure = node.closure
-    # Protocol buffers have no missing time: it is that of 1970.
+    # A missing time is 1970 in protocol buffers.
     started = closure.started_at.timestamp() if closure.started_at else 0
     return {
         "id": name,
@@ -83,7 +83,7 @@ def _line(node: Any, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _outputs(client: Any, identifier: Any) -> dict[str, str]:
-    """The outputs as far as they are short; of others, where they are."""
+    """Return the outputs: short values themselves, and the location of files."""
     literals = client.get_execution_data(identifier).full_outputs.literals
     found = {}
     for name, literal in literals.items():
@@ -98,7 +98,7 @@ def _outputs(client: Any, identifier: Any) -> dict[str, str]:
 
 
 def main() -> int:
-    """The command line; 0 when the execution has ended, however it did."""
+    """Run the command line; return 0 when the execution has ended, with any result."""
     project, domain, name = sys.argv[1:]
     remote = FlyteRemote(Config.auto(), default_project=project, default_domain=domain)
     for line in follow(remote.client, WorkflowExecutionIdentifier(project, domain, name)):

@@ -1,27 +1,20 @@
-"""The port-forwards of a stack: opening them, and keeping them open."""
+"""The port-forwards of a stack."""
 
+import json
 import os
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
 
 from ops.lib.client import Client
-from ops.lib.client_endpoints import ClientEndpoint, ForwardError, client_endpoints
+from ops.lib.client_endpoints import ClientEndpoint, client_endpoints
 from ops.lib.kubectl import Cluster
-from ops.lib.port_holder import (
-    FOLDER,
-    Holder,
-    check_free,
-    end_left_behind,
-    locked,
-    remove_record,
-    write_record,
-)
+from ops.lib.port_holder import FOLDER, ForwardError, Holder, check_free, end_left_behind, locked, record_file
+from ops.lib.private_file import write_private
 
 _START_SECONDS = 20
 _STOP_SECONDS = 5
@@ -44,17 +37,17 @@ class Forward:
 
     @property
     def pid(self) -> int:
-        """The process; 0 if there is none."""
+        """Id of the process; 0 if there is none."""
         return self._process.pid if self._process else 0
 
     @property
     def running(self) -> bool:
-        """Whether kubectl is there. That does not mean that anybody answers at the other end."""
+        """Whether kubectl is running. The service behind it may still not answer."""
         return self._process is not None and self._process.poll() is None
 
     @property
-    def said(self) -> str:
-        """The last thing that kubectl complained about."""
+    def last_error(self) -> str:
+        """Last error that kubectl printed; empty if there is none."""
         if not self._errors:
             return ""
         self._errors.seek(0)
@@ -62,13 +55,13 @@ class Forward:
         return lines[-1].removeprefix("error: ") if lines else ""
 
     def start(self, seconds: float = _START_SECONDS) -> None:
-        """Start it and wait until it listens.
+        """Start kubectl and wait until it listens.
 
         Raises:
-            ForwardError: it does not, within ``seconds``.
+            ForwardError: it does not listen within ``seconds``.
         """
         self.stop()
-        # A file: nobody reads it until something is wrong.
+        # A file, because it is read only if something goes wrong.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
         self._process = subprocess.Popen(
             self._command,
@@ -76,7 +69,7 @@ class Forward:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            # Out of reach of Ctrl-C, which is for who has started it; that one ends it in an orderly way.
+            # In a separate process group, so that Ctrl-C reaches only this program, which then stops kubectl.
             process_group=0,
         )
         listening = threading.Event()
@@ -84,12 +77,12 @@ class Forward:
         end = time.monotonic() + seconds
         while not listening.wait(0.1):
             if not self.running or time.monotonic() > end:
-                said = self.said or f"no answer within {seconds:.0f} s"
+                reason = self.last_error or f"no answer within {seconds:.0f} s"
                 self.stop()
-                raise ForwardError(f"no way to service/{self.endpoint.service}: {said}")
+                raise ForwardError(f"cannot reach service/{self.endpoint.service}: {reason}")
 
     def stop(self) -> None:
-        """End it, whatever state it is in."""
+        """Stop kubectl, in any state."""
         if self._process:
             self._process.terminate()
             try:
@@ -103,9 +96,9 @@ class Forward:
 
 
 def _read(lines: IO[str], listening: threading.Event) -> None:
-    """Read all that kubectl prints, so that it never waits for that, and see when it listens.
+    """Read the output of kubectl, so that its pipe never fills up, and set ``listening`` once kubectl listens.
 
-    That somebody answers at the port would not say that it is kubectl.
+    An answer at the port would not prove that it is kubectl's.
     """
     with lines:
         for line in lines:
@@ -114,16 +107,16 @@ def _read(lines: IO[str], listening: threading.Event) -> None:
 
 
 class Forwards:
-    """The port-forwards of a stack. While this is entered, no other command of this folder opens them.
+    """The port-forwards of a stack. Inside this context, no other command of this folder can open them.
 
     Args:
-        command: how a person would call who opens them, for the messages of other commands.
+        command: name of the running command, for the messages of other commands.
         stack: name of the stack.
         uid: UID of its cluster.
         cluster: the cluster.
-        namespace: that of the services.
-        client: whose addresses lead to the services.
-        folder: where the lock is kept.
+        namespace: namespace of the services.
+        client: client with the addresses that lead to the services.
+        folder: folder of the lock.
     """
 
     def __init__(
@@ -137,8 +130,8 @@ class Forwards:
         folder: Path = FOLDER,
     ) -> None:
         self.endpoints = [endpoint for endpoint in client_endpoints(client) if endpoint.forwarded]
-        # The services whose forward an earlier command has left behind, and which was ended.
         self.ended: list[str] = []
+        """Services whose port-forwards an earlier command left behind; this one ended them."""
         self.forwards = [Forward(cluster, namespace, endpoint) for endpoint in self.endpoints]
         self._holder = Holder(command, os.getpid(), stack, uid, [endpoint.local_port for endpoint in self.endpoints])
         self._folder = folder
@@ -148,7 +141,7 @@ class Forwards:
         """Take the ports.
 
         Raises:
-            ForwardError: another command has them.
+            ForwardError: another command holds them.
         """
         self._lock.__enter__()
         stack = self._holder.stack
@@ -159,26 +152,26 @@ class Forwards:
     def __exit__(self, *_error: object) -> None:
         for forward in self.forwards:
             forward.stop()
-        remove_record(self._holder.stack, self._folder)
+        record_file(self._holder.stack, self._folder).unlink(missing_ok=True)
         self._lock.__exit__(None, None, None)
 
     def check_free(self) -> None:
-        """See that all ports are free (see `check_free`).
+        """Check that all ports are free (see `ops.lib.port_holder.check_free`).
 
         Raises:
-            ForwardError: one is not.
+            ForwardError: a port is taken.
         """
         self.settle()
         check_free(self._holder.stack, self.endpoints, self._folder)
 
     def settle(self) -> None:
-        """Wait a moment for the ports of what was `ended`."""
+        """Wait a few seconds for the ports of the port-forwards in `ended` to become free."""
         end = time.monotonic() + _STOP_SECONDS
         while self.ended and any(endpoint.listening for endpoint in self.endpoints) and time.monotonic() < end:
             time.sleep(0.1)
 
     def open(self, forward: Forward, seconds: float = _START_SECONDS) -> None:
-        """Open one of them, anew if it was open.
+        """Open a port-forward, or reopen it.
 
         Raises:
             ForwardError: it does not open within ``seconds``.
@@ -190,63 +183,5 @@ class Forwards:
 
     def _write(self) -> None:
         running = {forward.endpoint.service: forward.pid for forward in self.forwards if forward.pid}
-        write_record(self._holder, running, self._folder)
-
-
-class Kept:
-    """A port-forward that is opened again when it breaks.
-
-    kubectl alone does not do that: it ends when its pod is gone, or goes on listening until somebody connects.
-
-    Args:
-        forward: what to keep, open already.
-        reopen: opens it anew, or raises ForwardError.
-        answers: asks the service behind it; whether it answers.
-        say: told once when it is lost, and once when it is back.
-    """
-
-    # Seconds to the next try; the last counts for all further ones.
-    PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-    # A busy server may miss one.
-    MISSES = 2
-
-    def __init__(
-        self,
-        forward: Forward,
-        reopen: Callable[[Forward], None],
-        answers: Callable[[], bool],
-        say: Callable[[str], None],
-    ) -> None:
-        self._forward, self._reopen, self._answers, self._say = forward, reopen, answers, say
-        self._misses = self._tries = 0
-        self._lost = self._next = 0.0
-
-    def tend(self) -> None:
-        """Look at it, and do what is to be done. To be called every few seconds."""
-        name = f"{self._forward.endpoint.address} (service/{self._forward.endpoint.service})"
-        if self._lost:
-            if time.monotonic() >= self._next and self._try():
-                self._say(f"back    {name}, after {time.monotonic() - self._lost:.0f} s")
-                self._lost = self._misses = self._tries = 0
-            return
-        ended = not self._forward.running
-        if not ended and self._answers():
-            self._misses = 0
-            return
-        self._misses += 1
-        if ended or self._misses >= self.MISSES:
-            why = self._forward.said or ("kubectl has ended" if ended else "the service does not answer")
-            self._say(f"lost    {name}: {why}; trying again")
-            self._lost = time.monotonic()
-            self._forward.stop()
-
-    def _try(self) -> bool:
-        """Open it again; whether the service answers."""
-        with suppress(ForwardError):
-            self._reopen(self._forward)
-            if self._answers():
-                return True
-        self._forward.stop()
-        self._tries += 1
-        self._next = time.monotonic() + self.PAUSES[min(self._tries, len(self.PAUSES) - 1)]
-        return False
+        content = {**asdict(self._holder), "forwards": running}
+        write_private(record_file(self._holder.stack, self._folder), json.dumps(content))

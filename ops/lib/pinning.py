@@ -69,7 +69,7 @@ def pin_or_create(stack: str, config: Mapping[str, str], asked: str, environment
     try:
         pin(stack, config, ours if free else asked, environment)
     except SettingsError as why:
-        # Never ignore a cluster that answers. The cluster that was created for this stack may be stopped; start it again.
+        # Never ignore a cluster that answers. The cluster that was created for this stack may be stopped; start it.
         if not free or (not ours and any(map(dev_cluster.answers, contexts))):
             raise
         pin(stack, config, dev_cluster.offer(why), environment)

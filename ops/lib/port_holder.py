@@ -1,4 +1,4 @@
-"""Which process holds the ports of a stack on this machine."""
+"""The local ports of a stack's port-forwards: which process holds them, and whether they are free."""
 
 import fcntl
 import json
@@ -7,42 +7,50 @@ import platform
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.lib.client import private_file
-from ops.lib.client_endpoints import ClientEndpoint, ForwardError
+from ops.lib.client_endpoints import ClientEndpoint
 from paths import ROOT
 from settings import PROJECT
 
 FOLDER = ROOT / ".client"
-"""Folder of client configurations and of the records of who holds which ports; only its owner can enter it."""
+"""Folder of the client configurations, the locks and the records; private, because they show what is open."""
+
+
+class ForwardError(Exception):
+    """An endpoint is not open; ``says`` gives the reason, and ``mend`` is a command that helps, or empty."""
+
+    def __init__(self, says: str, mend: str = "") -> None:
+        self.says, self.mend = says, mend
+        super().__init__(f"{says}\n{mend}".rstrip())
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that keeps the service_endpoints of a stack open."""
+    """A process that keeps the endpoints of a stack open."""
 
-    # As a person has started it, such as ``make connect``.
     command: str
+    """Command that a person started, such as ``make connect``."""
     pid: int
     stack: str
-    # UID of the cluster that they lead to.
     cluster: str
+    """UID of the cluster behind the endpoints."""
     ports: Sequence[int]
-    # By the name of the service: the process of kubectl.
     forwards: dict[str, int] = field(default_factory=dict)
+    """Process ids of the kubectl processes, by name of the Service."""
 
 
 def holder_of(stack: str, folder: Path = FOLDER) -> Holder | None:
-    """Who keeps the service_endpoints of ``stack`` open now; None if nobody does.
+    """Return the process that keeps the endpoints of ``stack`` open now; None if there is none.
 
-    A lock tells, and not the port: whoever else listens there is not taken for the stack.
+    A lock decides, not the port: any other process could listen at the port.
     """
     try:
         with _lock_file(stack, folder).open() as file:
+            # Shared, so that two processes that look at the same time do not take each other for the holder.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return None
@@ -51,38 +59,28 @@ def holder_of(stack: str, folder: Path = FOLDER) -> Holder | None:
     return None
 
 
+def record_file(stack: str, folder: Path) -> Path:
+    """Return the path of the holder's record."""
+    return folder / f"{stack}.json"
+
+
 def _lock_file(stack: str, folder: Path) -> Path:
     return folder / f"{stack}.lock"
 
 
-def _record_file(stack: str, folder: Path) -> Path:
-    return folder / f"{stack}.json"
-
-
 def _record(stack: str, folder: Path) -> Holder | None:
     try:
-        return Holder(**json.loads(_record_file(stack, folder).read_text()))
+        return Holder(**json.loads(record_file(stack, folder).read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_record(holder: Holder, forwards: Mapping[str, int], folder: Path) -> None:
-    """Record who holds the ports, and which processes forward them (by name of the service)."""
-    content = {**asdict(holder), "forwards": dict(forwards)}
-    private_file(_record_file(holder.stack, folder), json.dumps(content))
-
-
-def remove_record(stack: str, folder: Path) -> None:
-    """Remove the record of ``stack``, if there is one."""
-    _record_file(stack, folder).unlink(missing_ok=True)
-
-
 @contextmanager
 def locked(stack: str, folder: Path) -> Iterator[None]:
-    """The ports of ``stack`` are this process's, until it ends, however it does: the system opens the lock then.
+    """Hold the ports of ``stack``; the system releases the lock when this process ends, even if it is killed.
 
     Raises:
-        ForwardError: another process has them.
+        ForwardError: another process holds them.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     with _lock_file(stack, folder).open("a") as file:
@@ -91,16 +89,16 @@ def locked(stack: str, folder: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = _record(stack, folder)
             who = f"{holder.command} (process {holder.pid})" if holder else "another command of this folder"
-            raise ForwardError(f"{who} has the ports of stack {stack} open already; end it first") from None
+            raise ForwardError(f"{who} already has the ports of stack {stack} open; end it first") from None
         yield
 
 
 def end_left_behind(stack: str, folder: Path) -> list[str]:
-    """End the port-forwards of a process that was killed; the services they led to."""
+    """End the port-forwards that a killed process left behind; return the names of their Services."""
     record = _record(stack, folder)
     ended = []
     for service, pid in record.forwards.items() if record else ():
-        # The number may be another process's by now.
+        # By now the id may belong to another process.
         listed = subprocess.run(
             ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
         )
@@ -112,10 +110,10 @@ def end_left_behind(stack: str, folder: Path) -> list[str]:
 
 
 def check_free(stack: str, wanted: Sequence[ClientEndpoint], folder: Path = FOLDER) -> None:
-    """See that nobody listens where the port-forwards of a stack would.
+    """Check that no process listens at the ports of a stack's port-forwards.
 
     Raises:
-        ForwardError: somebody does; for all such ports, the setting and how to find out who it is.
+        ForwardError: some ports are taken; the message names each with its setting, and a command shows the process.
     """
     ports = [endpoint.local_port for endpoint in wanted]
     taken = [taken_port(stack, endpoint, folder) for endpoint in wanted if endpoint.listening]
@@ -123,8 +121,8 @@ def check_free(stack: str, wanted: Sequence[ClientEndpoint], folder: Path = FOLD
         if ports.count(endpoint.local_port) > 1:
             taken.append(
                 ForwardError(
-                    f"{PROJECT}:clientEndpoints.{endpoint.setting}: port {endpoint.local_port} belongs to "
-                    "another address as well; choose another"
+                    f"{PROJECT}:clientEndpoints.{endpoint.setting}: another endpoint has the port "
+                    f"{endpoint.local_port}, too; choose another one"
                 )
             )
     if taken:
@@ -134,7 +132,7 @@ def check_free(stack: str, wanted: Sequence[ClientEndpoint], folder: Path = FOLD
 
 
 def taken_port(stack: str, endpoint: ClientEndpoint, folder: Path = FOLDER) -> ForwardError:
-    """That somebody else listens where a port-forward would."""
+    """Return the error for a port at which another process listens."""
     stacks = {file.stem for file in folder.glob("*.lock")} - {stack}
     others = [holder_of(other, folder) for other in sorted(stacks)]
     owner = next((found for found in others if found and endpoint.local_port in found.ports), None)
@@ -144,12 +142,11 @@ def taken_port(stack: str, endpoint: ClientEndpoint, folder: Path = FOLDER) -> F
         if platform.system() == "Darwin"
         else f"ss -ltnp 'sport = :{endpoint.local_port}'"
     )
+    setting = f"{PROJECT}:clientEndpoints.{endpoint.setting}"
     other = endpoint.address.replace(f":{endpoint.local_port}", f":{endpoint.local_port + 10000}")
-    change = (
-        f"pulumi config set --path {PROJECT}:clientEndpoints.{endpoint.setting} {other} --stack {shlex.quote(stack)}"
-    )
+    change = f"pulumi config set --path {setting} {other} --stack {shlex.quote(stack)}"
     return ForwardError(
-        f"{PROJECT}:clientEndpoints.{endpoint.setting}: port {endpoint.local_port} of this machine is taken by {who}; "
-        f"end that, or change the setting and make up STACK={stack}",
-        f"{find}    # who it is\n{change}",
+        f"{setting}: port {endpoint.local_port} of this machine is taken by {who}; end that process, or change the "
+        f"setting and run make up STACK={stack}",
+        f"{find}    # shows the process\n{change}",
     )

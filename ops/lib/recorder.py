@@ -232,7 +232,7 @@ class _Provider(mocks.Mocks):
 
 
 def _auto_name(name: str, inputs: Mapping[str, Any]) -> str:
-    """Return a generated name like Pulumi's, but with a hash of the content as suffix: it changes with the content only."""
+    """Return a generated name like Pulumi's, but with a hash of the content as suffix instead of a random one."""
     content = json.dumps(inputs, sort_keys=True)
     return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 

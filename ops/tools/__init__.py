@@ -69,8 +69,8 @@ class Tool:
         machine = this_machine()
         if machine not in (self.sha256 or MACHINES):
             raise SettingsError(
-                f"{self.name} {self.version}: there is no download for {machine}; install it from {self.home} and put it "
-                "on the PATH. make render works without it"
+                f"{self.name} {self.version}: there is no download for {machine}; install it from {self.home} and put "
+                "it on the PATH. make render works without it"
             )
         target = BIN / machine / (folder or f"{self.name}-{self.version}")
         return self.download(machine).install(target, BIN)

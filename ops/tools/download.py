@@ -90,8 +90,8 @@ class Download:
             published = "is pinned in ops/tools/tools.yaml" if self.sha256 else f"is the checksum in {self.checksums}"
             raise SettingsError(
                 f"{self.title}: {source} has the {digest.name.upper()} {digest.hexdigest()}, but {expected} "
-                f"{published}. The file was removed; try again, or put the right file {self.file} into a folder and set "
-                f"{MIRROR}=file:///FOLDER"
+                f"{published}. The file was removed; try again, or put the right file {self.file} into a folder and "
+                f"set {MIRROR}=file:///FOLDER"
             )
         content = workplace / "content"
         content.mkdir()
@@ -166,8 +166,8 @@ class Download:
             # On macOS, Python from python.org has no authorities until this command has run.
             reason += " (on macOS run 'Install Certificates.command', or set SSL_CERT_FILE to your authorities)"
         return SettingsError(
-            f"{self.title}: cannot download {source}: {reason}. Try again, or put the file {self.file} into a folder and "
-            f"set {MIRROR}=file:///FOLDER, or install it from {self.home}. make render works without it"
+            f"{self.title}: cannot download {source}: {reason}. Try again, or put the file {self.file} into a folder "
+            f"and set {MIRROR}=file:///FOLDER, or install it from {self.home}. make render works without it"
         )
 
 

@@ -174,7 +174,7 @@ def test_a_policy_that_keeps_flytes_own_files_from_tasks_is_missed_when_it_is_go
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "wrong", "the API server", 30)
     found = deployed.doctor()["admission"][0]
 
-    assert "a task in remedy-development could have the files of Flyte's own pod shown" in found["says"]
+    assert "a task in remedy-development could read the files of Flyte's own pod" in found["says"]
     deployed.mend(found)
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "ok", "the API server", 30)
     deployed.healthy()
@@ -223,7 +223,7 @@ def test_a_wrong_key_a_missing_secret_and_a_missing_bucket_are_told_apart_and_me
     with_wrong_key = deployed.doctor()
 
     assert "wrong key" in with_wrong_key["buckets"][0]["says"]
-    assert with_wrong_key["secrets"][0]["says"] == f"tidal-creds/json in {NAMESPACE} is not there"
+    assert with_wrong_key["secrets"][0]["says"] == f"tidal-creds/json in {NAMESPACE} is missing"
     deployed.mend(with_wrong_key["buckets"][0])  # looks at the whole cluster, and so makes the other one, too
     assert deployed.doctor()["secrets"][0]["state"] == "ok"
 
@@ -274,10 +274,10 @@ def test_an_expired_certificate_of_the_webhook_is_named_and_replaced_by_the_comm
     )
     found = deployed.doctor()
 
-    assert "a pod in remedy-development that asks for a secret is refused" in found["webhook"][0]["says"]
+    assert "a pod in remedy-development that asks for a secret is rejected" in found["webhook"][0]["says"]
     says = " ".join(one["says"] for one in found["certificate"])
-    assert "not by the authority that the API server expects" in says
-    assert "has expired on 2020-01-02" in says
+    assert "not issued by the authority that the API server expects" in says
+    assert "expired on 2020-01-02" in says
     deployed.mend(found["certificate"][0])
     deployed.healthy()
 
@@ -316,7 +316,9 @@ def test_what_a_killed_connect_leaves_is_said_and_ended(deployed: Deployed, tmp_
     found = deployed.doctor()
 
     assert found["console"][0]["state"] == "remark"
-    assert found["console"][0]["says"].startswith("ended what a killed command had left open: flyte-binary-http")
+    assert found["console"][0]["says"].startswith(
+        "ended port-forwards that a killed command had left open: flyte-binary-http"
+    )
     assert found["console"][1]["state"] == "ok"
     assert not any(_listens(port) for port in deployed.ports.values())
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ops import example, tools
+from ops.lib import example_workflow
 from settings import Settings, settings_from
 from settings.errors import SettingsError
 from tests.conftest import stack
@@ -73,9 +74,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
         stand_ins.add(tmp_path / "bin" / name)
     stand_ins.add(tmp_path / "example" / ".venv" / "bin" / "pyflyte")
     (tmp_path / "example" / "secrets").mkdir()
-    monkeypatch.setattr(example, "EXAMPLE", tmp_path / "example")
+    monkeypatch.setattr(example_workflow, "EXAMPLE", tmp_path / "example")
     monkeypatch.setattr(example, "ROOT", tmp_path)
-    monkeypatch.setattr(example, "CLIENTS", tmp_path / ".client")
+    monkeypatch.setattr(example, "FOLDER", tmp_path / ".client")
     monkeypatch.setattr(example, "stack_config", lambda _stack: stack())
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -188,7 +189,7 @@ def test_a_program_that_is_missing_is_fetched_before_anything_starts(
     monkeypatch.setattr(tools, "BIN", tmp_path / "fetched")
     monkeypatch.setenv("FLYTE_HOME_MIRROR", "file:///nowhere")
 
-    with pytest.raises(SettingsError, match=f"{tool} [0-9.]+: cannot fetch file:///nowhere/{tool}-"):
+    with pytest.raises(SettingsError, match=f"{tool} [0-9.]+: cannot download file:///nowhere/{tool}-"):
         example.WAYS[way](request())
 
     assert programs.calls == []
@@ -204,7 +205,7 @@ def test_without_pyflyte_the_message_says_how_it_is_installed(programs: StandIns
 def test_a_docker_that_does_not_answer_is_named_with_what_it_says(programs: StandIns, credentials: Path):
     programs.fails("docker")
 
-    with pytest.raises(example.ExampleError, match=r"start Docker\. It says: docker is out of order"):
+    with pytest.raises(example.ExampleError, match=r"start Docker\. Its message: docker is out of order"):
         example.run_sandbox(request(credentials))
 
 
@@ -221,7 +222,7 @@ def test_the_sandbox_is_not_started_without_a_secret_to_put_there(programs: Stan
     ("failing", "said"),
     [
         ("flytectl", "the sandbox did not start"),
-        ("kubectl", "the sandbox did not take the secret tidal-creds"),
+        ("kubectl", "the sandbox did not accept the secret tidal-creds"),
         ("pyflyte", "the workflow failed"),
     ],
 )
@@ -279,7 +280,7 @@ def test_a_connection_that_has_been_closed_is_noticed(connected: StandIns, monke
 def test_the_cluster_way_needs_a_project_that_may_use_the_secret(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
     settings(monkeypatch, projects=[{"name": "remedy"}], tidalCreds=None)
 
-    with pytest.raises(example.ExampleError, match="none asks for the secret tidal-creds"):
+    with pytest.raises(example.ExampleError, match="no project asks for the secret tidal-creds"):
         example.run_cluster(request())
 
 

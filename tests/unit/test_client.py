@@ -110,7 +110,7 @@ def test_what_does_not_answer_says_why():
         PLAIN.request(address.replace("http", "https"))
     with pytest.raises(NoAnswerError, match="nothing listens there"):
         PLAIN.request(f"http://127.0.0.1:{free_port()}/")
-    with pytest.raises(NoAnswerError, match=r"not known here \(DNS\)"):
+    with pytest.raises(NoAnswerError, match=r"cannot be resolved here \(DNS\)"):
         PLAIN.request("http://flyte.invalid/")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,

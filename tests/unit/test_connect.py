@@ -47,7 +47,7 @@ def test_it_opens_the_way_says_where_everything_is_and_leaves_nothing(
     tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object], how: signal.Signals
 ):
     kubectl_program.on("kube-system", UID)
-    forwarded = client_endpoints(Client.of(settings(clientEndpoints=endpoints)))
+    opened = client_endpoints(Client.of(settings(clientEndpoints=endpoints)))
     with connect(tmp_path, endpoints) as (started, log):
         wait_until(lambda: "Ctrl-C" in log.read_text() or started.poll() is not None, "make connect")
         said = log.read_text()
@@ -57,11 +57,11 @@ def test_it_opens_the_way_says_where_everything_is_and_leaves_nothing(
         assert f"export FLYTECTL_CONFIG={config}" in said
         assert yaml.safe_load(config.read_text())["admin"] == {"endpoint": endpoints["grpc"], "insecure": True}
         assert stat.S_IMODE(config.stat().st_mode) == 0o600
-        assert all(endpoint.listening for endpoint in forwarded)
+        assert all(endpoint.listening for endpoint in opened)
         started.send_signal(how)
         assert started.wait(15) == 0
     assert log.read_text().splitlines()[-1] == "closed"
-    assert not any(endpoint.listening for endpoint in forwarded)
+    assert not any(endpoint.listening for endpoint in opened)
 
 
 def test_ports_are_looked_at_before_anything_is_opened(
@@ -94,7 +94,9 @@ def test_a_service_without_a_pod_leads_to_the_doctor(
     with connect(tmp_path, endpoints) as (started, log):
         assert started.wait(20) == 1
 
-    assert "no way to service/minio: minio has no running pod; make doctor STACK=dev says more" in log.read_text()
+    assert (
+        "cannot reach service/minio: minio has no running pod; run make doctor STACK=dev for details" in log.read_text()
+    )
     assert not any(endpoint.listening for endpoint in client_endpoints(Client.of(settings(clientEndpoints=endpoints))))
 
 

@@ -144,7 +144,7 @@ def test_with_kind_the_context_that_was_current_is_current_again(current: str, m
 def test_without_either_kind_is_fetched(machine: Machine):
     with_docker(machine)
 
-    with pytest.raises(SettingsError, match=r"kind 0\.32\.0: cannot fetch file:///nowhere/kind-v0\.32\.0-linux-"):
+    with pytest.raises(SettingsError, match=r"kind 0\.32\.0: cannot download file:///nowhere/kind-v0\.32\.0-linux-"):
         dev_cluster.create()
 
 
@@ -191,7 +191,7 @@ def test_one_that_does_not_come_up_is_named(machine: Machine, monkeypatch: pytes
     with_docker(machine, "kind")
     monkeypatch.setattr(dev_cluster, "_START_SECONDS", 0)
 
-    with pytest.raises(SettingsError, match="kubectl --context kind-flyte-home-dev get nodes says why"):
+    with pytest.raises(SettingsError, match="kubectl --context kind-flyte-home-dev get nodes shows why"):
         dev_cluster.create()
 
 
@@ -207,7 +207,7 @@ def test_what_made_it_and_is_gone_is_named(machine: Machine):
     with_docker(machine)
     machine.has("k3d.cluster=flyte-home-dev")
 
-    with pytest.raises(SettingsError, match="k3d is not on the PATH, and is what the cluster flyte-home-dev was made"):
+    with pytest.raises(SettingsError, match="k3d is not on the PATH, but the cluster flyte-home-dev was created"):
         dev_cluster.delete()
 
 
@@ -226,7 +226,7 @@ def test_without_docker_three_lines_say_what_is_missing_and_nobody_is_made_root(
 
     lines = str(refused.value).splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith(f"No cluster can be made on this machine: Docker {said}")
+    assert lines[0].startswith(f"No cluster can be created on this machine: Docker {said}")
     assert lines[1].startswith("make cluster K3S=1 installs k3s as a system service instead, with sudo")
     assert lines[2].startswith("make render STACK=dev")
     assert machine.calls == []
@@ -287,7 +287,7 @@ def test_k3s_is_offered_at_a_terminal_where_docker_does_not_answer(
     if answer == "y":
         assert dev_cluster.create() == "flyte-home-dev"
     else:
-        with pytest.raises(SettingsError, match="No cluster can be made"):
+        with pytest.raises(SettingsError, match="No cluster can be created"):
             dev_cluster.create()
 
     assert asked == [
@@ -369,7 +369,7 @@ def test_up_offers_a_cluster_where_none_answers_and_deploys_to_it(machine: Machi
 
     assert contexts == ["", "kind-flyte-home-dev"]
     assert asked == [
-        "kubernetes:context: no cluster answers\nMake or start the cluster flyte-home-dev on this machine? [y/N] "
+        "kubernetes:context: no cluster answers\nCreate or start the cluster flyte-home-dev on this machine? [y/N] "
     ]
 
 
@@ -387,7 +387,7 @@ def test_nothing_is_made_without_a_yes(who: str, machine: Machine, monkeypatch: 
 
     lines = str(refused.value).splitlines()
     assert lines[0] == "kubernetes:context: no cluster answers"
-    assert lines[1].startswith("make cluster makes one on this machine, in Docker")
+    assert lines[1].startswith("make cluster creates one on this machine, in Docker")
     assert lines[2].startswith("make render STACK=dev")
     assert machine.calls == []
 

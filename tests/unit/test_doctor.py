@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from ops.doctor import __main__ as command_line
-from ops.doctor import laptop
-from ops.doctor.check import Check, Finding, Said, examine, ok, remark, wrong
+from ops.doctor import programs
+from ops.doctor.check import Check, Finding, Result, examine, ok, remark, wrong
 from ops.doctor.run import doctor, lines
-from ops.doctor.stack import one_line
 from ops.lib import port_holder
 from ops.lib.client_endpoints import ClientEndpoint
+from ops.lib.text import one_line
 from tests.conftest import UID, stack
 from tests.kubectl import KubectlProgram, settings
 from tests.processes import serving
@@ -47,7 +47,7 @@ ORDER = [
 ]
 
 
-def failing() -> Iterator[Said]:
+def failing() -> Iterator[Result]:
     raise KeyError("planted-secret")
 
 
@@ -85,7 +85,7 @@ def test_a_check_that_fails_itself_ends_no_other_and_quotes_nothing():
 
 
 def test_a_check_that_takes_too_long_is_wrong_and_what_it_had_found_is_kept():
-    def slow() -> Iterator[Said]:
+    def slow() -> Iterator[Result]:
         yield ok("so far")
         time.sleep(20)
 
@@ -159,19 +159,19 @@ def test_an_unknown_stack_ends_with_a_message(monkeypatch: pytest.MonkeyPatch, c
 
 def test_the_tools_are_compared_with_what_this_repository_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said = {"kubectl": '{"gitVersion": "v1.34.1"}', "pulumi": "v3.250.0", "python": "1.16.31"}
-    monkeypatch.setattr(laptop, "_said", lambda command: said.get(command[0].rpartition("/")[2], ""))
+    monkeypatch.setattr(programs, "_output", lambda command: said.get(command[0].rpartition("/")[2], ""))
     (tmp_path / "requirements.txt").write_text("flytekit==1.16.31 \\\n")
 
-    assert [one.state for one in laptop.tools(tmp_path)] == ["ok"]
+    assert [one.state for one in programs.check_programs(tmp_path)] == ["ok"]
 
     said |= {"pulumi": "v3.1.0", "python": "1.15.0"}
-    says = [one.says for one in laptop.tools(tmp_path)]
+    says = [one.says for one in programs.check_programs(tmp_path)]
     assert says[0] == "Flyte's client is flytekit 1.15.0; this repository is tested with 1.16.31"
     assert says[1].startswith("pulumi 3.1.0 is older than the library, 3.")
 
     said |= {"pulumi": "", "python": ""}
-    monkeypatch.setattr(laptop.shutil, "which", lambda _: None)
-    found = list(laptop.tools(tmp_path))
+    monkeypatch.setattr(programs.shutil, "which", lambda _: None)
+    found = list(programs.check_programs(tmp_path))
     assert [(one.state, one.says) for one in found] == [
         ("wrong", "pulumi is not on the PATH"),
         ("remark", "Flyte's client 1.16.31 is not installed; make smoke installs it"),
@@ -254,7 +254,7 @@ def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
 
     printed = capsys.readouterr()
     said = printed.out + printed.err
-    for found in ("may not open its bucket", "refuses it: HTTP 403", "is not JSON"):
+    for found in ("may not open its bucket", "rejects it: HTTP 403", "is not JSON"):
         assert found in said
     values = [value for secret in SECRETS.values() for value in secret.values()]
     assert "planted" not in said

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from ops.doctor import laptop, servers
-from ops.doctor.check import Said
+from ops.doctor import access
+from ops.doctor.access import check_context, check_rights
+from ops.doctor.check import Result
+from ops.doctor.servers import check_ingress, check_jobs, check_namespaces, check_server
 from ops.doctor.stack import Stack
+from ops.doctor.volumes import check_volumes
 from tests.conftest import UID
 from tests.kubectl import FakeCluster, examined, states
 from tests.matrix import CASES, recording
@@ -62,7 +65,7 @@ def container(**state: Any) -> dict[str, Any]:
     [
         (
             {"containerStatuses": [container(state={"waiting": {"reason": "ImagePullBackOff"}})]},
-            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff); flyte-home:images.* takes another",
+            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff); flyte-home:images.* sets another",
             "describe pod minio-0",
         ),
         (
@@ -74,7 +77,7 @@ def container(**state: Any) -> dict[str, Any]:
                     )
                 ]
             },
-            "minio-0 ends again and again, with code 3 (CrashLoopBackOff)",
+            "minio-0 keeps exiting with code 3 (CrashLoopBackOff)",
             "logs minio-0 --container minio --previous --tail=40",
         ),
         (
@@ -114,7 +117,7 @@ def container(**state: Any) -> dict[str, Any]:
 def test_why_a_server_is_not_ready_is_named(status: dict[str, Any], says: str, mend: str):
     stack, _ = holding(workload("StatefulSet", "minio", {}), pod("minio-0", "minio", **status))
 
-    (said,) = servers.server(stack, "minio")
+    (said,) = check_server(stack, "minio")
 
     assert said.state == "wrong"
     assert said.says == f"statefulset/minio is not ready: {says}"
@@ -124,7 +127,7 @@ def test_why_a_server_is_not_ready_is_named(status: dict[str, Any], says: str, m
 def test_commands_name_context_and_namespace():
     stack, _ = holding(workload("StatefulSet", "minio", {}, replicas=0))
 
-    (said,) = servers.server(stack, "minio")
+    (said,) = check_server(stack, "minio")
 
     assert said.says == "statefulset/minio is scaled to 0"
     assert said.mend == (
@@ -143,7 +146,7 @@ def test_the_newest_warnings_about_the_present_pod_are_shown():
         event("Pod", "minio-0", "another's", "2026-01-01T00:00:05Z", "uid-2"),
     )
 
-    (said,) = servers.server(stack, "postgres")
+    (said,) = check_server(stack, "postgres")
 
     assert said.says.endswith("; Unhappy: second; Unhappy: third")
 
@@ -153,13 +156,13 @@ def test_a_server_without_a_pod_shows_why_none_could_be_made():
         workload("Deployment", "flyte-binary", {}), event("ReplicaSet", "flyte-binary-5c8", "exceeded quota")
     )
 
-    (said,) = servers.server(stack, "flyte")
+    (said,) = check_server(stack, "flyte")
 
     assert said.says == "deployment/flyte-binary has no pod; Unhappy: exceeded quota"
 
 
 def test_a_server_that_is_not_there_is_made_by_up():
-    (said,) = servers.server(holding()[0], "postgres")
+    (said,) = check_server(holding()[0], "postgres")
 
     assert (said.says, said.mend) == ("statefulset/postgres is not in the namespace flyte", "make up STACK=dev")
 
@@ -168,7 +171,7 @@ def test_a_server_that_was_killed_for_its_memory_works_but_is_worth_a_remark():
     killed = container(lastState={"terminated": {"reason": "OOMKilled"}})
     stack, _ = holding(workload("StatefulSet", "minio"), pod("minio-0", "minio", containerStatuses=[killed]))
 
-    assert states(list(servers.server(stack, "minio"))) == ["remark", "ok"]
+    assert states(list(check_server(stack, "minio"))) == ["remark", "ok"]
 
 
 def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
@@ -179,12 +182,12 @@ def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
     }
     done = {"kind": "Job", "metadata": {"name": "other"}, "status": {"conditions": [{"type": "Complete"}]}}
 
-    (said,) = servers.jobs(holding(job, done)[0])
+    (said,) = check_jobs(holding(job, done)[0])
 
     assert said.says == "job/minio-provision-1 has failed: too many retries"
     assert "logs job/minio-provision-1" in said.mend
     assert said.mend.endswith("delete job minio-provision-1 && make up STACK=dev REFRESH=1")
-    assert states(list(servers.jobs(holding(done)[0]))) == ["ok"]
+    assert states(list(check_jobs(holding(done)[0]))) == ["ok"]
 
 
 def test_namespaces_that_are_missing_or_ending_are_named():
@@ -194,16 +197,16 @@ def test_namespaces_that_are_missing_or_ending_are_named():
     cluster = FakeCluster()
     stack = examined(cluster, domains=["development", "staging", "production"])
     cluster.on("get namespace", {"items": [namespace("remedy-development", "Terminating")]})
-    assert [one.says for one in servers.namespaces(stack)] == [
+    assert [one.says for one in check_namespaces(stack)] == [
         "there is no namespace remedy-staging, remedy-production",
         "the namespace remedy-development is being deleted",
     ]
 
     stack = examined(cluster)
     cluster.on("get namespace", namespace("remedy-development", "Active"))  # one alone has no list around it
-    assert states(list(servers.namespaces(stack))) == ["ok"]
+    assert states(list(check_namespaces(stack))) == ["ok"]
     cluster.on("get namespace", "")
-    assert states(list(servers.namespaces(stack))) == ["wrong"]
+    assert states(list(check_namespaces(stack))) == ["wrong"]
 
 
 def volumes(phase: str = "Bound", full: int = 10, storage_class: str = "local-path", there: bool = True) -> list[Any]:
@@ -220,7 +223,7 @@ def volumes(phase: str = "Bound", full: int = 10, storage_class: str = "local-pa
     )
     cluster.on("exec postgres-0 df", f"Filesystem 1024-blocks Used Available Capacity\n/dev/sda 1 1 1 {full}% /data\n")
     cluster.on("get storageclasses", {"items": [{"metadata": {"name": "local-path"}}]})
-    return list(servers.volumes(stack))
+    return list(check_volumes(stack))
 
 
 @pytest.mark.parametrize(("full", "state"), [(10, "ok"), (84, "ok"), (85, "remark"), (94, "remark"), (95, "wrong")])
@@ -235,9 +238,9 @@ def test_a_volume_that_is_not_bound_shows_why():
     (said,) = volumes("Pending")
     assert said.says == "the volume postgres-data is Pending; Unhappy: no volume plugin"
     (said,) = volumes("Pending", storage_class="fast")
-    assert "the cluster has not the storage class 'fast', but local-path" in said.says
+    assert "the cluster does not have the storage class 'fast'; it has local-path" in said.says
     (said,) = volumes("Pending", storage_class="")
-    assert "the cluster has not a default storage class" in said.says
+    assert "the cluster does not have a default storage class" in said.says
 
 
 def test_a_volume_that_is_gone_is_said_to_come_back_empty():
@@ -264,11 +267,11 @@ def test_a_kubectl_of_another_age_is_worth_a_remark(
     kubectl_program.on("kube-system", UID)
     kubectl_program.on("version", json.dumps(versions(client, server)))
 
-    assert states(list(laptop.context(examined()))) == expected
+    assert states(list(check_context(examined()))) == expected
 
 
 def test_a_context_that_no_kubeconfig_has_is_named(kubectl_program: Any):
-    (said,) = laptop.context(examined(context="typo"))
+    (said,) = check_context(examined(context="typo"))
 
     assert said.state == "wrong"
     assert "no context 'typo'; it has 'home'" in said.says
@@ -290,22 +293,22 @@ def test_rights_that_are_missing_are_named_and_all_are_asked_for_at_once():
     cluster = FakeCluster()
     cluster.on("create", reviewed("networkpolicies"))
 
-    (said,) = laptop.rights(examined(cluster))
+    (said,) = check_rights(examined(cluster))
 
     assert said.state == "wrong"
     assert "create networkpolicies.networking.k8s.io, patch networkpolicies.networking.k8s.io" in said.says
     assert "secrets" not in said.says
 
     cluster.on("create", reviewed("nothing"))
-    assert states(list(laptop.rights(examined(cluster)))) == ["ok"]
+    assert states(list(check_rights(examined(cluster)))) == ["ok"]
     cluster.on("create", error="the server is away")
-    assert states(list(laptop.rights(examined(cluster)))) == ["wrong"]
+    assert states(list(check_rights(examined(cluster)))) == ["wrong"]
 
 
 def test_the_rights_are_those_to_make_what_the_program_makes():
     kinds = {found.kind.lower() for case in CASES for found in recording(case).resources if found.is_manifest}
     plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", f"{kind}s")) for kind in kinds}
-    asked = {plural for resources in laptop._KINDS_OF_UP.values() for plural in resources.split()}
+    asked = {plural for resources in access._KINDS_OF_UP.values() for plural in resources.split()}
 
     assert plurals <= asked
 
@@ -326,7 +329,7 @@ def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
 def test_an_ingress_whose_certificate_is_not_there_is_wrong():
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
 
-    def found(secret: str, tls: dict[str, str], *names: str) -> list[Said]:
+    def found(secret: str, tls: dict[str, str], *names: str) -> list[Result]:
         cluster = FakeCluster()
         ways = [
             {
@@ -342,12 +345,12 @@ def test_an_ingress_whose_certificate_is_not_there_is_wrong():
         cluster.on("get --namespace=flyte", {"items": ways})
         cluster.on("get secret home-tls", secret)
         ingress = {"controller": "traefik", "hosts": hosts, "tls": tls}
-        return list(servers.ingress(examined(cluster, ingress=ingress)))
+        return list(check_ingress(examined(cluster, ingress=ingress)))
 
     all_three = ("console", "grpc", "object-store")
     assert states(found("secret/home-tls", {"secret": "home-tls"}, *all_three)) == ["ok"]
     (given,) = found("", {"secret": "home-tls"}, *all_three)
-    assert "the certificate for flyte.home.example is not there: no Secret home-tls in flyte" in given.says
+    assert "the certificate for flyte.home.example is missing: no Secret home-tls in flyte" in given.says
     assert "create secret tls home-tls --cert=tls.crt --key=tls.key" in given.mend
     (issued,) = found("", {"issuer": "home"}, *all_three)
     assert "describe certificate home-tls" in issued.mend

@@ -17,8 +17,14 @@ import grpc
 import pytest
 import trustme
 
-from ops.doctor import services
-from ops.doctor.check import Said
+from ops.doctor import addresses, grpc_api
+from ops.doctor.addresses import check_address
+from ops.doctor.buckets import check_buckets
+from ops.doctor.check import Result
+from ops.doctor.flyte_api import check_api, check_login
+from ops.doctor.grpc_api import check_grpc
+from ops.doctor.servers import check_database
+from ops.doctor.signed_address import check_signed_address
 from ops.doctor.stack import Stack
 from ops.lib import port_holder
 from ops.lib.client import Client
@@ -44,7 +50,7 @@ def at(stack: Stack, **addresses: Any) -> Stack:
 def local(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A stack whose addresses are free ports of this machine."""
     monkeypatch.setattr(port_holder, "FOLDER", tmp_path / "client")
-    monkeypatch.setattr(services, "holder_of", lambda stack: port_holder.holder_of(stack, tmp_path / "client"))
+    monkeypatch.setattr(addresses, "holder_of", lambda stack: port_holder.holder_of(stack, tmp_path / "client"))
     endpoints = {
         "http": f"http://127.0.0.1:{free_port()}",
         "grpc": f"dns:///127.0.0.1:{free_port()}",
@@ -60,7 +66,7 @@ def forwards_of(stack: Stack, uid: str = UID) -> Forwards:
 def test_a_port_forward_that_nobody_has_is_opened_for_as_long_as_the_doctor_runs(local: Stack):
     endpoint = client_endpoints(local.client)[0]
     with forwards_of(local) as own:
-        (said,) = services.endpoint(local, endpoint, own)
+        (said,) = check_address(local, endpoint, own)
         assert endpoint.listening
     assert said.state == "ok"
     assert not endpoint.listening
@@ -69,7 +75,7 @@ def test_a_port_forward_that_nobody_has_is_opened_for_as_long_as_the_doctor_runs
 def test_the_port_forwards_of_make_connect_are_used(local: Stack):
     endpoint = client_endpoints(local.client)[0]
     with forwards_of(local):
-        (said,) = services.endpoint(local, endpoint, None)
+        (said,) = check_address(local, endpoint, None)
 
     assert said.state == "ok"
     assert "which make connect (process" in said.says
@@ -77,7 +83,7 @@ def test_the_port_forwards_of_make_connect_are_used(local: Stack):
 
 def test_port_forwards_to_another_cluster_are_not_used(local: Stack):
     with forwards_of(local, "another"):
-        (said,) = services.endpoint(local, client_endpoints(local.client)[0], None)
+        (said,) = check_address(local, client_endpoints(local.client)[0], None)
 
     assert said.state == "wrong"
     assert "make connect (process" in said.says
@@ -86,7 +92,7 @@ def test_port_forwards_to_another_cluster_are_not_used(local: Stack):
 def test_a_port_that_something_else_has_is_wrong_and_its_listener_is_not_asked(local: Stack):
     endpoint = client_endpoints(local.client)[0]
     with socket.create_server(("127.0.0.1", endpoint.local_port)), forwards_of(local) as own:
-        (said,) = services.endpoint(local, endpoint, own)
+        (said,) = check_address(local, endpoint, own)
 
     assert said.state == "wrong"
     assert f"port {endpoint.local_port} of this machine is taken by something else" in said.says
@@ -95,17 +101,19 @@ def test_a_port_that_something_else_has_is_wrong_and_its_listener_is_not_asked(l
 def test_a_service_without_a_pod_is_no_way(local: Stack, kubectl_program: KubectlProgram):
     kubectl_program.mark("broken", "minio")
     with forwards_of(local) as own:
-        (said,) = services.endpoint(local, client_endpoints(local.client)[2], own)
+        (said,) = check_address(local, client_endpoints(local.client)[2], own)
 
-    assert (said.state, said.says) == ("wrong", "no way to service/minio: minio has no running pod")
+    assert (said.state, said.says) == ("wrong", "cannot reach service/minio: minio has no running pod")
 
 
 def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
     stack = at(examined(), http="https://flyte.invalid")
-    (said,) = services.endpoint(stack, client_endpoints(stack.client)[0], None)
+    (said,) = check_address(stack, client_endpoints(stack.client)[0], None)
 
     assert said.state == "wrong"
-    assert "clientEndpoints.http: https://flyte.invalid cannot be reached: its name is not known here" in said.says
+    assert (
+        "clientEndpoints.http: https://flyte.invalid cannot be reached: its name cannot be resolved here" in said.says
+    )
 
 
 def test_an_address_elsewhere_has_to_show_a_certificate_that_clients_trust():
@@ -114,19 +122,19 @@ def test_an_address_elsewhere_has_to_show_a_certificate_that_clients_trust():
     with serving(Plain, authority) as address:
         ingress = {"controller": "traefik", "hosts": hosts}
         stack = at(examined(ingress=ingress), http=address.rstrip("/"))
-        (said,) = services.endpoint(stack, client_endpoints(stack.client)[0], None)
+        (said,) = check_address(stack, client_endpoints(stack.client)[0], None)
         assert said.state == "wrong"
         assert said.says.startswith(f"flyte-home:ingress.hosts.console: {address.rstrip('/')} cannot be reached: TLS:")
         assert said.mend.startswith("openssl s_client -connect 127.0.0.1:")
 
         stack = at(stack, ca_certificate=authority.cert_pem.bytes().decode())
-        assert states(list(services.endpoint(stack, client_endpoints(stack.client)[0], None))) == ["ok"]
+        assert states(list(check_address(stack, client_endpoints(stack.client)[0], None))) == ["ok"]
 
 
 # --- login --------------------------------------------------------------------------------------------------------
 
 
-def logging_in(secret: str, knows: str, wants: int = 401) -> tuple[list[Said], Stack]:
+def logging_in(secret: str, knows: str, wants: int = 401) -> tuple[list[Result], Stack]:
     """What the doctor finds at a Flyte that knows one secret of its client, and so answers those without a token."""
 
     class Flyte(http.server.BaseHTTPRequestHandler):
@@ -146,7 +154,7 @@ def logging_in(secret: str, knows: str, wants: int = 401) -> tuple[list[Said], S
 
     with serving(Flyte) as address:
         stack = examined(with_login(secret), auth=AUTH, oidcClientSecret="planted-oidc-secret")
-        return list(services.login(at(stack, http=address))), stack
+        return list(check_login(at(stack, http=address))), stack
 
 
 def test_a_login_that_works_is_the_doctors_own_from_then_on():
@@ -161,7 +169,7 @@ def test_a_secret_that_flyte_does_not_take_is_wrong():
     (said,), stack = logging_in("planted-client-secret", "another")
 
     assert said.state == "wrong"
-    assert "does not take the secret of its own client flytepropeller (HTTP 401)" in said.says
+    assert "rejects the secret of its own client flytepropeller (HTTP 401)" in said.says
     assert "planted" not in said.says + said.mend
     assert not stack.client.token
 
@@ -181,13 +189,13 @@ def test_a_login_that_fails_is_quoted_without_kubectls_own_line():
     cluster.on(
         "exec", error='FATAL: password authentication failed for user "flyte"\ncommand terminated with exit code 2'
     )
-    (said,) = services.database(examined(cluster))
+    (said,) = check_database(examined(cluster))
 
     assert said.says == 'the login of Flyte\'s role fails: FATAL: password authentication failed for user "flyte"'
     assert "delete pod postgres-0" in said.mend
 
     cluster.on("exec postgres-0 /scripts/login.sh", "1")
-    assert states(list(services.database(examined(cluster)))) == ["ok"]
+    assert states(list(check_database(examined(cluster)))) == ["ok"]
 
 
 @contextmanager
@@ -215,8 +223,8 @@ def answering(answers: dict[str, tuple[int, Any]]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("status", "content", "state", "says"),
     [
-        (200, {"projects": [{"id": "remedy"}]}, "ok", "knows remedy"),
-        (200, {"projects": [{"id": "another"}]}, "wrong", "Flyte does not know the project remedy"),
+        (200, {"projects": [{"id": "remedy"}]}, "ok", " has remedy"),
+        (200, {"projects": [{"id": "another"}]}, "wrong", "Flyte does not have the project remedy"),
         (200, b"<html>", "wrong", "is not Flyte"),
         (200, ["a list"], "wrong", "is not Flyte"),
         (500, {}, "wrong", "answers with HTTP 500"),
@@ -225,14 +233,14 @@ def answering(answers: dict[str, tuple[int, Any]]) -> Iterator[str]:
 )
 def test_flytes_api_knows_the_projects(status: int, content: Any, state: str, says: str):
     with answering({"GET /api/v1/projects": (status, content)}) as address:
-        (said,) = services.api(at(examined(), http=address))
+        (said,) = check_api(at(examined(), http=address))
 
     assert said.state == state
     assert says in said.says
 
 
 def test_an_api_that_does_not_answer_is_named_with_its_address():
-    (said,) = services.api(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
+    (said,) = check_api(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
 
     assert said.state == "wrong"
     assert "nothing listens there" in said.says
@@ -262,8 +270,8 @@ EMPTY = b"<?xml version='1.0'?><ListBucketResult><KeyCount>0</KeyCount></ListBuc
     [
         (200, EMPTY, "ok", "remedy-development"),
         (404, s3("NoSuchBucket"), "wrong", "missing bucket: remedy-development"),
-        (403, s3("InvalidAccessKeyId"), "wrong", "wrong key: the store refuses that of remedy-development"),
-        (403, s3("SignatureDoesNotMatch"), "wrong", "wrong key: the store refuses that of remedy-development"),
+        (403, s3("InvalidAccessKeyId"), "wrong", "wrong key: the store rejects that of remedy-development"),
+        (403, s3("SignatureDoesNotMatch"), "wrong", "wrong key: the store rejects that of remedy-development"),
         (403, s3("AccessDenied"), "wrong", "is right, but may not open its bucket"),
         (503, s3("SlowDown"), "wrong", "cannot be opened: SlowDown"),
     ],
@@ -272,7 +280,7 @@ def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_told_apart(
     status: int, content: bytes, state: str, says: str
 ):
     with answering({"GET /remedy-development": (status, content)}) as address:
-        (said,) = services.buckets(at(with_key(), object_store=address))
+        (said,) = check_buckets(at(with_key(), object_store=address))
 
     assert said.state == state
     assert says in said.says
@@ -280,13 +288,13 @@ def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_told_apart(
 
 
 def test_a_store_that_is_not_there_is_not_reachable():
-    (said,) = services.buckets(at(with_key(), object_store=f"http://127.0.0.1:{free_port()}"))
+    (said,) = check_buckets(at(with_key(), object_store=f"http://127.0.0.1:{free_port()}"))
 
     assert said.says.startswith("not reachable: the object store at http://127.0.0.1:")
 
 
 def test_a_namespace_without_a_key_is_named():
-    (said,) = services.buckets(with_key({}))
+    (said,) = check_buckets(with_key({}))
 
     assert said.says == "there is no key: the Secret flyte-object-store in remedy-development is missing or empty"
     assert said.mend == "make up STACK=dev REFRESH=1"
@@ -335,11 +343,11 @@ class Signing(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def signed(host: str = "", refusal: bytes = b"", changed: bytes = b"") -> tuple[Said, dict[str, bytes]]:
+def signed(host: str = "", refusal: bytes = b"", changed: bytes = b"") -> tuple[Result, dict[str, bytes]]:
     kept: dict[str, bytes] = {}
     behaviour = {"kept": kept, "host": host, "refusal": refusal, "changed": changed}
     with serving(type("Behaving", (Signing,), behaviour)) as address:
-        (said,) = services.signed_address(at(examined(), http=address, object_store=address))
+        (said,) = check_signed_address(at(examined(), http=address, object_store=address))
     assert "planted" not in said.says + said.mend
     return said, kept
 
@@ -356,7 +364,8 @@ def test_an_upload_that_is_signed_for_a_host_that_cannot_be_reached_names_the_ho
 
     assert said.state == "wrong"
     assert (
-        "signed for minio.flyte.svc.invalid:9000, which cannot be reached from here: its name is not known" in said.says
+        "signed for minio.flyte.svc.invalid:9000, which cannot be reached from here: its name cannot be resolved"
+        in said.says
     )
     assert "but flyte-home:clientEndpoints.objectStore is http://127.0.0.1:" in said.says
     assert said.mend == "make up STACK=dev"
@@ -365,7 +374,7 @@ def test_an_upload_that_is_signed_for_a_host_that_cannot_be_reached_names_the_ho
 def test_an_upload_that_is_refused_names_host_and_reason():
     said, _ = signed(refusal=s3("SignatureDoesNotMatch"))
 
-    assert "refuses it: HTTP 403 SignatureDoesNotMatch; something on the way changes the host" in said.says
+    assert "rejects it: HTTP 403 SignatureDoesNotMatch; something in between changes the host" in said.says
 
 
 def test_content_that_changes_on_the_way_is_noticed():
@@ -385,13 +394,13 @@ def test_content_that_changes_on_the_way_is_noticed():
 )
 def test_a_flyte_that_signs_nothing_is_quoted(answers: dict[str, Any], says: str):
     with answering(answers) as address:
-        (said,) = services.signed_address(at(examined(), http=address, object_store=address))
+        (said,) = check_signed_address(at(examined(), http=address, object_store=address))
 
     assert says in said.says
 
 
 def test_a_flyte_that_does_not_answer_signs_nothing():
-    (said,) = services.signed_address(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
+    (said,) = check_signed_address(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
 
     assert "Flyte's API does not answer" in said.says
 
@@ -428,8 +437,8 @@ def flyte(refusal: grpc.StatusCode | None = None, unknown: bool = False, tls: An
         server.stop(None).wait()
 
 
-def asked(address: str, insecure: bool = True, authority: str = "") -> Said:
-    (said,) = services.grpc_api(at(examined(), grpc=address, insecure=insecure, ca_certificate=authority))
+def asked(address: str, insecure: bool = True, authority: str = "") -> Result:
+    (said,) = check_grpc(at(examined(), grpc=address, insecure=insecure, ca_certificate=authority))
     return said
 
 
@@ -450,7 +459,7 @@ def test_a_login_that_is_wanted_without_a_setting_is_wrong():
         said = asked(address)
 
     assert said.state == "wrong"
-    assert "wants a login, but flyte-home:auth has no issuer" in said.says
+    assert "requires a login, but flyte-home:auth has no issuer" in said.says
 
 
 def test_a_server_that_is_not_flytes_is_an_http_answer():
@@ -463,7 +472,7 @@ def test_a_server_that_is_not_flytes_is_an_http_answer():
 
 
 def test_an_error_page_over_http_2_is_an_http_answer():
-    said = services._refusal(
+    said = grpc_api._refusal(
         examined(), grpc.StatusCode.UNAVAILABLE, "Received http2 header with status: 502", "flyte-home:x: dns:///x:1"
     )
 
@@ -478,9 +487,9 @@ def test_tls_is_told_apart_by_what_fails_in_it():
     with flyte(tls=credentials) as address:
         assert asked(address, insecure=False, authority=authority.cert_pem.bytes().decode()).state == "ok"
         assert "TLS: this machine does not trust its certificate" in asked(address, insecure=False).says
-        assert "if it speaks TLS, flyte-home:clientEndpoints.insecure is false" in asked(address).says
+        assert "if it speaks TLS, set flyte-home:clientEndpoints.insecure to false" in asked(address).says
     with flyte() as address:
-        assert "TLS: it speaks none" in asked(address, insecure=False).says
+        assert "TLS: the server speaks no TLS" in asked(address, insecure=False).says
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plain)

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from components.flyte.webhook import _certificate
-from ops.doctor import tasks
-from ops.doctor.check import Said
+from ops.doctor.certificate import check_certificate
+from ops.doctor.check import Result
+from ops.doctor.log_links import check_log_links
+from ops.doctor.task_secrets import check_secrets
+from ops.doctor.webhook import check_admission, check_webhook
 from settings import SAMPLE_CREDENTIALS
 from tests.certificates import issued
 from tests.kubectl import FakeCluster, examined, states
@@ -32,11 +35,11 @@ def mutated(given: str) -> str:
     return json.dumps({"kind": "List", "items": pods})
 
 
-def asking(answer: Any, error: str = "", **changed: Any) -> tuple[list[Said], FakeCluster]:
+def asking(answer: Any, error: str = "", **changed: Any) -> tuple[list[Result], FakeCluster]:
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", webhook())
     cluster.on("create --dry-run=server", answer, error)
-    return list(tasks.webhook(examined(cluster, **changed))), cluster
+    return list(check_webhook(examined(cluster, **changed))), cluster
 
 
 def test_a_pod_that_asks_for_a_secret_gets_it_in_every_namespace():
@@ -64,7 +67,7 @@ def test_the_pod_asks_as_flyte_does():
 def test_a_pod_that_is_made_without_its_secret_is_wrong():
     said, _ = asking(lambda given: given)
 
-    assert said[0].says == "a pod in remedy-development that asks for a secret is made without it"
+    assert said[0].says == "a pod in remedy-development that asks for a secret is created without it"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_a_pod_that_is_made_without_its_secret_is_wrong():
 def test_a_pod_that_is_refused_shows_why(error: str, command: str):
     (said,), _ = asking("", error)
 
-    assert said.says == f"a pod in remedy-development that asks for a secret is refused: {error}"
+    assert said.says == f"a pod in remedy-development that asks for a secret is rejected: {error}"
     assert command in said.mend
 
 
@@ -93,16 +96,16 @@ def refused(namespace: str) -> str:
 @pytest.mark.parametrize(
     ("answer", "error", "state", "says"),
     [
-        ("", refused("remedy-development"), "ok", "are refused"),
+        ("", refused("remedy-development"), "ok", "are rejected"),
         ("", 'Pod is invalid: spec.containers[0].env[1].name: Invalid value: "_FSEC_../../ETC_HOSTNAME"', "ok", "are"),
-        (lambda given: given, "", "wrong", "a task in remedy-development could have the files of Flyte's own pod"),
-        ("", "the server is away", "wrong", "refused for another reason: the server is away"),
+        (lambda given: given, "", "wrong", "a task in remedy-development could read the files of Flyte's own pod"),
+        ("", "the server is away", "wrong", "rejected for another reason: the server is away"),
     ],
 )
 def test_a_pod_that_would_show_flytes_own_files_has_to_be_refused(answer: Any, error: str, state: str, says: str):
     cluster = FakeCluster()
     cluster.on("create --dry-run=server", answer, error)
-    (said,) = tasks.admission(examined(cluster))
+    (said,) = check_admission(examined(cluster))
 
     assert said.state == state
     assert says in said.says
@@ -111,11 +114,11 @@ def test_a_pod_that_would_show_flytes_own_files_has_to_be_refused(answer: Any, e
 def test_a_webhook_that_is_not_registered_is_made_again():
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", "")
-    (said,) = tasks.webhook(examined(cluster))
+    (said,) = check_webhook(examined(cluster))
 
     assert said.says == "mutatingwebhookconfiguration/flyte-binary-webhook is not registered"
     assert said.mend == "make up STACK=dev REFRESH=1"
-    assert states(list(tasks.certificate(examined(cluster)))) == ["wrong"]
+    assert states(list(check_certificate(examined(cluster)))) == ["wrong"]
 
 
 @pytest.mark.parametrize(("ready", "state"), [(True, "remark"), (False, "wrong")])
@@ -125,7 +128,7 @@ def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: 
     cluster.on(
         "get endpointslices", {"items": [{"endpoints": [{"conditions": {"ready": ready}}]}, {"endpoints": None}]}
     )
-    (said,) = tasks.webhook(examined(cluster))
+    (said,) = check_webhook(examined(cluster))
 
     assert said.state == state
 
@@ -133,7 +136,7 @@ def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: 
 # --- the certificate ----------------------------------------------------------------------------------------------
 
 
-def certified(own: bytes, bundle: bytes | None = None) -> list[Said]:
+def certified(own: bytes, bundle: bytes | None = None) -> list[Result]:
     cluster = FakeCluster()
     expected = base64.b64encode(own if bundle is None else bundle).decode()
     cluster.on("get mutatingwebhookconfiguration", webhook(bundle=expected))
@@ -145,7 +148,7 @@ def certified(own: bytes, bundle: bytes | None = None) -> list[Said]:
     }
     cluster.on("get --namespace=flyte --output=json", {"items": [deployment]})
     cluster.on("get secret webhook-certificate-1", base64.b64encode(own).decode())
-    return list(tasks.certificate(examined(cluster), NOW))
+    return list(check_certificate(examined(cluster), NOW))
 
 
 def test_the_certificate_of_the_stack_itself_is_fine():
@@ -156,7 +159,7 @@ def test_the_certificate_of_the_stack_itself_is_fine():
 
 @pytest.mark.parametrize(
     ("days", "state", "says"),
-    [(31, "ok", "until"), (29, "remark", "expires on 2026-12-20"), (-1, "wrong", "has expired on 2026-11-20")],
+    [(31, "ok", "until"), (29, "remark", "expires on 2026-12-20"), (-1, "wrong", "expired on 2026-11-20")],
 )
 def test_a_certificate_is_worth_a_remark_30_days_before_its_end_and_wrong_after_it(days: int, state: str, says: str):
     (said,) = certified(issued(NOW + datetime.timedelta(days=days, hours=1)))
@@ -168,7 +171,9 @@ def test_a_certificate_is_worth_a_remark_30_days_before_its_end_and_wrong_after_
 def test_a_certificate_that_the_api_server_does_not_expect_is_wrong():
     (said,) = certified(issued(NOW.replace(year=2030)), issued(NOW.replace(year=2030)))
 
-    assert said.says == "the webhook's certificate is not by the authority that the API server expects (caBundle)"
+    assert (
+        said.says == "the webhook's certificate is not issued by the authority that the API server expects (caBundle)"
+    )
     assert said.mend == "pulumi config set --path flyte-home:generations.webhook 2 --stack dev && make up STACK=dev"
 
 
@@ -182,7 +187,7 @@ def test_what_is_no_certificate_is_wrong():
     (said,) = certified(b"planted")
 
     assert said.state == "wrong"
-    assert "is missing or not one" in said.says
+    assert "is missing or invalid" in said.says
 
 
 # --- log links and secrets ----------------------------------------------------------------------------------------
@@ -191,36 +196,36 @@ def test_what_is_no_certificate_is_wrong():
 def test_a_log_link_is_tried_without_its_path():
     with serving(Hello) as address:
         links = [("Loki", f"{address}/explore?pod={{{{ .podName }}}}"), ("here", "https://{{ .hostname }}/x")]
-        said = list(tasks.log_links(examined(), links))
+        said = list(check_log_links(examined(), links))
 
     assert states(said) == ["remark", "ok"]
     assert said[1].says == f"Loki at {address}"
 
 
 def test_a_log_link_that_leads_nowhere_is_wrong():
-    (said,) = tasks.log_links(examined(), [("Loki", f"http://127.0.0.1:{free_port()}/x")])
+    (said,) = check_log_links(examined(), [("Loki", f"http://127.0.0.1:{free_port()}/x")])
 
     assert said.state == "wrong"
     assert said.says.startswith("the log link 'Loki' leads to http://127.0.0.1:")
-    assert states(list(tasks.log_links(examined(), []))) == ["ok"]
+    assert states(list(check_log_links(examined(), []))) == ["ok"]
 
 
-def with_secret(value: str | None) -> list[Said]:
+def with_secret(value: str | None) -> list[Result]:
     cluster = FakeCluster()
     data = {} if value is None else {"json": base64.b64encode(value.encode()).decode()}
     cluster.on("get secret", {"items": [{"metadata": {"name": "tidal-creds"}, "data": data}]})
-    return list(tasks.secrets(examined(cluster)))
+    return list(check_secrets(examined(cluster)))
 
 
 @pytest.mark.parametrize(
     ("value", "state", "says"),
     [
-        ('{"token": "planted"}', "ok", "1 keys of 1 namespaces are there"),
-        (None, "wrong", "tidal-creds/json in remedy-development is not there"),
+        ('{"token": "planted"}', "ok", "1 keys in 1 namespaces"),
+        (None, "wrong", "tidal-creds/json in remedy-development is missing"),
         (" ", "wrong", "tidal-creds/json in remedy-development is empty"),
         ("planted", "wrong", "tidal-creds/json in remedy-development is not JSON"),
         ('["planted"]', "wrong", "tidal-creds/json in remedy-development is JSON, but not an object"),
-        (SAMPLE_CREDENTIALS, "remark", "flyte-home:tidalCreds holds the sample, which opens nothing"),
+        (SAMPLE_CREDENTIALS, "remark", "flyte-home:tidalCreds holds the sample, which gives no access to anything"),
     ],
 )
 def test_a_secret_is_there_and_what_it_should_be(value: str | None, state: str, says: str):
@@ -238,13 +243,13 @@ def test_a_wrong_value_is_taken_away_first_and_a_missing_one_only_made():
 
 
 def test_secrets_elsewhere_are_not_looked_for():
-    (said,) = tasks.secrets(examined(secretManager={"type": "GCP"}, tidalCreds=None))
+    (said,) = check_secrets(examined(secretManager={"type": "GCP"}, tidalCreds=None))
 
-    assert said.says == "those of tasks are in GCP"
+    assert said.says == "the task secrets are in GCP"
 
 
 def test_secrets_that_may_not_be_read_are_said_so():
     cluster = FakeCluster()
     cluster.on("get secret", error="secrets is forbidden")
     with pytest.raises(Exception, match="the Secrets in remedy-development cannot be read: secrets is forbidden"):
-        list(tasks.secrets(examined(cluster)))
+        list(check_secrets(examined(cluster)))

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ops.lib.client import Client, private_file
-from ops.lib.client_endpoints import ClientEndpoint, ForwardError, client_endpoints
-from ops.lib.forwards import Forward, Forwards, Kept
+from ops.lib.client import Client
+from ops.lib.client_endpoints import ClientEndpoint, client_endpoints
+from ops.lib.forwards import Forward, Forwards
+from ops.lib.kept_forward import KeptForward
 from ops.lib.kubectl import Cluster
-from ops.lib.port_holder import check_free, holder_of
+from ops.lib.port_holder import ForwardError, check_free, holder_of
+from ops.lib.private_file import write_private
 from tests.kubectl import KubectlProgram
 from tests.processes import free_port, wait_until
 
@@ -63,7 +65,7 @@ def test_a_taken_port_is_named_with_its_setting_and_how_to_find_who_has_it(tmp_p
 def test_two_addresses_with_one_port_are_refused(tmp_path: Path):
     port = free_port()
 
-    with pytest.raises(ForwardError, match=f"port {port} belongs to another address as well"):
+    with pytest.raises(ForwardError, match=f"another endpoint has the port {port}, too"):
         check_free("dev", client_endpoints(client(http=port, store=port)), tmp_path)
 
 
@@ -76,7 +78,7 @@ def test_while_they_are_open_others_know_whose_the_ports_are(tmp_path: Path, kub
         assert holder
         assert (holder.command, holder.pid, holder.cluster) == ("make connect STACK=dev", os.getpid(), "uid")
         assert list(holder.ports) == [endpoint.local_port for endpoint in opened.endpoints]
-        with pytest.raises(ForwardError, match=r"make connect STACK=dev \(process \d+\) has the ports"):
+        with pytest.raises(ForwardError, match=r"make connect STACK=dev \(process \d+\) already has the ports"):
             forwards(tmp_path).__enter__()
         with pytest.raises(ForwardError, match=r"taken by make connect STACK=dev \(process"):
             check_free("prod", opened.endpoints, tmp_path)
@@ -91,7 +93,7 @@ def test_of_a_service_without_a_pod_the_message_is_kubectls(tmp_path: Path, kube
 
     with forwards(tmp_path) as opened:
         opened.open(opened.forwards[0])
-        with pytest.raises(ForwardError, match="no way to service/minio: minio has no running pod"):
+        with pytest.raises(ForwardError, match="cannot reach service/minio: minio has no running pod"):
             opened.open(opened.forwards[2])
         assert opened.forwards[0].running
 
@@ -150,8 +152,8 @@ def test_another_process_that_has_the_number_of_a_forward_by_now_is_left_alone(t
 def test_what_is_written_is_for_its_owner_only(tmp_path: Path):
     folder = tmp_path / "client"
 
-    private_file(folder / "dev.yaml", "first")
-    private_file(folder / "dev.yaml", "second")
+    write_private(folder / "dev.yaml", "first")
+    write_private(folder / "dev.yaml", "second")
 
     assert (folder / "dev.yaml").read_text() == "second"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -159,9 +161,9 @@ def test_what_is_written_is_for_its_owner_only(tmp_path: Path):
     assert [path.name for path in folder.iterdir()] == ["dev.yaml"]
 
 
-def kept(forward: Forward, answers: Callable[[], bool]) -> tuple[Kept, list[str]]:
+def kept(forward: Forward, answers: Callable[[], bool]) -> tuple[KeptForward, list[str]]:
     said: list[str] = []
-    return Kept(forward, lambda one: one.start(3), answers, said.append), said
+    return KeptForward(forward, lambda one: one.start(3), answers, said.append), said
 
 
 def test_a_forward_that_ends_is_opened_again_and_said_once_to_be_lost_and_back(
@@ -212,5 +214,5 @@ def test_a_forward_whose_service_is_silent_twice_is_opened_again(tmp_path: Path,
 
 
 def test_the_pauses_between_tries_grow_and_stay_short_enough_to_wait_for():
-    assert list(Kept.PAUSES) == sorted(Kept.PAUSES)
-    assert Kept.PAUSES[-1] <= 15
+    assert list(KeptForward.PAUSES) == sorted(KeptForward.PAUSES)
+    assert KeptForward.PAUSES[-1] <= 15

@@ -220,7 +220,8 @@ def test_a_full_disk_is_named_with_the_folder_and_nothing_stays(tmp_path: Path, 
             release.install(tmp_path / "bin" / "pulumi", tmp_path / "bin", {})
 
     assert str(refused.value) == (
-        f"pulumi 3 cannot be stored in {tmp_path}/bin: No space left on device; free some space there. No file was left there"
+        f"pulumi 3 cannot be stored in {tmp_path}/bin: No space left on device; free some space there. "
+        "No file was left there"
     )
     assert left(tmp_path / "bin") == []
 

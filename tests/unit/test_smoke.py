@@ -13,6 +13,9 @@ import yaml
 
 from ops import smoke
 from ops.doctor.check import Finding
+from ops.lib import example_workflow
+from ops.lib.example_workflow import ExampleError
+from ops.lib.progress import Progress
 from tests.conftest import stack
 from tests.kubectl import AUTH, FakeCluster, settings, with_login
 
@@ -28,7 +31,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of an example whose pyflyte and Python are scripts that a test writes."""
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
-    monkeypatch.setattr(smoke, "EXAMPLE", tmp_path)
+    monkeypatch.setattr(example_workflow, "EXAMPLE", tmp_path)
     program(tmp_path, "pyflyte", f'echo "$@" >{tmp_path}/started; cat "$FLYTECTL_CONFIG" >{tmp_path}/config')
     return tmp_path
 
@@ -103,10 +106,10 @@ class Terminal(io.StringIO):
 
 def test_on_a_terminal_the_nodes_are_drawn_over_themselves():
     out = Terminal()
-    progress = smoke.Progress(out)
+    progress = Progress(out)
 
-    progress.see(node("n0", "RUNNING", started=1.0))
-    progress.see(node("n1", "QUEUED"))
+    progress.update(node("n0", "RUNNING", started=1.0))
+    progress.update(node("n1", "QUEUED"))
     progress.draw()
 
     first, second, third = out.getvalue().split("\x1b[J")
@@ -128,7 +131,7 @@ def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_nod
     cluster.on("get pods", {"items": pods})
     cluster.on("logs x-n1-1 --tail=40", "looking for the playlists\n")
 
-    with pytest.raises(smoke.SmokeError) as error:
+    with pytest.raises(ExampleError) as error:
         ran(cluster=cluster)
 
     said = str(error.value)
@@ -156,44 +159,44 @@ def test_a_workflow_that_does_not_end_is_a_failure_and_shows_why_its_pods_do_not
     ]
     cluster.on("get events --namespace=remedy-development", {"items": events})
 
-    with pytest.raises(smoke.SmokeError) as error:
+    with pytest.raises(ExampleError) as error:
         ran(timeout=1.4, cluster=cluster)
 
     first, *pods = str(error.value).splitlines()
-    assert "has not finished within 1 s; see http://127.0.0.1:8088/console" in first
+    assert "did not finish within 1 s; see http://127.0.0.1:8088/console" in first
     assert pods == ["smoke-1-n0-0: Failed: 1", "smoke-1-n0-0: Failed: 2: no such image"]
 
 
 def test_a_follower_that_fails_shows_what_it_says(example: Path):
     following(example, then="echo no login >&2; exit 1")
 
-    with pytest.raises(smoke.SmokeError, match=r"cannot be followed; see http.*\nno login"):
+    with pytest.raises(ExampleError, match=r"cannot be followed; see http.*\nno login"):
         ran()
 
 
 def test_an_example_that_cannot_be_started_shows_what_flytes_client_says(example: Path):
     program(example, "pyflyte", "echo the project is archived >&2; exit 1")
 
-    with pytest.raises(smoke.SmokeError, match="could not be started:\nthe project is archived"):
+    with pytest.raises(ExampleError, match="could not be started:\nthe project is archived"):
         ran()
 
 
 def test_a_registration_that_does_not_end_is_a_failure(example: Path):
     program(example, "pyflyte", "exec sleep 30")
 
-    with pytest.raises(smoke.SmokeError, match="could not be registered within 1 s"):
+    with pytest.raises(ExampleError, match="could not be registered within 1 s"):
         ran(timeout=1)
 
 
 def test_without_the_client_of_flyte_the_message_says_how_it_is_installed(example: Path):
     (example / ".venv/bin/pyflyte").unlink()
 
-    with pytest.raises(smoke.SmokeError, match="make smoke installs it"):
+    with pytest.raises(ExampleError, match="make smoke installs it"):
         ran()
 
 
 def test_without_a_project_that_may_use_the_secret_the_example_is_not_started(example: Path):
-    with pytest.raises(smoke.SmokeError, match="none asks for the secret tidal-creds"):
+    with pytest.raises(ExampleError, match="no project asks for the secret tidal-creds"):
         ran(projects=[{"name": "remedy"}], tidalCreds=None)
     assert not (example / "started").exists()
 

@@ -1,0 +1,88 @@
+"""The check of the volumes: whether they are bound, and how full they are."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from ops.doctor.check import Result, ok, remark, wrong
+from ops.doctor.servers import SERVERS
+from ops.doctor.stack import Object, Stack
+from settings.errors import SettingsError
+
+# Usage of a volume in per cent that is worth a remark, and that soon stops its server.
+_FILLING, _FULL = 85, 95
+_DATA = {"postgres": "/var/lib/postgresql/data", "minio": "/data"}
+
+
+def check_volumes(stack: Stack) -> Iterator[Result]:
+    """Check that the volumes exist, are bound, and are not full."""
+    fine = True
+    levels = []
+    claims = {claim["metadata"]["name"]: claim for claim in stack.of("PersistentVolumeClaim")}
+    for setting in _DATA:
+        kind, name = SERVERS[setting]
+        found = [one for one in stack.of(kind) if one["metadata"]["name"] == name]
+        for claimed in [claim for workload in found for claim in _claims(workload)]:
+            if claimed not in claims:
+                fine = False
+                yield wrong(
+                    f"the volume {claimed} of {name} is gone",
+                    f"{stack.up_again}  # recreates it, empty",
+                )
+            elif claims[claimed]["status"].get("phase") != "Bound":
+                fine = False
+                yield _unbound(stack, claims[claimed])
+        level = _level(stack, setting)
+        if level is None:
+            continue
+        levels.append(f"{name} {level} %")
+        if level >= _FILLING:
+            fine = False
+            size = getattr(stack.settings, setting).volume.size
+            result = wrong if level >= _FULL else remark
+            yield result(
+                f"the volume of {name} is {level} % full; flyte-home:{setting}.volume.size is {size}; "
+                "a larger one needs a storage class that can grow volumes",
+                stack.shown("exec", f"{name}-0", "--", "df", "-h", _DATA[setting]),
+            )
+    if fine:
+        yield ok(f"bound{', used: ' if levels else ''}{', '.join(levels)}")
+
+
+def _unbound(stack: Stack, claim: Object) -> Result:
+    name = claim["metadata"]["name"]
+    details = "".join(f"; {line}" for line in stack.warnings(name))
+    wanted = claim["spec"].get("storageClassName")
+    try:
+        listed = json.loads(stack.cluster.ask("get", "storageclasses", "--output=json"))["items"]
+    except SettingsError:
+        listed = []
+    available = [one["metadata"]["name"] for one in listed]
+    if wanted not in available:
+        which = f"the storage class {wanted!r}" if wanted else "a default storage class"
+        details = f"; the cluster does not have {which}; it has {', '.join(available) or 'none'}{details}"
+    return wrong(
+        f"the volume {name} is {claim['status'].get('phase', 'in no phase')}{details}",
+        stack.shown("describe", "persistentvolumeclaim", name),
+    )
+
+
+def _claims(workload: Object) -> list[str]:
+    volumes_of_pod = workload["spec"]["template"]["spec"].get("volumes", [])
+    return [one["persistentVolumeClaim"]["claimName"] for one in volumes_of_pod if "persistentVolumeClaim" in one]
+
+
+def _level(stack: Stack, setting: str) -> int | None:
+    """Return the usage of a volume in per cent; None if the image has no df or the pod does not run."""
+    answer = stack.cluster.run(
+        "exec",
+        f"{SERVERS[setting][1]}-0",
+        f"--namespace={stack.namespace}",
+        "--",
+        "df",
+        "-P",
+        _DATA[setting],
+        seconds=5,
+    )
+    match = re.search(r"\s(\d+)%\s", answer.stdout)
+    return int(match[1]) if answer.returncode == 0 and match else None
