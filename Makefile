@@ -115,7 +115,7 @@ types: $(VENV)/.installed ## check only the types
 	$(VENV)/bin/mypy
 
 # Shell scripts are found by their first line; files that they source are checked with them.
-check: $(VENV)/.installed types ## formatting, lint, types, shell, YAML
+check: $(VENV)/.installed types ## check formatting, lint, types, shell and YAML
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)

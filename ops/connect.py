@@ -1,4 +1,4 @@
-"""``make connect``: keep the endpoints of a stack open on this machine until Ctrl-C.
+"""``make connect``: keeps the endpoints of a stack open on this machine until Ctrl-C.
 
 Usage: python -m ops.connect STACK
 

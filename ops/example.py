@@ -1,4 +1,4 @@
-"""``make example``: run examples/remedy_tidal in one of four ways, with the same code and the same secret.
+"""``make example``: runs examples/remedy_tidal in one of four ways, with the same code and the same secret.
 
 Usage: python -m ops.example python|local|sandbox|cluster [--stack STACK] [--credentials FOLDER] [--library NAME]
 

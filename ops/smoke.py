@@ -1,4 +1,4 @@
-"""``make smoke``: check whether a stack works, from this machine to a finished workflow.
+"""``make smoke``: checks whether a stack works, from this machine to a finished workflow.
 
 Usage: python -m ops.smoke STACK [--timeout SECONDS]
 

@@ -1,4 +1,4 @@
-"""Clusters that are not there: what kubectl answers is what a test writes."""
+"""Fake clusters: each test defines what kubectl answers."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""``make ci-drift``: report whether the cluster matches the state, and the state matches the program.
+"""``make ci-drift``: reports whether the cluster matches the state, and the state matches the program.
 
 Usage: python -m ops.ci.drift STACK OUT
 

@@ -1,4 +1,4 @@
-"""``make ci-preview``: report what a change does to a deployed stack, and fail if it would lose data.
+"""``make ci-preview``: reports what a change does to a deployed stack, and fails if it would lose data.
 
 Usage: python -m ops.ci.preview STACK OUT [--allow-data-loss]
 """

@@ -1,1 +1,1 @@
-"""``make doctor``: check whether a stack works, and show the command that fixes what does not."""
+"""``make doctor``: checks whether a stack works, and shows the commands that fix what does not."""

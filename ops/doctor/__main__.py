@@ -1,4 +1,4 @@
-"""``make doctor``: check whether a stack works, from this machine to the tasks.
+"""``make doctor``: checks whether a stack works, from this machine to the tasks.
 
 Usage: python -m ops.doctor STACK [--json]
 

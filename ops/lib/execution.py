@@ -59,6 +59,8 @@ def start(execution: Execution, environment: Mapping[str, str], timeout: float) 
             timeout=timeout,
             check=False,
         )
+    except OSError as error:
+        raise ExampleError(f"{command[0]}: {error.strerror}; make smoke installs it") from None
     except subprocess.TimeoutExpired:
         raise ExampleError(f"the example could not be registered within {timeout:.0f} s") from None
     if done.returncode:

@@ -1,4 +1,4 @@
-"""``make example``: which commands each way starts, and what it says when something is missing."""
+"""``make example``: the commands that each WAY starts, and the messages if something is missing."""
 
 import base64
 import json
@@ -102,13 +102,13 @@ def test_plain_python_runs_in_the_locked_environment(programs: StandIns):
     assert programs.calls == ["uv run --with-requirements requirements.txt workflow.py --library own"]
 
 
-def test_pyflyte_runs_it_here(programs: StandIns):
+def test_pyflyte_runs_the_example_on_this_machine(programs: StandIns):
     example.run_local(request(library="own"))
 
     assert programs.calls == ["pyflyte run workflow.py remedy --library own"]
 
 
-def test_the_secret_is_the_sample_unless_a_folder_is_named(
+def test_the_secret_is_the_sample_unless_a_folder_is_given(
     programs: StandIns, credentials: Path, monkeypatch: pytest.MonkeyPatch
 ):
     example.run_local(request())
@@ -122,7 +122,7 @@ def test_the_secret_is_the_sample_unless_a_folder_is_named(
     assert programs.secrets("pyflyte") == credentials
 
 
-def test_a_folder_is_meant_from_where_make_is_called(
+def test_a_relative_folder_starts_at_the_current_directory(
     programs: StandIns, credentials: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(credentials.parent)
@@ -132,7 +132,7 @@ def test_a_folder_is_meant_from_where_make_is_called(
     assert programs.secrets("uv") == credentials
 
 
-def test_the_sandbox_is_started_given_the_secret_and_then_runs_the_workflow(programs: StandIns, credentials: Path):
+def test_the_sandbox_is_started_gets_the_secret_and_runs_the_workflow(programs: StandIns, credentials: Path):
     example.run_sandbox(request(credentials))
 
     assert [call for call in programs.calls if not call.startswith("docker ")] == [
@@ -143,7 +143,7 @@ def test_the_sandbox_is_started_given_the_secret_and_then_runs_the_workflow(prog
     ]
 
 
-def test_a_sandbox_that_runs_is_not_started_again(programs: StandIns, credentials: Path):
+def test_a_running_sandbox_is_not_started_again(programs: StandIns, credentials: Path):
     programs.says("docker", "true")
 
     example.run_sandbox(request(credentials))
@@ -151,7 +151,7 @@ def test_a_sandbox_that_runs_is_not_started_again(programs: StandIns, credential
     assert not [call for call in programs.calls if call.startswith("flytectl")]
 
 
-def test_the_sandbox_gets_the_secret_byte_for_byte_where_its_tasks_run(programs: StandIns, credentials: Path):
+def test_the_sandbox_gets_the_exact_secret_in_the_namespace_of_its_tasks(programs: StandIns, credentials: Path):
     example.run_sandbox(request(credentials))
 
     made = programs.sent["Secret"]
@@ -160,7 +160,7 @@ def test_the_sandbox_gets_the_secret_byte_for_byte_where_its_tasks_run(programs:
     assert programs.sent["Namespace"]["metadata"]["name"] == "flytesnacks-development"
 
 
-def test_no_argument_has_the_secret(programs: StandIns, credentials: Path):
+def test_no_command_line_contains_the_secret(programs: StandIns, credentials: Path):
     example.run_sandbox(request(credentials))
 
     arguments = "\n".join(programs.calls)
@@ -172,7 +172,7 @@ def test_no_argument_has_the_secret(programs: StandIns, credentials: Path):
     ("tool", "way"),
     [("docker", "sandbox"), ("flytectl", "sandbox")],
 )
-def test_a_missing_program_is_named_with_where_to_get_it(tool: str, way: str, programs: StandIns):
+def test_a_missing_program_is_reported_with_its_installation_page(tool: str, way: str, programs: StandIns):
     programs.remove(tool)
 
     with pytest.raises(example.ExampleError, match=f"{tool} is not on the PATH; install it from https://"):
@@ -182,7 +182,7 @@ def test_a_missing_program_is_named_with_where_to_get_it(tool: str, way: str, pr
 
 
 @pytest.mark.parametrize(("tool", "way"), [("uv", "python"), ("kubectl", "sandbox")])
-def test_a_program_that_is_missing_is_fetched_before_anything_starts(
+def test_a_missing_program_is_downloaded_before_anything_starts(
     tool: str, way: str, programs: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     programs.remove(tool)
@@ -195,21 +195,21 @@ def test_a_program_that_is_missing_is_fetched_before_anything_starts(
     assert programs.calls == []
 
 
-def test_without_pyflyte_the_message_says_how_it_is_installed(programs: StandIns):
+def test_without_pyflyte_the_message_names_the_target_that_installs_it(programs: StandIns):
     (programs.folder / "example" / ".venv" / "bin" / "pyflyte").unlink()
 
     with pytest.raises(example.ExampleError, match="pyflyte; make example installs it"):
         example.run_local(request())
 
 
-def test_a_docker_that_does_not_answer_is_named_with_what_it_says(programs: StandIns, credentials: Path):
+def test_a_docker_that_does_not_answer_is_reported_with_its_message(programs: StandIns, credentials: Path):
     programs.fails("docker")
 
     with pytest.raises(example.ExampleError, match=r"start Docker\. Its message: docker is out of order"):
         example.run_sandbox(request(credentials))
 
 
-def test_the_sandbox_is_not_started_without_a_secret_to_put_there(programs: StandIns, tmp_path: Path):
+def test_the_sandbox_is_not_started_without_a_secret(programs: StandIns, tmp_path: Path):
     with pytest.raises(
         example.ExampleError, match=f"the secret tidal-creds/json: {tmp_path}/tidal-creds/json: No such"
     ):
@@ -226,7 +226,7 @@ def test_the_sandbox_is_not_started_without_a_secret_to_put_there(programs: Stan
         ("pyflyte", "the workflow failed"),
     ],
 )
-def test_the_sandbox_way_ends_with_the_first_command_that_fails(
+def test_the_sandbox_run_ends_with_the_first_command_that_fails(
     failing: str, said: str, programs: StandIns, credentials: Path
 ):
     programs.fails(failing)
@@ -253,7 +253,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Settings:
     return settings_from(*stack(**changed))
 
 
-def test_the_cluster_runs_it_in_the_first_project_that_may_and_its_first_domain(connected: StandIns):
+def test_the_cluster_runs_the_example_in_the_first_project_that_may_use_its_secret(connected: StandIns):
     example.run_cluster(request(library="own"))
 
     assert connected.calls == [
@@ -262,14 +262,14 @@ def test_the_cluster_runs_it_in_the_first_project_that_may_and_its_first_domain(
     ]
 
 
-def test_without_a_client_configuration_the_cluster_way_says_how_to_connect(programs: StandIns):
+def test_without_a_client_configuration_the_message_explains_how_to_connect(programs: StandIns):
     with pytest.raises(
         example.ExampleError, match=r"no \.client/dev\.yaml; run make connect STACK=dev in another terminal"
     ):
         example.run_cluster(request())
 
 
-def test_a_connection_that_has_been_closed_is_noticed(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
+def test_a_closed_connection_is_detected(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
     address = f"dns:///127.0.0.1:{free_port()}"
     settings(monkeypatch, clientEndpoints={"grpc": address})
 
@@ -277,14 +277,14 @@ def test_a_connection_that_has_been_closed_is_noticed(connected: StandIns, monke
         example.run_cluster(request())
 
 
-def test_the_cluster_way_needs_a_project_that_may_use_the_secret(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
+def test_the_cluster_run_needs_a_project_that_may_use_the_secret(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
     settings(monkeypatch, projects=[{"name": "remedy"}], tidalCreds=None)
 
     with pytest.raises(example.ExampleError, match="no project asks for the secret tidal-creds"):
         example.run_cluster(request())
 
 
-def test_the_cluster_takes_credentials_from_its_stack_alone(connected: StandIns, credentials: Path):
+def test_on_the_cluster_credentials_come_only_from_the_stack(connected: StandIns, credentials: Path):
     with pytest.raises(example.ExampleError, match="pulumi config set --secret flyte-home:tidalCreds") as failed:
         example.run_cluster(request(credentials))
 
@@ -292,7 +292,7 @@ def test_the_cluster_takes_credentials_from_its_stack_alone(connected: StandIns,
     assert connected.calls == []
 
 
-def test_the_command_line_says_what_failed_and_returns_one(
+def test_the_command_line_prints_what_failed_and_returns_one(
     programs: StandIns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     programs.fails("uv")

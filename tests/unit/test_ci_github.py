@@ -1,4 +1,4 @@
-"""Reports on GitHub: one comment, one issue, and each only where it belongs; tried against a server that keeps them."""
+"""Reports on GitHub: one comment, one issue, and only those of this program are changed; tested with a fake server."""
 
 import http.server
 import json
@@ -117,7 +117,7 @@ def test_the_comment_is_found_behind_a_hundred_others(github: GitHub, repository
     assert len(repository.comments) == 131
 
 
-def test_a_comment_of_somebody_else_is_never_touched(github: GitHub, repository: Repository):
+def test_a_comment_by_another_author_is_never_changed(github: GitHub, repository: Repository):
     repository.somebody_comments("<!-- flyte-home:preview -->\nmine")
 
     github.comment(7, "report")
@@ -126,7 +126,7 @@ def test_a_comment_of_somebody_else_is_never_touched(github: GitHub, repository:
     assert repository.comments[0]["body"].endswith("mine")
 
 
-def test_drift_opens_one_issue_that_follows_it_and_is_closed_when_it_is_gone(github: GitHub, repository: Repository):
+def test_drift_opens_one_issue_that_is_updated_and_closed_without_drift(github: GitHub, repository: Repository):
     assert github.issue("a") == "opened #1"
     assert github.issue("a") == "#1 is up to date"
     assert github.issue("b") == "updated #1"
@@ -141,19 +141,19 @@ def test_drift_opens_one_issue_that_follows_it_and_is_closed_when_it_is_gone(git
     assert github.issue("c") == "opened #2"
 
 
-def test_a_pull_request_is_no_issue(github: GitHub, repository: Repository):
+def test_a_pull_request_does_not_count_as_an_issue(github: GitHub, repository: Repository):
     github.issue("a")
     repository.issues[0]["pull_request"] = {}
 
     assert github.issue("a") == "opened #2"
 
 
-def test_without_the_permission_the_message_says_so(address: str):
+def test_a_missing_permission_is_reported(address: str):
     with pytest.raises(GitHubError, match=r"GET issues/7/comments.*: 403 .*permission"):
         GitHub(address, "me/home", "of-a-fork", BOT).comment(7, "text")
 
 
-def test_reports_are_joined_by_name_and_empty_ones_say_nothing(tmp_path: Path):
+def test_reports_are_joined_by_name_and_empty_ones_are_left_out(tmp_path: Path):
     for name, text in {"b": "two\n", "a": "one\n", "c": ""}.items():
         (tmp_path / f"of-{name}").mkdir()  # each artifact is a folder
         (tmp_path / f"of-{name}" / f"{name}.md").write_text(text)
@@ -172,12 +172,12 @@ def test_a_long_report_leaves_room_for_the_others(tmp_path: Path):
     assert "too long for this page" in text
 
 
-def test_no_report_is_an_error_and_not_taken_for_no_drift(tmp_path: Path):
+def test_a_missing_report_is_an_error_and_does_not_count_as_no_drift(tmp_path: Path):
     with pytest.raises(GitHubError, match="there is no report"):
         joined(tmp_path)
 
 
-def test_the_command_needs_nothing_but_python(address: str, repository: Repository, tmp_path: Path):
+def test_the_command_needs_only_python(address: str, repository: Repository, tmp_path: Path):
     (tmp_path / "preview-dev.md").write_text("no change")
     variables = {"GITHUB_API_URL": address, "GITHUB_REPOSITORY": "me/home", "GITHUB_TOKEN": "token-of-the-job"}
     # -S: without the packages of the environment.

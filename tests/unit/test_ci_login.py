@@ -1,4 +1,4 @@
-"""The way from a job of GitHub to the cluster: a token of minutes, and no key anywhere."""
+"""Login of a job of GitHub to the cluster: a short-lived token, and no stored key."""
 
 import base64
 import http.server
@@ -19,7 +19,7 @@ GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "http://runner/token?api=2", "ACTIONS_
 CLUSTER = {"KUBERNETES_SERVER": "https://flyte.home.example:6443", "KUBERNETES_CA": "Y2VydGlmaWNhdGU="}
 
 
-def test_without_a_server_the_kubeconfig_of_the_machine_is_taken():
+def test_without_a_server_the_kubeconfig_of_the_machine_is_used():
     with cluster_login("home", GITHUB) as added:
         assert added == {}
 
@@ -31,12 +31,12 @@ def test_without_a_server_the_kubeconfig_of_the_machine_is_taken():
         (CLUSTER, "ACTIONS_ID_TOKEN_REQUEST_URL: is missing.*id-token: write"),
     ],
 )
-def test_half_a_way_is_refused_with_what_is_missing(environment: dict[str, str], named: str):
+def test_an_incomplete_login_is_rejected_with_the_missing_variable(environment: dict[str, str], named: str):
     with pytest.raises(SettingsError, match=named), cluster_login("home", environment):
         pass
 
 
-def test_the_kubeconfig_holds_no_credential_and_gets_a_fresh_one_from_github(tmp_path: Any):
+def test_the_kubeconfig_has_no_credential_and_gets_a_new_one_from_github(tmp_path: Any):
     asked = []
 
     class Runner(http.server.BaseHTTPRequestHandler):

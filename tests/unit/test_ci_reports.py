@@ -1,4 +1,4 @@
-"""What continuous integration tells people: what would change, never a secret, and never too much for GitHub."""
+"""The reports of continuous integration: what would change, without secrets, and short enough for GitHub."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ def heard(*events: auto.EngineEvent) -> Changes:
 
 
 @pytest.mark.parametrize("operation", ["delete", "replace", "create-replacement", "delete-replaced"])
-def test_deleting_or_replacing_what_holds_data_loses_it(operation: str):
+def test_deleting_or_replacing_a_resource_with_data_loses_it(operation: str):
     (change,) = heard(step(operation)).all
 
     assert change.name == "StatefulSet:postgres"
@@ -42,11 +42,11 @@ def test_deleting_or_replacing_what_holds_data_loses_it(operation: str):
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "import"])
-def test_what_stays_loses_nothing(operation: str):
+def test_a_resource_that_stays_loses_no_data(operation: str):
     assert losses(heard(step(operation)).all) == []
 
 
-def test_a_job_that_is_replaced_loses_nothing():
+def test_replacing_a_job_loses_no_data():
     assert losses(heard(step("replace", JOB)).all) == []
 
 
@@ -54,18 +54,18 @@ def test_generated_passwords_and_namespaces_hold_data():
     assert {"RandomPassword", "Namespace", "PersistentVolumeClaim"} <= HOLDS_DATA
 
 
-def test_another_way_to_the_same_cluster_is_no_change():
+def test_another_route_to_the_same_cluster_is_not_a_change():
     provider = URN.format("pulumi:providers:kubernetes", "cluster")
 
     assert heard(step("update", provider), step("update", URN.format("pulumi:pulumi:Stack", "x"))).all == []
     assert losses(heard(step("replace", provider)).all) != []
 
 
-def test_the_provider_that_only_asks_who_the_cluster_is_holds_nothing():
+def test_the_provider_that_only_reads_the_clusters_identity_holds_no_data():
     assert losses(heard(step("replace", URN.format("pulumi:providers:kubernetes", "cluster-identity"))).all) == []
 
 
-def test_a_refresh_is_a_change_where_what_it_finds_is_another():
+def test_a_refresh_is_a_change_only_if_it_finds_a_difference():
     found = {
         "op": "update",
         "urn": STATEFUL_SET,
@@ -79,13 +79,13 @@ def test_a_refresh_is_a_change_where_what_it_finds_is_another():
     assert changes == [Change("update", STATEFUL_SET, ("spec.replicas",))]
 
 
-def test_what_the_engine_says_of_a_failure_is_kept_without_its_colours():
+def test_the_engines_error_messages_are_kept_without_colours():
     said = event("diagnosticEvent", message="<{%fg 1%}>no<{%reset%}> way\n", color="never", severity="error")
 
     assert heard(said).errors == ["no way"]
 
 
-def test_a_preview_report_says_what_is_refused_and_by_which_label_it_is_allowed():
+def test_a_preview_report_names_what_is_rejected_and_the_label_that_allows_it():
     changes = heard(step("replace"), step("update", JOB)).all
 
     refused, allowed = (preview.described("prod", changes, allow) for allow in (False, True))
@@ -97,7 +97,7 @@ def test_a_preview_report_says_what_is_refused_and_by_which_label_it_is_allowed(
     assert preview.described("prod", [], False) == "### Preview of `prod`: no change\n"
 
 
-def test_a_drift_report_is_empty_without_drift_and_tells_its_two_kinds_apart():
+def test_a_drift_report_is_empty_without_drift_and_distinguishes_its_two_kinds():
     changes = heard(step("update")).all
 
     assert drift.described("prod", [], []) == ""
@@ -105,7 +105,7 @@ def test_a_drift_report_is_empty_without_drift_and_tells_its_two_kinds_apart():
     assert "This commit would change the stack" in drift.described("prod", [], changes)
 
 
-def test_a_table_is_not_broken_by_a_path_and_not_longer_than_people_read():
+def test_a_table_survives_any_path_and_has_a_maximum_length():
     paths = tuple(f'data["a|{index}"]' for index in range(9))
 
     text = table([Change("update", JOB, paths)] * 100)
@@ -124,7 +124,7 @@ def test_a_table_is_not_broken_by_a_path_and_not_longer_than_people_read():
         json.dumps({"nested": '{"token": "planted-token"}'}),
     ],
 )
-def test_a_secret_is_masked_in_whatever_form(text: str):
+def test_a_secret_is_masked_in_every_form(text: str):
     shown = masked(f"before {text} after", ['{"token": "planted-token"}'])
 
     assert "planted" not in shown
@@ -134,15 +134,15 @@ def test_a_secret_is_masked_in_whatever_form(text: str):
     assert shown.endswith(" after")
 
 
-def test_a_secret_too_short_to_be_one_leaves_the_text_readable():
+def test_a_very_short_secret_is_not_masked():
     assert masked("no change", ["no"]) == "no change"
 
 
-def test_a_block_of_code_cannot_be_left_by_its_content():
+def test_content_cannot_break_out_of_its_code_block():
     assert block("a\n````\nb", "diff") == "`````diff\na\n````\nb\n`````"
 
 
-def test_a_text_too_long_for_github_is_cut_at_a_line():
+def test_text_too_long_for_github_is_cut_at_a_line():
     text = shortened("a line\n" * 20_000)
 
     assert len(text) < LONGEST + 100
@@ -150,7 +150,7 @@ def test_a_text_too_long_for_github_is_cut_at_a_line():
     assert "more characters" in text.splitlines()[-1]
 
 
-def test_a_resource_with_another_suffix_is_compared_with_itself():
+def test_a_resource_with_a_new_suffix_is_compared_with_its_predecessor():
     before = {"secret.config-aaaa.yaml": f"{HEADER}urn:1\nkind: Secret\nlevel: 3\n"}
     after = {"secret.config-bbbb.yaml": f"{HEADER}urn:1\nkind: Secret\nlevel: 4\n"}
 
@@ -161,7 +161,7 @@ def test_a_resource_with_another_suffix_is_compared_with_itself():
     assert difference(before, before) == ""
 
 
-def test_a_resource_that_comes_or_goes_is_shown_whole():
+def test_an_added_or_removed_resource_is_shown_completely():
     files = {"a.yaml": f"{HEADER}urn:1\nkind: Job\n"}
 
     assert "+kind: Job" in difference({}, files)
@@ -190,8 +190,8 @@ def test_every_stack_of_both_trees_is_compared(tmp_path: Path):
     assert "### Manifests of `new`: +1 -0 lines" in report
 
 
-def test_a_base_that_cannot_be_rendered_is_no_fault_of_the_change(tmp_path: Path):
+def test_a_base_that_cannot_be_rendered_does_not_fail_the_change(tmp_path: Path):
     report = compare(tree(tmp_path / "a", 0), tree(tmp_path / "b", 2))
 
-    assert "those of the base cannot be rendered" in report
+    assert "the manifests of the base cannot be rendered" in report
     assert "flyte-home:a: is wrong" in report

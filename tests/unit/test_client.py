@@ -1,4 +1,4 @@
-"""How this machine speaks to a stack: every answer is one, and what is none says why."""
+"""The client of a stack: what counts as an answer, and how a missing answer is reported."""
 
 import http.server
 import socket
@@ -61,7 +61,7 @@ def test_the_client_of_an_ingress_has_its_addresses_and_its_authority(tmp_path: 
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_token_is_for_flytes_api_alone_and_never_shown():
+def test_a_token_is_sent_only_to_flytes_api_and_never_shown():
     seen: dict[str, str | None] = {}
 
     class Api(Hello):
@@ -78,7 +78,7 @@ def test_a_token_is_for_flytes_api_alone_and_never_shown():
     assert "planted-token" not in repr(client)
 
 
-def test_errors_and_redirections_are_answers():
+def test_errors_and_redirections_count_as_answers():
     with serving(Hello) as address:
         assert PLAIN.request(address).body == b"GET"
         assert PLAIN.request(address, "PUT", b"content").body == b"PUT"
@@ -87,14 +87,14 @@ def test_errors_and_redirections_are_answers():
         assert not PLAIN.request(f"{address}/elsewhere").ok
 
 
-def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch):
+def test_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
 
     with serving(Hello) as address:
         assert PLAIN.request(address).ok
 
 
-def test_a_server_of_an_own_authority_is_trusted_with_its_certificate_only():
+def test_a_server_with_a_private_authority_is_trusted_only_with_its_certificate():
     authority = trustme.CA()
     own = Client("", "", "", False, authority.cert_pem.bytes().decode())
     with serving(Hello, authority) as address:
@@ -105,7 +105,7 @@ def test_a_server_of_an_own_authority_is_trusted_with_its_certificate_only():
             PLAIN.request(address.replace("https", "http"))
 
 
-def test_what_does_not_answer_says_why():
+def test_a_missing_answer_is_reported_with_the_reason():
     with serving(Hello) as address, pytest.raises(NoAnswerError, match="TLS: "):
         PLAIN.request(address.replace("http", "https"))
     with pytest.raises(NoAnswerError, match="nothing listens there"):
@@ -119,7 +119,7 @@ def test_what_does_not_answer_says_why():
         PLAIN.request(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=1)
 
 
-def test_what_answers_in_another_language_is_said_not_to_speak_http():
+def test_a_server_of_another_protocol_is_reported_as_not_http():
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -135,7 +135,7 @@ def test_what_answers_in_another_language_is_said_not_to_speak_http():
         thread.join()
 
 
-def test_the_key_in_a_signed_address_is_in_no_message():
+def test_no_message_contains_the_key_in_a_signed_address():
     with pytest.raises(NoAnswerError) as failed:
         PLAIN.request(f"http://127.0.0.1:{free_port()}/bucket?X-Amz-Signature=planted")
 
@@ -143,7 +143,7 @@ def test_the_key_in_a_signed_address_is_in_no_message():
 
 
 @pytest.mark.parametrize("address", ["dns:///127.0.0.1:{}", "http://127.0.0.1:{}"])
-def test_an_address_can_be_reached_if_something_listens_there(address: str):
+def test_an_address_is_reachable_if_something_listens_there(address: str):
     with socket.create_server(("127.0.0.1", 0)) as server:
         PLAIN.reach(address.format(server.getsockname()[1]))
     with pytest.raises(NoAnswerError, match="nothing listens"):

@@ -1,4 +1,4 @@
-"""``make connect``: ports first, then the way, until it is ended."""
+"""``make connect``: checks the ports first, then keeps the endpoints open until it is stopped."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def connect(folder: Path, endpoints: dict[str, object]) -> Iterator[tuple[subpro
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_opens_the_way_says_where_everything_is_and_leaves_nothing(
+def test_connect_opens_the_endpoints_prints_the_addresses_and_leaves_nothing_behind(
     tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object], how: signal.Signals
 ):
     kubectl_program.on("kube-system", UID)
@@ -64,7 +64,7 @@ def test_it_opens_the_way_says_where_everything_is_and_leaves_nothing(
     assert not any(endpoint.listening for endpoint in opened)
 
 
-def test_ports_are_looked_at_before_anything_is_opened(
+def test_the_ports_are_checked_before_any_forward_is_opened(
     tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object]
 ):
     kubectl_program.on("kube-system", UID)
@@ -77,7 +77,7 @@ def test_ports_are_looked_at_before_anything_is_opened(
     assert not [call for call in kubectl_program.calls if "port-forward" in call]
 
 
-def test_another_cluster_is_refused(tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object]):
+def test_another_cluster_is_rejected(tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object]):
     kubectl_program.on("kube-system", "another")
     with connect(tmp_path, endpoints) as (started, log):
         assert started.wait(20) == 1
@@ -86,7 +86,7 @@ def test_another_cluster_is_refused(tmp_path: Path, kubectl_program: KubectlProg
     assert not (tmp_path / "program" / ".client").exists()
 
 
-def test_a_service_without_a_pod_leads_to_the_doctor(
+def test_a_service_without_a_pod_is_reported_with_a_hint_at_the_doctor(
     tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object]
 ):
     kubectl_program.on("kube-system", UID)
@@ -100,7 +100,9 @@ def test_a_service_without_a_pod_leads_to_the_doctor(
     assert not any(endpoint.listening for endpoint in client_endpoints(Client.of(settings(clientEndpoints=endpoints))))
 
 
-def test_addresses_elsewhere_need_only_the_configuration(tmp_path: Path, kubectl_program: KubectlProgram):
+def test_endpoints_on_other_machines_need_only_the_client_configuration(
+    tmp_path: Path, kubectl_program: KubectlProgram
+):
     kubectl_program.on("kube-system", UID)
     elsewhere = {
         "http": "https://flyte.home",
@@ -117,7 +119,7 @@ def test_addresses_elsewhere_need_only_the_configuration(tmp_path: Path, kubectl
     assert not [call for call in kubectl_program.calls if "port-forward" in call]
 
 
-def test_a_way_that_breaks_comes_back(tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object]):
+def test_a_broken_endpoint_is_reopened(tmp_path: Path, kubectl_program: KubectlProgram, endpoints: dict[str, object]):
     kubectl_program.on("kube-system", UID)
     with connect(tmp_path, endpoints) as (started, log):
         wait_until(lambda: "Ctrl-C" in log.read_text(), "make connect")

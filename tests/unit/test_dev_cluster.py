@@ -1,4 +1,4 @@
-"""``make cluster``: what it makes a cluster with, and when it makes none; with stand-ins for the programs it starts."""
+"""``make cluster``: how it creates a cluster, and when it does not; the programs that it starts are fakes."""
 
 import os
 import shutil
@@ -116,7 +116,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> list[str]:
     return asked
 
 
-def test_with_k3d_the_cluster_is_of_the_pinned_kubernetes_and_the_current_context_stays(machine: Machine):
+def test_k3d_creates_the_pinned_kubernetes_and_keeps_the_current_context(machine: Machine):
     with_docker(machine, "k3d", "kind")
     machine.answers("k3d-flyte-home-dev")
 
@@ -128,7 +128,7 @@ def test_with_k3d_the_cluster_is_of_the_pinned_kubernetes_and_the_current_contex
 
 
 @pytest.mark.parametrize("current", ["work", ""])
-def test_with_kind_the_context_that_was_current_is_current_again(current: str, machine: Machine):
+def test_kind_creates_the_cluster_and_the_current_context_is_restored(current: str, machine: Machine):
     with_docker(machine, "kind")
     if current:
         machine.says("kubectl config current-context", current)
@@ -141,14 +141,14 @@ def test_with_kind_the_context_that_was_current_is_current_again(current: str, m
     ]
 
 
-def test_without_either_kind_is_fetched(machine: Machine):
+def test_kind_is_downloaded_if_neither_program_is_installed(machine: Machine):
     with_docker(machine)
 
     with pytest.raises(SettingsError, match=r"kind 0\.32\.0: cannot download file:///nowhere/kind-v0\.32\.0-linux-"):
         dev_cluster.create()
 
 
-def test_a_cluster_that_this_made_is_found_again_and_left_as_it_is(machine: Machine):
+def test_an_existing_cluster_is_found_and_not_changed(machine: Machine):
     with_docker(machine, "kind")
     machine.has("io.x-k8s.kind.cluster=flyte-home-dev")
     machine.answers("kind-flyte-home-dev")
@@ -175,7 +175,7 @@ def test_a_cluster_that_this_made_is_found_again_and_left_as_it_is(machine: Mach
         ),
     ],
 )
-def test_one_that_was_stopped_is_started_by_what_made_it(
+def test_a_stopped_cluster_is_started_by_the_program_that_created_it(
     program: str, label: str, commands: list[str], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
     with_docker(machine, "k3d", "kind")
@@ -187,7 +187,7 @@ def test_one_that_was_stopped_is_started_by_what_made_it(
     assert machine.calls == commands
 
 
-def test_one_that_does_not_come_up_is_named(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+def test_the_message_names_a_cluster_that_does_not_come_up(machine: Machine, monkeypatch: pytest.MonkeyPatch):
     with_docker(machine, "kind")
     monkeypatch.setattr(dev_cluster, "_START_SECONDS", 0)
 
@@ -195,7 +195,7 @@ def test_one_that_does_not_come_up_is_named(machine: Machine, monkeypatch: pytes
         dev_cluster.create()
 
 
-def test_a_command_that_fails_is_named(machine: Machine):
+def test_the_message_names_the_command_that_failed(machine: Machine):
     with_docker(machine, "kind")
     machine.fails("kind create cluster")
 
@@ -203,7 +203,7 @@ def test_a_command_that_fails_is_named(machine: Machine):
         dev_cluster.create()
 
 
-def test_what_made_it_and_is_gone_is_named(machine: Machine):
+def test_the_message_names_the_missing_program_that_created_the_cluster(machine: Machine):
     with_docker(machine)
     machine.has("k3d.cluster=flyte-home-dev")
 
@@ -214,7 +214,7 @@ def test_what_made_it_and_is_gone_is_named(machine: Machine):
 @pytest.mark.parametrize(
     ("installed", "said"), [(True, "does not answer; start it"), (False, "is not installed, see https")]
 )
-def test_without_docker_three_lines_say_what_is_missing_and_nobody_is_made_root(
+def test_without_docker_three_lines_explain_what_is_missing_and_nothing_runs_as_root(
     installed: bool, said: str, machine: Machine
 ):
     machine.install("sudo", *(["docker"] if installed else []))
@@ -251,7 +251,7 @@ def installer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-def test_k3s_is_installed_where_the_user_says_so_and_its_context_is_the_users_own(installer: Machine):
+def test_k3s_is_installed_on_request_and_its_context_is_added_to_the_users_kubeconfig(installer: Machine):
     assert dev_cluster.create(k3s=True) == "flyte-home-dev"
 
     assert installer.calls == [
@@ -279,7 +279,7 @@ def test_a_kubeconfig_that_kubectl_cannot_read_is_not_replaced(installer: Machin
 
 
 @pytest.mark.parametrize("answer", ["y", "", "no"])
-def test_k3s_is_offered_at_a_terminal_where_docker_does_not_answer(
+def test_k3s_is_offered_at_a_terminal_if_docker_does_not_answer(
     answer: str, installer: Machine, monkeypatch: pytest.MonkeyPatch
 ):
     asked = on_a_terminal(monkeypatch, answer)
@@ -297,7 +297,7 @@ def test_k3s_is_offered_at_a_terminal_where_docker_does_not_answer(
     assert bool(installer.calls) is (answer == "y")
 
 
-def test_another_k3s_is_left_alone(installer: Machine):
+def test_another_k3s_is_not_changed(installer: Machine):
     installer.install("k3s")
 
     with pytest.raises(SettingsError, match="k3s is installed already and nothing was changed"):
@@ -306,7 +306,7 @@ def test_another_k3s_is_left_alone(installer: Machine):
     assert installer.calls == []
 
 
-def test_a_k3s_that_was_stopped_is_started_and_its_context_added_again(installer: Machine):
+def test_a_stopped_k3s_is_started_and_its_context_is_added_again(installer: Machine):
     dev_cluster._SERVICE._uninstall.touch()
     installer.install("systemctl")
 
@@ -317,7 +317,7 @@ def test_a_k3s_that_was_stopped_is_started_and_its_context_added_again(installer
     ]
 
 
-def test_delete_removes_what_made_it_and_says_how_to_begin_anew(
+def test_delete_removes_the_cluster_and_prints_how_to_start_over(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     with_docker(machine, "kind")
@@ -332,7 +332,7 @@ def test_delete_removes_what_made_it_and_says_how_to_begin_anew(
     assert "pulumi config rm flyte-home:clusterUid --stack dev && pulumi stack rm dev" in capsys.readouterr().out
 
 
-def test_delete_without_a_cluster_says_so(machine: Machine):
+def test_delete_reports_that_there_is_no_cluster(machine: Machine):
     with_docker(machine, "kind", "k3d")
 
     with pytest.raises(SettingsError, match="no cluster flyte-home-dev"):
@@ -358,7 +358,9 @@ def make_up(stack: str = "dev", asked: str = "", **config: str) -> None:
     pinning.pin_or_create(stack, {key.replace("__", ":"): value for key, value in config.items()}, asked, os.environ)
 
 
-def test_up_offers_a_cluster_where_none_answers_and_deploys_to_it(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+def test_up_offers_to_create_a_cluster_if_none_answers_and_deploys_to_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
     with_docker(machine, "kind")
     machine.contexts("gone")
     monkeypatch.setattr(dev_cluster, "_wait_for", lambda _context: None)
@@ -374,7 +376,7 @@ def test_up_offers_a_cluster_where_none_answers_and_deploys_to_it(machine: Machi
 
 
 @pytest.mark.parametrize("who", ["nobody", "somebody who declines", "a job of CI"])
-def test_nothing_is_made_without_a_yes(who: str, machine: Machine, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_created_without_consent(who: str, machine: Machine, monkeypatch: pytest.MonkeyPatch):
     with_docker(machine, "kind", "k3d")
     pinned(monkeypatch, "")
     if who != "nobody":
@@ -415,7 +417,7 @@ def test_a_cluster_that_answers_is_never_replaced(machine: Machine, monkeypatch:
     ],
     ids=["another stack", "a context that was asked for", "a pinned stack", "a kubeconfig of its own"],
 )
-def test_only_the_trial_stack_that_has_no_cluster_is_offered_one(
+def test_a_cluster_is_offered_only_for_the_trial_stack_without_a_cluster(
     given: dict[str, str], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
     with_docker(machine, "kind")
@@ -428,7 +430,9 @@ def test_only_the_trial_stack_that_has_no_cluster_is_offered_one(
     assert asked == []
 
 
-def test_the_cluster_that_was_made_for_it_is_taken_among_several(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+def test_the_cluster_created_for_the_trial_stack_is_chosen_among_several(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
     machine.answers("work", "kind-flyte-home-dev", "home")
     contexts = pinned(monkeypatch)
 
@@ -437,7 +441,7 @@ def test_the_cluster_that_was_made_for_it_is_taken_among_several(machine: Machin
     assert contexts == ["kind-flyte-home-dev"]
 
 
-def test_the_command_makes_it_and_says_how_to_go_on(machine: Machine):
+def test_the_command_creates_the_cluster_and_prints_the_next_step(machine: Machine):
     with_docker(machine, "k3d")
     machine.answers("k3d-flyte-home-dev")
 

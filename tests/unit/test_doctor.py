@@ -1,4 +1,4 @@
-"""``make doctor`` as a whole: the order, what depends on what, what it prints, and what never."""
+"""``make doctor`` as a whole: order and dependencies of the checks, and what it prints."""
 
 import base64
 import http.server
@@ -55,7 +55,7 @@ def found(*checks: Check) -> list[tuple[str, str, str]]:
     return [(one.check, one.state, one.says) for one in examine(checks)]
 
 
-def test_what_depends_on_something_wrong_is_skipped_and_the_rest_is_not():
+def test_only_checks_that_depend_on_a_failed_one_are_skipped():
     assert found(
         Check("first", lambda: [wrong("it is broken")]),
         Check("second", lambda: [ok("fine")], ["first"]),
@@ -69,13 +69,13 @@ def test_what_depends_on_something_wrong_is_skipped_and_the_rest_is_not():
     ]
 
 
-def test_on_what_only_has_a_remark_others_go_on():
+def test_checks_that_depend_on_one_with_a_remark_still_run():
     assert (
         found(Check("first", lambda: [remark("old")]), Check("second", lambda: [ok("fine")], ["first"]))[1][1] == "ok"
     )
 
 
-def test_a_check_that_fails_itself_ends_no_other_and_quotes_nothing():
+def test_a_check_that_crashes_does_not_end_the_others_and_quotes_nothing():
     (first, second) = found(Check("first", failing), Check("second", lambda: [ok("fine")]))
 
     assert first[1] == "wrong"
@@ -84,7 +84,7 @@ def test_a_check_that_fails_itself_ends_no_other_and_quotes_nothing():
     assert second[1] == "ok"
 
 
-def test_a_check_that_takes_too_long_is_wrong_and_what_it_had_found_is_kept():
+def test_a_check_that_takes_too_long_is_wrong_and_its_results_are_kept():
     def slow() -> Iterator[Result]:
         yield ok("so far")
         time.sleep(20)
@@ -97,7 +97,7 @@ def test_a_check_that_takes_too_long_is_wrong_and_what_it_had_found_is_kept():
     assert time.monotonic() - start < 5
 
 
-def test_a_finding_is_a_line_and_below_it_the_commands_that_mend_it():
+def test_a_finding_is_a_line_followed_by_the_commands_that_fix_it():
     text = lines(Finding("minio", "wrong", "is down", "kubectl one\nkubectl two"))
 
     assert text.splitlines() == ["wrong    minio          is down", "         kubectl one", "         kubectl two"]
@@ -118,7 +118,7 @@ def offline(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest
     return kubectl_program
 
 
-def test_without_an_answer_from_the_cluster_all_that_would_ask_it_is_skipped(offline: KubectlProgram):
+def test_checks_that_need_the_cluster_are_skipped_if_it_does_not_answer(offline: KubectlProgram):
     with doctor("dev", settings(), "make doctor") as findings:
         seen = list(findings)
 
@@ -157,7 +157,7 @@ def test_an_unknown_stack_ends_with_a_message(monkeypatch: pytest.MonkeyPatch, c
     assert "there is no Pulumi.none.yaml" in capsys.readouterr().err
 
 
-def test_the_tools_are_compared_with_what_this_repository_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_tools_are_compared_with_the_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said = {"kubectl": '{"gitVersion": "v1.34.1"}', "pulumi": "v3.250.0", "python": "1.16.31"}
     monkeypatch.setattr(programs, "_output", lambda command: said.get(command[0].rpartition("/")[2], ""))
     (tmp_path / "requirements.txt").write_text("flytekit==1.16.31 \\\n")
@@ -217,7 +217,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
+def test_no_output_contains_a_secret_whatever_goes_wrong(
     offline: KubectlProgram,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -262,7 +262,9 @@ def test_no_secret_is_in_anything_that_is_printed_whatever_goes_wrong(
     assert code == 1
 
 
-def test_ctrl_c_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_ctrl_c_ends_the_doctor_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     def interrupted(*_args: Any) -> Any:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The doctor's checks of the cluster: what is wrong there is named, with a command that mends it."""
+"""The doctor's checks of the cluster: each problem is reported with a command that fixes it."""
 
 import base64
 import json
@@ -114,7 +114,7 @@ def container(**state: Any) -> dict[str, Any]:
         ({"phase": "Pending"}, "minio-0 is Pending and not ready yet", "describe pod minio-0"),
     ],
 )
-def test_why_a_server_is_not_ready_is_named(status: dict[str, Any], says: str, mend: str):
+def test_the_reason_why_a_server_is_not_ready_is_reported(status: dict[str, Any], says: str, mend: str):
     stack, _ = holding(workload("StatefulSet", "minio", {}), pod("minio-0", "minio", **status))
 
     (said,) = check_server(stack, "minio")
@@ -135,7 +135,7 @@ def test_commands_name_context_and_namespace():
     )
 
 
-def test_the_newest_warnings_about_the_present_pod_are_shown():
+def test_the_newest_warnings_about_the_current_pod_are_shown():
     stack, _ = holding(
         workload("StatefulSet", "postgres", {}),
         pod("postgres-0", "postgres"),
@@ -151,7 +151,7 @@ def test_the_newest_warnings_about_the_present_pod_are_shown():
     assert said.says.endswith("; Unhappy: second; Unhappy: third")
 
 
-def test_a_server_without_a_pod_shows_why_none_could_be_made():
+def test_a_server_without_a_pod_shows_why_none_was_created():
     stack, _ = holding(
         workload("Deployment", "flyte-binary", {}), event("ReplicaSet", "flyte-binary-5c8", "exceeded quota")
     )
@@ -161,20 +161,20 @@ def test_a_server_without_a_pod_shows_why_none_could_be_made():
     assert said.says == "deployment/flyte-binary has no pod; Unhappy: exceeded quota"
 
 
-def test_a_server_that_is_not_there_is_made_by_up():
+def test_a_missing_server_is_fixed_with_up():
     (said,) = check_server(holding()[0], "postgres")
 
     assert (said.says, said.mend) == ("statefulset/postgres is not in the namespace flyte", "make up STACK=dev")
 
 
-def test_a_server_that_was_killed_for_its_memory_works_but_is_worth_a_remark():
+def test_a_ready_server_that_was_killed_for_its_memory_gets_a_remark():
     killed = container(lastState={"terminated": {"reason": "OOMKilled"}})
     stack, _ = holding(workload("StatefulSet", "minio"), pod("minio-0", "minio", containerStatuses=[killed]))
 
     assert states(list(check_server(stack, "minio"))) == ["remark", "ok"]
 
 
-def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
+def test_a_failed_job_is_reported_with_its_log_and_how_to_run_it_again():
     job = {
         "kind": "Job",
         "metadata": {"name": "minio-provision-1"},
@@ -190,7 +190,7 @@ def test_a_failed_job_is_named_with_its_log_and_how_it_runs_again():
     assert states(list(check_jobs(holding(done)[0]))) == ["ok"]
 
 
-def test_namespaces_that_are_missing_or_ending_are_named():
+def test_missing_and_terminating_namespaces_are_reported():
     def namespace(name: str, phase: str) -> dict[str, Any]:
         return {"metadata": {"name": name}, "status": {"phase": phase}}
 
@@ -227,14 +227,14 @@ def volumes(phase: str = "Bound", full: int = 10, storage_class: str = "local-pa
 
 
 @pytest.mark.parametrize(("full", "state"), [(10, "ok"), (84, "ok"), (85, "remark"), (94, "remark"), (95, "wrong")])
-def test_a_volume_that_fills_up_is_worth_a_remark_and_wrong_before_it_is_full(full: int, state: str):
+def test_a_volume_gets_a_remark_when_it_fills_up_and_is_wrong_before_it_is_full(full: int, state: str):
     (said,) = volumes(full=full)
 
     assert said.state == state
     assert f"{full} %" in said.says
 
 
-def test_a_volume_that_is_not_bound_shows_why():
+def test_an_unbound_volume_is_reported_with_the_reason():
     (said,) = volumes("Pending")
     assert said.says == "the volume postgres-data is Pending; Unhappy: no volume plugin"
     (said,) = volumes("Pending", storage_class="fast")
@@ -243,7 +243,7 @@ def test_a_volume_that_is_not_bound_shows_why():
     assert "the cluster does not have a default storage class" in said.says
 
 
-def test_a_volume_that_is_gone_is_said_to_come_back_empty():
+def test_the_fix_for_a_missing_volume_warns_that_it_is_recreated_empty():
     (said,) = volumes(there=False)
 
     assert said.says == "the volume postgres-data of postgres is gone"
@@ -261,7 +261,7 @@ def versions(client: str, server: str) -> dict[str, Any]:
     ("client", "server", "expected"),
     [("34", "34", ["ok"]), ("33", "34+", ["ok"]), ("32", "34", ["remark", "ok"]), ("36", "34", ["remark", "ok"])],
 )
-def test_a_kubectl_of_another_age_is_worth_a_remark(
+def test_a_kubectl_too_far_from_the_servers_version_gets_a_remark(
     kubectl_program: Any, client: str, server: str, expected: list[str]
 ):
     kubectl_program.on("kube-system", UID)
@@ -270,7 +270,7 @@ def test_a_kubectl_of_another_age_is_worth_a_remark(
     assert states(list(check_context(examined()))) == expected
 
 
-def test_a_context_that_no_kubeconfig_has_is_named(kubectl_program: Any):
+def test_the_message_names_a_context_that_no_kubeconfig_has(kubectl_program: Any):
     (said,) = check_context(examined(context="typo"))
 
     assert said.state == "wrong"
@@ -289,7 +289,7 @@ def reviewed(denied: str) -> Any:
     return answer
 
 
-def test_rights_that_are_missing_are_named_and_all_are_asked_for_at_once():
+def test_missing_rights_are_listed_after_a_single_request():
     cluster = FakeCluster()
     cluster.on("create", reviewed("networkpolicies"))
 
@@ -305,7 +305,7 @@ def test_rights_that_are_missing_are_named_and_all_are_asked_for_at_once():
     assert states(list(check_rights(examined(cluster)))) == ["wrong"]
 
 
-def test_the_rights_are_those_to_make_what_the_program_makes():
+def test_the_checked_rights_cover_everything_the_program_creates():
     kinds = {found.kind.lower() for case in CASES for found in recording(case).resources if found.is_manifest}
     plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", f"{kind}s")) for kind in kinds}
     asked = {plural for resources in access._KINDS_OF_UP.values() for plural in resources.split()}
@@ -313,7 +313,7 @@ def test_the_rights_are_those_to_make_what_the_program_makes():
     assert plurals <= asked
 
 
-def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
+def test_task_secrets_are_read_once_for_each_namespace():
     cluster = FakeCluster()
     value = base64.b64encode(b"planted").decode()
     secret = {"metadata": {"name": "tidal-creds"}, "data": {"json": value}}
@@ -326,7 +326,7 @@ def test_the_secrets_of_tasks_are_read_once_for_each_namespace():
     assert "planted" not in repr(stack)
 
 
-def test_an_ingress_whose_certificate_is_not_there_is_wrong():
+def test_an_ingress_without_its_certificate_is_wrong():
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
 
     def found(secret: str, tls: dict[str, str], *names: str) -> list[Result]:

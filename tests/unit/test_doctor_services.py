@@ -1,4 +1,4 @@
-"""The doctor's checks of the services: the ways to them, the database, the API, buckets, signed addresses and gRPC."""
+"""The doctor's checks of the services: their endpoints, the database, the API, buckets, signed addresses and gRPC."""
 
 import base64
 import http.server
@@ -63,7 +63,7 @@ def forwards_of(stack: Stack, uid: str = UID) -> Forwards:
     return Forwards("make connect", stack.name, uid, stack.cluster, "flyte", stack.client, port_holder.FOLDER)
 
 
-def test_a_port_forward_that_nobody_has_is_opened_for_as_long_as_the_doctor_runs(local: Stack):
+def test_a_missing_port_forward_is_opened_while_the_doctor_runs(local: Stack):
     endpoint = client_endpoints(local.client)[0]
     with forwards_of(local) as own:
         (said,) = check_address(local, endpoint, own)
@@ -89,7 +89,7 @@ def test_port_forwards_to_another_cluster_are_not_used(local: Stack):
     assert "make connect (process" in said.says
 
 
-def test_a_port_that_something_else_has_is_wrong_and_its_listener_is_not_asked(local: Stack):
+def test_a_port_taken_by_another_process_is_wrong_and_gets_no_request(local: Stack):
     endpoint = client_endpoints(local.client)[0]
     with socket.create_server(("127.0.0.1", endpoint.local_port)), forwards_of(local) as own:
         (said,) = check_address(local, endpoint, own)
@@ -98,7 +98,7 @@ def test_a_port_that_something_else_has_is_wrong_and_its_listener_is_not_asked(l
     assert f"port {endpoint.local_port} of this machine is taken by something else" in said.says
 
 
-def test_a_service_without_a_pod_is_no_way(local: Stack, kubectl_program: KubectlProgram):
+def test_an_endpoint_of_a_service_without_a_pod_is_wrong(local: Stack, kubectl_program: KubectlProgram):
     kubectl_program.mark("broken", "minio")
     with forwards_of(local) as own:
         (said,) = check_address(local, client_endpoints(local.client)[2], own)
@@ -106,7 +106,7 @@ def test_a_service_without_a_pod_is_no_way(local: Stack, kubectl_program: Kubect
     assert (said.state, said.says) == ("wrong", "cannot reach service/minio: minio has no running pod")
 
 
-def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
+def test_an_endpoint_on_another_machine_needs_a_server_but_no_port_forward():
     stack = at(examined(), http="https://flyte.invalid")
     (said,) = check_address(stack, client_endpoints(stack.client)[0], None)
 
@@ -116,7 +116,7 @@ def test_an_address_elsewhere_needs_no_port_forward_but_a_server():
     )
 
 
-def test_an_address_elsewhere_has_to_show_a_certificate_that_clients_trust():
+def test_an_endpoint_on_another_machine_needs_a_certificate_that_clients_trust():
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
     authority = trustme.CA()
     with serving(Plain, authority) as address:
@@ -157,7 +157,7 @@ def logging_in(secret: str, knows: str, wants: int = 401) -> tuple[list[Result],
         return list(check_login(at(stack, http=address))), stack
 
 
-def test_a_login_that_works_is_the_doctors_own_from_then_on():
+def test_the_doctor_stays_logged_in_after_a_successful_login():
     (said,), stack = logging_in("planted-client-secret", "planted-client-secret")
 
     assert said.state == "ok"
@@ -165,7 +165,7 @@ def test_a_login_that_works_is_the_doctors_own_from_then_on():
     assert "planted" not in said.says
 
 
-def test_a_secret_that_flyte_does_not_take_is_wrong():
+def test_a_client_secret_that_flyte_rejects_is_wrong():
     (said,), stack = logging_in("planted-client-secret", "another")
 
     assert said.state == "wrong"
@@ -174,7 +174,7 @@ def test_a_secret_that_flyte_does_not_take_is_wrong():
     assert not stack.client.token
 
 
-def test_a_flyte_that_answers_strangers_although_the_settings_want_a_login_is_wrong():
+def test_a_flyte_that_answers_without_the_configured_login_is_wrong():
     (said,), _ = logging_in("planted-client-secret", "planted-client-secret", wants=200)
 
     assert said.state == "wrong"
@@ -184,7 +184,7 @@ def test_a_flyte_that_answers_strangers_although_the_settings_want_a_login_is_wr
 # --- database and API ---------------------------------------------------------------------------------------------
 
 
-def test_a_login_that_fails_is_quoted_without_kubectls_own_line():
+def test_a_failed_database_login_is_quoted_without_kubectls_own_line():
     cluster = FakeCluster()
     cluster.on(
         "exec", error='FATAL: password authentication failed for user "flyte"\ncommand terminated with exit code 2'
@@ -231,7 +231,7 @@ def answering(answers: dict[str, tuple[int, Any]]) -> Iterator[str]:
         (401, {}, "wrong", "answers with HTTP 401"),
     ],
 )
-def test_flytes_api_knows_the_projects(status: int, content: Any, state: str, says: str):
+def test_flytes_api_must_have_the_projects(status: int, content: Any, state: str, says: str):
     with answering({"GET /api/v1/projects": (status, content)}) as address:
         (said,) = check_api(at(examined(), http=address))
 
@@ -239,7 +239,7 @@ def test_flytes_api_knows_the_projects(status: int, content: Any, state: str, sa
     assert says in said.says
 
 
-def test_an_api_that_does_not_answer_is_named_with_its_address():
+def test_an_api_that_does_not_answer_is_reported_with_its_address():
     (said,) = check_api(at(examined(), http=f"http://127.0.0.1:{free_port()}"))
 
     assert said.state == "wrong"
@@ -276,7 +276,7 @@ EMPTY = b"<?xml version='1.0'?><ListBucketResult><KeyCount>0</KeyCount></ListBuc
         (503, s3("SlowDown"), "wrong", "cannot be opened: SlowDown"),
     ],
 )
-def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_told_apart(
+def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_distinguished(
     status: int, content: bytes, state: str, says: str
 ):
     with answering({"GET /remedy-development": (status, content)}) as address:
@@ -287,13 +287,13 @@ def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_told_apart(
     assert "planted" not in said.says + said.mend
 
 
-def test_a_store_that_is_not_there_is_not_reachable():
+def test_a_missing_object_store_is_not_reachable():
     (said,) = check_buckets(at(with_key(), object_store=f"http://127.0.0.1:{free_port()}"))
 
     assert said.says.startswith("not reachable: the object store at http://127.0.0.1:")
 
 
-def test_a_namespace_without_a_key_is_named():
+def test_the_message_names_a_task_namespace_without_a_key():
     (said,) = check_buckets(with_key({}))
 
     assert said.says == "there is no key: the Secret flyte-object-store in remedy-development is missing or empty"
@@ -352,14 +352,14 @@ def signed(host: str = "", refusal: bytes = b"", changed: bytes = b"") -> tuple[
     return said, kept
 
 
-def test_what_flyte_signs_is_uploaded_and_comes_back_and_leaves_one_object():
+def test_a_signed_upload_can_be_downloaded_and_leaves_one_object():
     said, kept = signed()
 
     assert said.state == "ok"
     assert kept == {"/flyte-home-doctor/flyte-home-doctor": b"make doctor was here\n"}
 
 
-def test_an_upload_that_is_signed_for_a_host_that_cannot_be_reached_names_the_host():
+def test_an_upload_signed_for_an_unreachable_host_is_reported_with_the_host():
     said, _ = signed(host="minio.flyte.svc.invalid:9000")
 
     assert said.state == "wrong"
@@ -371,13 +371,13 @@ def test_an_upload_that_is_signed_for_a_host_that_cannot_be_reached_names_the_ho
     assert said.mend == "make up STACK=dev"
 
 
-def test_an_upload_that_is_refused_names_host_and_reason():
+def test_a_rejected_upload_is_reported_with_host_and_reason():
     said, _ = signed(refusal=s3("SignatureDoesNotMatch"))
 
     assert "rejects it: HTTP 403 SignatureDoesNotMatch; something in between changes the host" in said.says
 
 
-def test_content_that_changes_on_the_way_is_noticed():
+def test_content_that_changes_in_between_is_detected():
     assert "comes back changed" in signed(changed=b"a page of an ingress")[0].says
 
 
@@ -442,19 +442,19 @@ def asked(address: str, insecure: bool = True, authority: str = "") -> Result:
     return said
 
 
-def test_a_grpc_api_that_answers_is_fine():
+def test_a_grpc_api_that_answers_is_ok():
     with flyte() as address:
         assert asked(address).state == "ok"
 
 
-def test_without_a_listener_there_is_no_tcp():
+def test_without_a_listener_there_is_no_tcp_connection():
     said = asked(f"dns:///127.0.0.1:{free_port()}")
 
     assert said.says.startswith("no TCP connection to dns:///127.0.0.1:")
     assert said.says.endswith("nothing listens there")
 
 
-def test_a_login_that_is_wanted_without_a_setting_is_wrong():
+def test_a_required_login_without_the_setting_is_wrong():
     with flyte(grpc.StatusCode.UNAUTHENTICATED) as address:
         said = asked(address)
 
@@ -462,7 +462,7 @@ def test_a_login_that_is_wanted_without_a_setting_is_wrong():
     assert "requires a login, but flyte-home:auth has no issuer" in said.says
 
 
-def test_a_server_that_is_not_flytes_is_an_http_answer():
+def test_a_server_other_than_flyte_is_reported_as_an_http_answer():
     with flyte(unknown=True) as address:
         assert "an HTTP answer instead of gRPC" in asked(address).says
     with serving(Plain) as address:
@@ -471,7 +471,7 @@ def test_a_server_that_is_not_flytes_is_an_http_answer():
     assert "h2c" in said.says
 
 
-def test_an_error_page_over_http_2_is_an_http_answer():
+def test_an_error_page_over_http_2_is_reported_as_an_http_answer():
     said = grpc_api._refusal(
         examined(), grpc.StatusCode.UNAVAILABLE, "Received http2 header with status: 502", "flyte-home:x: dns:///x:1"
     )
@@ -479,7 +479,7 @@ def test_an_error_page_over_http_2_is_an_http_answer():
     assert "an HTTP answer instead of gRPC (Received http2 header with status: 502)" in said.says
 
 
-def test_tls_is_told_apart_by_what_fails_in_it():
+def test_failures_of_tls_are_distinguished():
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     chain = b"".join(part.bytes() for part in certificate.cert_chain_pems)
@@ -505,13 +505,13 @@ def test_tls_is_told_apart_by_what_fails_in_it():
     assert "an HTTP answer instead of gRPC" in said.says
 
 
-def test_a_server_that_listens_and_is_silent_is_said_not_to_answer(monkeypatch: pytest.MonkeyPatch):
+def test_a_silent_server_is_reported_as_not_answering(monkeypatch: pytest.MonkeyPatch):
     ask = Client.flyte_answers
     monkeypatch.setattr(Client, "flyte_answers", lambda self: ask(self, 0.5))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "something listens, but does not answer" in asked(f"dns:///127.0.0.1:{silent.getsockname()[1]}").says
 
 
-def test_any_other_refusal_is_quoted():
+def test_any_other_grpc_error_is_quoted():
     with flyte(grpc.StatusCode.INTERNAL) as address:
         assert ": INTERNAL: " in asked(address).says

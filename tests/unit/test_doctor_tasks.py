@@ -1,4 +1,4 @@
-"""The doctor's checks of what tasks need: the webhook and its certificate, log links, and secrets."""
+"""The doctor's checks for the tasks: the webhook and its certificate, log links, and secrets."""
 
 import base64
 import datetime
@@ -42,7 +42,7 @@ def asking(answer: Any, error: str = "", **changed: Any) -> tuple[list[Result], 
     return list(check_webhook(examined(cluster, **changed))), cluster
 
 
-def test_a_pod_that_asks_for_a_secret_gets_it_in_every_namespace():
+def test_a_pod_that_asks_for_a_secret_gets_it_in_every_task_namespace():
     said, _ = asking(mutated, domains=["development", "production"])
 
     assert [(one.state, one.says) for one in said] == [
@@ -50,7 +50,7 @@ def test_a_pod_that_asks_for_a_secret_gets_it_in_every_namespace():
     ]
 
 
-def test_the_pod_asks_as_flyte_does():
+def test_the_pod_asks_for_its_secret_like_a_pod_of_flyte():
     given: list[str] = []
 
     asking(lambda text: given.append(text) or mutated(text))
@@ -64,7 +64,7 @@ def test_the_pod_asks_as_flyte_does():
     }
 
 
-def test_a_pod_that_is_made_without_its_secret_is_wrong():
+def test_a_pod_created_without_its_secret_is_wrong():
     said, _ = asking(lambda given: given)
 
     assert said[0].says == "a pod in remedy-development that asks for a secret is created without it"
@@ -80,7 +80,7 @@ def test_a_pod_that_is_made_without_its_secret_is_wrong():
         ),
     ],
 )
-def test_a_pod_that_is_refused_shows_why(error: str, command: str):
+def test_a_rejected_pod_is_reported_with_the_reason(error: str, command: str):
     (said,), _ = asking("", error)
 
     assert said.says == f"a pod in remedy-development that asks for a secret is rejected: {error}"
@@ -102,7 +102,7 @@ def refused(namespace: str) -> str:
         ("", "the server is away", "wrong", "rejected for another reason: the server is away"),
     ],
 )
-def test_a_pod_that_would_show_flytes_own_files_has_to_be_refused(answer: Any, error: str, state: str, says: str):
+def test_a_pod_that_would_expose_flytes_own_files_must_be_rejected(answer: Any, error: str, state: str, says: str):
     cluster = FakeCluster()
     cluster.on("create --dry-run=server", answer, error)
     (said,) = check_admission(examined(cluster))
@@ -111,7 +111,7 @@ def test_a_pod_that_would_show_flytes_own_files_has_to_be_refused(answer: Any, e
     assert says in said.says
 
 
-def test_a_webhook_that_is_not_registered_is_made_again():
+def test_an_unregistered_webhook_is_fixed_with_up():
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", "")
     (said,) = check_webhook(examined(cluster))
@@ -122,7 +122,7 @@ def test_a_webhook_that_is_not_registered_is_made_again():
 
 
 @pytest.mark.parametrize(("ready", "state"), [(True, "remark"), (False, "wrong")])
-def test_a_webhook_that_must_not_be_tried_is_looked_at_only(ready: bool, state: str):
+def test_a_webhook_with_side_effects_is_not_called(ready: bool, state: str):
     cluster = FakeCluster()
     cluster.on("get mutatingwebhookconfiguration", webhook("Some"))
     cluster.on(
@@ -151,7 +151,7 @@ def certified(own: bytes, bundle: bytes | None = None) -> list[Result]:
     return list(check_certificate(examined(cluster), NOW))
 
 
-def test_the_certificate_of_the_stack_itself_is_fine():
+def test_the_stacks_own_certificate_is_ok():
     public, _ = _certificate("seed", "flyte")
 
     assert [(one.state, one.says) for one in certified(public.encode())] == [("ok", "the webhook's, until 9999-12-31")]
@@ -161,7 +161,9 @@ def test_the_certificate_of_the_stack_itself_is_fine():
     ("days", "state", "says"),
     [(31, "ok", "until"), (29, "remark", "expires on 2026-12-20"), (-1, "wrong", "expired on 2026-11-20")],
 )
-def test_a_certificate_is_worth_a_remark_30_days_before_its_end_and_wrong_after_it(days: int, state: str, says: str):
+def test_a_certificate_gets_a_remark_30_days_before_it_expires_and_is_wrong_afterwards(
+    days: int, state: str, says: str
+):
     (said,) = certified(issued(NOW + datetime.timedelta(days=days, hours=1)))
 
     assert said.state == state
@@ -183,7 +185,7 @@ def test_a_certificate_for_another_host_is_wrong():
     assert said.says == "the webhook's certificate is not for flyte-binary-webhook.flyte.svc"
 
 
-def test_what_is_no_certificate_is_wrong():
+def test_an_invalid_certificate_is_wrong():
     (said,) = certified(b"planted")
 
     assert said.state == "wrong"
@@ -193,7 +195,7 @@ def test_what_is_no_certificate_is_wrong():
 # --- log links and secrets ----------------------------------------------------------------------------------------
 
 
-def test_a_log_link_is_tried_without_its_path():
+def test_a_log_link_is_checked_without_its_path():
     with serving(Hello) as address:
         links = [("Loki", f"{address}/explore?pod={{{{ .podName }}}}"), ("here", "https://{{ .hostname }}/x")]
         said = list(check_log_links(examined(), links))
@@ -228,27 +230,27 @@ def with_secret(value: str | None) -> list[Result]:
         (SAMPLE_CREDENTIALS, "remark", "flyte-home:tidalCreds holds the sample, which gives no access to anything"),
     ],
 )
-def test_a_secret_is_there_and_what_it_should_be(value: str | None, state: str, says: str):
+def test_a_task_secret_must_exist_with_valid_content(value: str | None, state: str, says: str):
     said = with_secret(value)
 
     assert (said[0].state, said[0].says) == (state, says)
     assert "planted" not in "".join(one.says + one.mend for one in said)
 
 
-def test_a_wrong_value_is_taken_away_first_and_a_missing_one_only_made():
+def test_the_fix_deletes_a_wrong_secret_first_and_only_creates_a_missing_one():
     assert with_secret(None)[0].mend == "make up STACK=dev REFRESH=1"
     assert with_secret("x")[0].mend.endswith(
         "delete secret tidal-creds --namespace remedy-development && make up STACK=dev REFRESH=1"
     )
 
 
-def test_secrets_elsewhere_are_not_looked_for():
+def test_secrets_in_another_secret_manager_are_not_checked():
     (said,) = check_secrets(examined(secretManager={"type": "GCP"}, tidalCreds=None))
 
     assert said.says == "the task secrets are in GCP"
 
 
-def test_secrets_that_may_not_be_read_are_said_so():
+def test_unreadable_secrets_are_reported():
     cluster = FakeCluster()
     cluster.on("get secret", error="secrets is forbidden")
     with pytest.raises(Exception, match="the Secrets in remedy-development cannot be read: secrets is forbidden"):

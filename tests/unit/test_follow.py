@@ -1,4 +1,4 @@
-"""What the follower of an execution prints, with a client of Flyte that a test plays."""
+"""The output of the follower of an execution, with a fake client of Flyte."""
 
 import datetime
 import importlib.util
@@ -114,13 +114,13 @@ def test_every_change_of_a_node_is_a_line_and_the_last_has_the_outputs(follower:
     }
 
 
-def test_of_an_execution_that_fails_the_error_is_in_the_last_line(follower: Any):
+def test_the_last_line_of_a_failed_execution_has_the_error(follower: Any):
     *_, last = follower.follow(Client((Phases.FAILED, [node("n0", Phases.FAILED)]), error="they are gone"), "execution")
 
     assert last == {"phase": "FAILED", "error": "they are gone", "outputs": {}}
 
 
-def test_a_node_that_has_not_started_has_no_time(follower: Any):
+def test_a_node_that_has_not_started_has_no_start_time(follower: Any):
     line, _ = follower.follow(Client((Phases.ABORTED, [node("n0", Phases.UNDEFINED)])), "execution")
 
     assert (line["started"], line["seconds"]) == (None, 0)

@@ -1,4 +1,4 @@
-"""The port-forwards of a stack: ports are nobody else's, and what breaks is opened again."""
+"""The port-forwards of a stack: no other process holds their ports, and a broken one is reopened."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def forwards(folder: Path, stack: str = "dev", of: Client | None = None) -> Forw
     return Forwards(f"make connect STACK={stack}", stack, "uid", CLUSTER, "flyte", of or client(), folder)
 
 
-def test_only_addresses_of_this_machine_are_forwarded_and_none_with_tls():
+def test_only_addresses_of_this_machine_without_tls_are_forwarded():
     addresses = Client("http://localhost:8088", "dns:///flyte.home:443", "https://127.0.0.1:9000", False)
 
     assert [(endpoint.setting, endpoint.forwarded) for endpoint in client_endpoints(addresses)] == [
@@ -49,7 +49,7 @@ def test_only_addresses_of_this_machine_are_forwarded_and_none_with_tls():
     assert ClientEndpoint("http", "http://[::1]:8088", "minio", 9000).host == "::1"
 
 
-def test_a_taken_port_is_named_with_its_setting_and_how_to_find_who_has_it(tmp_path: Path):
+def test_a_taken_port_is_reported_with_its_setting_and_a_command_that_shows_the_process(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ForwardError) as failed:
@@ -62,14 +62,14 @@ def test_a_taken_port_is_named_with_its_setting_and_how_to_find_who_has_it(tmp_p
     )
 
 
-def test_two_addresses_with_one_port_are_refused(tmp_path: Path):
+def test_two_endpoints_with_the_same_port_are_rejected(tmp_path: Path):
     port = free_port()
 
     with pytest.raises(ForwardError, match=f"another endpoint has the port {port}, too"):
         check_free("dev", client_endpoints(client(http=port, store=port)), tmp_path)
 
 
-def test_while_they_are_open_others_know_whose_the_ports_are(tmp_path: Path, kubectl_program: KubectlProgram):
+def test_other_commands_see_which_process_holds_the_ports(tmp_path: Path, kubectl_program: KubectlProgram):
     with forwards(tmp_path) as opened:
         opened.check_free()
         for forward in opened.forwards:
@@ -88,7 +88,7 @@ def test_while_they_are_open_others_know_whose_the_ports_are(tmp_path: Path, kub
     assert all("--address=127.0.0.1" in call for call in kubectl_program.calls)
 
 
-def test_of_a_service_without_a_pod_the_message_is_kubectls(tmp_path: Path, kubectl_program: KubectlProgram):
+def test_a_service_without_a_pod_is_reported_with_kubectls_message(tmp_path: Path, kubectl_program: KubectlProgram):
     kubectl_program.mark("broken", "minio")
 
     with forwards(tmp_path) as opened:
@@ -98,7 +98,7 @@ def test_of_a_service_without_a_pod_the_message_is_kubectls(tmp_path: Path, kube
         assert opened.forwards[0].running
 
 
-def test_whoever_is_faster_at_a_port_is_not_taken_for_the_forward(tmp_path: Path, kubectl_program: KubectlProgram):
+def test_another_process_at_the_port_is_not_mistaken_for_the_forward(tmp_path: Path, kubectl_program: KubectlProgram):
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
         forwards(tmp_path, of=client(other.getsockname()[1])) as opened,
@@ -107,7 +107,7 @@ def test_whoever_is_faster_at_a_port_is_not_taken_for_the_forward(tmp_path: Path
         opened.open(opened.forwards[0])
 
 
-def test_what_a_killed_command_leaves_is_ended_by_the_next_one(tmp_path: Path, kubectl_program: KubectlProgram):
+def test_the_next_command_ends_the_forwards_of_a_killed_one(tmp_path: Path, kubectl_program: KubectlProgram):
     addresses = client()
     script = f"""
 import os, pathlib
@@ -132,7 +132,7 @@ os.kill(os.getpid(), 9)
     assert not [endpoint for endpoint in left if endpoint.listening]
 
 
-def test_another_process_that_has_the_number_of_a_forward_by_now_is_left_alone(tmp_path: Path):
+def test_a_process_that_reuses_the_id_of_a_forward_is_not_killed(tmp_path: Path):
     with subprocess.Popen(["sleep", "60"]) as bystander:
         record = {
             "command": "x",
@@ -149,7 +149,7 @@ def test_another_process_that_has_the_number_of_a_forward_by_now_is_left_alone(t
         bystander.kill()
 
 
-def test_what_is_written_is_for_its_owner_only(tmp_path: Path):
+def test_only_the_owner_can_read_private_files(tmp_path: Path):
     folder = tmp_path / "client"
 
     write_private(folder / "dev.yaml", "first")
@@ -166,7 +166,7 @@ def kept(forward: Forward, answers: Callable[[], bool]) -> tuple[KeptForward, li
     return KeptForward(forward, lambda one: one.start(3), answers, said.append), said
 
 
-def test_a_forward_that_ends_is_opened_again_and_said_once_to_be_lost_and_back(
+def test_a_forward_that_ends_is_reopened_and_reported_once_as_lost_and_once_as_back(
     tmp_path: Path,
     kubectl_program: KubectlProgram,
 ):
@@ -193,7 +193,7 @@ def test_a_forward_that_ends_is_opened_again_and_said_once_to_be_lost_and_back(
         forward.stop()
 
 
-def test_a_forward_whose_service_is_silent_twice_is_opened_again(tmp_path: Path, kubectl_program: KubectlProgram):
+def test_a_forward_is_reopened_after_two_missing_answers(tmp_path: Path, kubectl_program: KubectlProgram):
     forward = Forward(CLUSTER, "flyte", client_endpoints(client())[0])
     forward.start()
     first = forward.pid
@@ -213,6 +213,6 @@ def test_a_forward_whose_service_is_silent_twice_is_opened_again(tmp_path: Path,
         forward.stop()
 
 
-def test_the_pauses_between_tries_grow_and_stay_short_enough_to_wait_for():
+def test_the_pauses_between_attempts_grow_up_to_15_seconds():
     assert list(KeptForward.PAUSES) == sorted(KeptForward.PAUSES)
     assert KeptForward.PAUSES[-1] <= 15

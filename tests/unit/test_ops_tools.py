@@ -1,4 +1,4 @@
-"""The programs that `make` starts: found where they fit, otherwise fetched whole, or not at all."""
+"""The programs that `make` starts: suitable ones are found, others are downloaded completely or not at all."""
 
 import errno
 import hashlib
@@ -81,7 +81,7 @@ def left(place: Path) -> list[str]:
     return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.name != ".lock")
 
 
-def test_the_versions_are_those_that_the_program_is_locked_to():
+def test_the_versions_match_the_pins_in_pyproject():
     pins = dict(re.findall(r'"(pulumi[\w-]*)==([\d.]+)"', (ROOT / "pyproject.toml").read_text()))
 
     assert TOOLS["pulumi"].version == pins["pulumi"]
@@ -90,7 +90,7 @@ def test_the_versions_are_those_that_the_program_is_locked_to():
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_every_file_has_its_own_pinned_checksum_or_the_publishers_list_and_never_none(name: str):
+def test_every_file_has_a_pinned_checksum_or_the_publishers_list(name: str):
     tool = TOOLS[name]
     machines = set(tools.MACHINES) if tool.checksums else set(tool.sha256)
 
@@ -108,7 +108,7 @@ def test_no_two_files_have_the_same_name_in_a_mirror():
     assert len(set(named)) == len(named) == len(set(addresses))
 
 
-def test_a_program_is_fetched_once_and_may_be_started(tmp_path: Path):
+def test_a_program_is_downloaded_once_and_is_executable(tmp_path: Path):
     with publisher({"kubectl": PROGRAM}) as (address, asked):
         first = a_program(address).install(tmp_path / "bin" / "kubectl-1", tmp_path / "bin", {})
         second = a_program(address).install(tmp_path / "bin" / "kubectl-1", tmp_path / "bin", {})
@@ -119,7 +119,7 @@ def test_a_program_is_fetched_once_and_may_be_started(tmp_path: Path):
     assert left(tmp_path / "bin") == ["kubectl-1", "kubectl-1/kubectl"]
 
 
-def test_an_archive_is_unpacked_whole_without_its_folders(tmp_path: Path):
+def test_an_archive_is_unpacked_completely_without_its_folders(tmp_path: Path):
     content = archive("pulumi/pulumi", "pulumi/pulumi-language-python", "../../escaped")
     with publisher({"pulumi.tar.gz": content}) as (address, _):
         release = Download("pulumi 3", f"{address}/pulumi.tar.gz", "pulumi.tar.gz", "home", sha256(content))
@@ -130,7 +130,7 @@ def test_an_archive_is_unpacked_whole_without_its_folders(tmp_path: Path):
     assert not (tmp_path / "bin" / "escaped").exists()
 
 
-def test_another_content_is_refused_with_both_checksums_and_not_kept(tmp_path: Path):
+def test_different_content_is_rejected_with_both_checksums_and_removed(tmp_path: Path):
     with publisher({"kubectl": b"something else"}) as (address, _), pytest.raises(SettingsError) as refused:
         a_program(address).install(tmp_path / "kubectl-1", tmp_path, {})
 
@@ -139,7 +139,7 @@ def test_another_content_is_refused_with_both_checksums_and_not_kept(tmp_path: P
     assert left(tmp_path) == []
 
 
-def test_a_transfer_that_breaks_off_is_named_as_that_and_not_kept(tmp_path: Path):
+def test_an_incomplete_transfer_is_reported_and_removed(tmp_path: Path):
     with publisher({"kubectl": PROGRAM}, missing=7) as (address, _), pytest.raises(SettingsError) as refused:
         a_program(address).install(tmp_path / "kubectl-1", tmp_path, {})
 
@@ -156,11 +156,11 @@ def test_a_transfer_that_breaks_off_is_named_as_that_and_not_kept(tmp_path: Path
         ("ftp://mirror.home", "FLYTE_HOME_MIRROR: 'ftp://mirror.home/kubectl-1.35.2' is not an address"),
         (
             "/folder",
-            "FLYTE_HOME_MIRROR: '/folder/kubectl-1.35.2' is not an address; write https://HOST/PATH, or file:///",
+            "FLYTE_HOME_MIRROR: '/folder/kubectl-1.35.2' is not an address; use https://HOST/PATH, or file:///",
         ),
     ],
 )
-def test_what_cannot_be_fetched_is_one_line_with_its_address_and_the_remedy(mirror: str, said: str, tmp_path: Path):
+def test_a_failed_download_is_one_line_with_the_address_and_the_remedy(mirror: str, said: str, tmp_path: Path):
     with publisher({}) as (address, _), pytest.raises(SettingsError) as refused:
         a_program(address).install(tmp_path / "kubectl-1", tmp_path, {"FLYTE_HOME_MIRROR": mirror})
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_fetched_is_one_line_with_its_address_and_the_remedy(mirr
     assert left(tmp_path) == []
 
 
-def test_a_mirror_has_the_files_by_their_names_and_the_network_is_not_asked(tmp_path: Path):
+def test_a_mirror_is_used_instead_of_the_network(tmp_path: Path):
     (tmp_path / "mirror of mine").mkdir()
     (tmp_path / "mirror of mine" / "kubectl-1.35.2").write_bytes(PROGRAM)
     mirror = (tmp_path / "mirror of mine").as_uri() + "/"
@@ -181,7 +181,9 @@ def test_a_mirror_has_the_files_by_their_names_and_the_network_is_not_asked(tmp_
 
 
 @pytest.mark.parametrize(("algorithm", "name"), [("sha256", " kubectl"), ("sha1", "*./kubectl")])
-def test_what_is_not_pinned_is_compared_with_the_publishers_list(algorithm: str, name: str, tmp_path: Path):
+def test_a_file_without_a_pinned_checksum_is_verified_with_the_publishers_list(
+    algorithm: str, name: str, tmp_path: Path
+):
     published = f"{'0' * 64}  kubectl.exe\n{hashlib.new(algorithm, PROGRAM).hexdigest()} {name}\n".encode()
     with publisher({"kubectl": PROGRAM, "v1/list.txt": published}) as (address, asked):
         given = a_program(address, sha256="", checksums=f"{address}/v1/list.txt")
@@ -194,12 +196,12 @@ def test_what_is_not_pinned_is_compared_with_the_publishers_list(algorithm: str,
 @pytest.mark.parametrize(
     ("published", "said"),
     [
-        (f"{sha256(b'another')}  kubectl\n", f"but {sha256(b'another')} is what http"),
+        (f"{sha256(b'another')}  kubectl\n", f"but {sha256(b'another')} is the checksum in http"),
         (f"{sha256(PROGRAM)}  kubectl.exe\n", "list.txt has no checksum of kubectl"),
         ("<html>\n", "list.txt has no checksum of kubectl"),
     ],
 )
-def test_what_is_not_in_the_publishers_list_is_refused(published: str, said: str, tmp_path: Path):
+def test_a_file_that_is_not_in_the_publishers_list_is_rejected(published: str, said: str, tmp_path: Path):
     with publisher({"kubectl": PROGRAM, "list.txt": published.encode()}) as (address, _):
         given = a_program(address, sha256="", checksums=f"{address}/list.txt")
         with pytest.raises(SettingsError, match=re.escape(said)):
@@ -208,7 +210,7 @@ def test_what_is_not_in_the_publishers_list_is_refused(published: str, said: str
     assert left(tmp_path) == []
 
 
-def test_a_full_disk_is_named_with_the_folder_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_reported_with_the_folder_and_no_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*_args: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -226,7 +228,7 @@ def test_a_full_disk_is_named_with_the_folder_and_nothing_stays(tmp_path: Path, 
     assert left(tmp_path / "bin") == []
 
 
-def test_a_folder_that_may_not_be_written_is_named():
+def test_the_message_names_a_folder_that_is_not_writable():
     with workspace() as work, publisher({"kubectl": PROGRAM}) as (address, asked):
         work.path.chmod(0o555)
         place = work.path / "bin"
@@ -245,7 +247,7 @@ def test_a_folder_that_may_not_be_written_is_named():
     assert asked == []
 
 
-def test_runs_at_the_same_time_fetch_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_concurrent_runs_download_a_file_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with publisher({"kubectl": PROGRAM}, wait=0.5) as (address, asked):
         runs = [
             threading.Thread(target=a_program(address).install, args=(tmp_path / "kubectl", tmp_path, {}))
@@ -261,7 +263,7 @@ def test_runs_at_the_same_time_fetch_once(tmp_path: Path, capsys: pytest.Capture
     assert "waiting for another run" in capsys.readouterr().err
 
 
-def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path):
+def test_the_remains_of_a_killed_run_are_removed(tmp_path: Path):
     (tmp_path / "unfinished-x").mkdir()
     (tmp_path / "unfinished-x" / "half").touch()
     with publisher({"kubectl": PROGRAM}) as (address, _):
@@ -282,7 +284,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert left(tmp_path) == []
 
 
-def test_a_long_step_says_what_it_fetches_and_on_a_terminal_how_far_it_is(
+def test_a_download_prints_its_address_and_on_a_terminal_its_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     with publisher({"kubectl": bytes(4_000_000)}) as (address, _):
@@ -328,7 +330,7 @@ def own(folder: Path, name: str, says: str, code: int = 0) -> Path:
     return program
 
 
-def test_a_missing_program_is_fetched_and_on_the_path_of_what_is_started_then(machine: Path):
+def test_a_missing_program_is_downloaded_and_added_to_the_path(machine: Path):
     found = tools.provide("kubectl")
 
     assert found == machine.parent / ".bin" / "linux-amd64" / f"kubectl-{TOOLS['kubectl'].version}" / "kubectl"
@@ -348,7 +350,7 @@ def test_a_missing_program_is_fetched_and_on_the_path_of_what_is_started_then(ma
         ("kind", "kind v0.30.0 go1.24.6 linux/amd64"),
     ],
 )
-def test_a_fitting_program_of_the_machine_is_used(name: str, says: str, machine: Path):
+def test_a_suitable_program_of_the_machine_is_used(name: str, says: str, machine: Path):
     program = own(machine, name, says)
 
     assert tools.provide(name) == program
@@ -364,7 +366,7 @@ def test_a_fitting_program_of_the_machine_is_used(name: str, says: str, machine:
         ("kubectl", "pyenv: kubectl: command not found", 127, "does not start"),
     ],
 )
-def test_a_program_that_does_not_fit_is_replaced_for_this_project_and_says_so(
+def test_an_unsuitable_program_is_replaced_for_this_project_with_a_message(
     name: str, says: str, code: int, why: str, machine: Path, capsys: pytest.CaptureFixture[str]
 ):
     program = own(machine, name, says, code)
@@ -375,7 +377,7 @@ def test_a_program_that_does_not_fit_is_replaced_for_this_project_and_says_so(
     assert program.read_text() == before
 
 
-def test_for_another_platform_the_message_says_where_to_get_it(machine: Path, monkeypatch: pytest.MonkeyPatch):
+def test_on_another_platform_the_message_gives_the_publishers_page(machine: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tools, "this_machine", lambda: "freebsd-riscv64")
 
     with pytest.raises(SettingsError, match="there is no download for freebsd-riscv64; install it from https://"):
@@ -407,7 +409,7 @@ def plugins(home: Path) -> None:
         (folder / tool.name).touch()
 
 
-def test_a_pulumi_with_its_plugins_is_left_as_it_is(machine: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_pulumi_with_its_plugins_is_used_unchanged(machine: Path, capsys: pytest.CaptureFixture[str]):
     own(machine, "pulumi", "v3.250.0")
     plugins(machine.parent / "home" / ".pulumi")
 
@@ -416,7 +418,7 @@ def test_a_pulumi_with_its_plugins_is_left_as_it_is(machine: Path, capsys: pytes
     assert not (machine.parent / ".bin").exists()
 
 
-def test_without_anything_pulumi_and_plugins_are_in_the_project_and_the_home_is_not_touched(
+def test_a_downloaded_pulumi_and_its_plugins_stay_in_the_project_and_out_of_the_home(
     machine: Path, capsys: pytest.CaptureFixture[str]
 ):
     chosen = tools.provide_pulumi()
@@ -437,7 +439,7 @@ def test_without_anything_pulumi_and_plugins_are_in_the_project_and_the_home_is_
 
 
 @pytest.mark.parametrize("variable", ["", "PULUMI_HOME", "PULUMI_CREDENTIALS_PATH"])
-def test_the_users_login_stays_in_use_where_only_the_plugins_are_the_projects(
+def test_the_users_login_stays_in_use_if_only_the_plugins_are_downloaded(
     variable: str, machine: Path, monkeypatch: pytest.MonkeyPatch
 ):
     own(machine, "pulumi", "v3.250.0")
@@ -475,7 +477,7 @@ def test_the_list_for_a_mirror_has_every_file_with_its_address():
     assert "flyte-binary-v1.16.8.tgz" in lines
 
 
-def test_the_command_prints_where_a_program_is_or_fails_in_one_line(tmp_path: Path):
+def test_the_command_prints_the_path_of_a_program_or_fails_with_one_line(tmp_path: Path):
     program = own(tmp_path, "kubectl", "Client Version: v1.35.2")
     empty = (tmp_path / "mirror").as_uri()
 

@@ -41,7 +41,7 @@ def project(folder: Path, stack_file: str) -> Path:
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_fresh_clone_renders_with_nothing_but_python(tmp_path: Path, stack: str):
+def test_a_fresh_clone_renders_with_only_python(tmp_path: Path, stack: str):
     result = command(stack, str(tmp_path / "out"))
 
     assert result.returncode == 0, result.stderr
@@ -54,7 +54,7 @@ def test_a_fresh_clone_renders_with_nothing_but_python(tmp_path: Path, stack: st
         assert file.name == "flyte-binary.values.yaml" or {"apiVersion", "kind", "metadata"} <= set(content)
 
 
-def test_rendering_twice_gives_the_same_bytes(tmp_path: Path):
+def test_two_renderings_are_identical(tmp_path: Path):
     for name in ("a", "b"):
         assert command("dev", str(tmp_path / name)).returncode == 0
 
@@ -62,7 +62,7 @@ def test_rendering_twice_gives_the_same_bytes(tmp_path: Path):
     assert first == {file.name: file.read_text() for file in (tmp_path / "b").iterdir()}
 
 
-def test_no_secret_is_in_the_files_unless_it_is_asked_for():
+def test_the_files_contain_no_secret_unless_requested():
     recording = run(tidalCreds='{"t": "planted-tidal"}', postgresPassword="planted-postgres")
     hidden, shown = "".join(render(recording, False).values()), "".join(render(recording, True).values())
 
@@ -82,7 +82,7 @@ def test_redacted_secrets_are_still_valid_objects_with_their_keys(dev: Recording
     assert config["stringData"] == {"202-database.yaml": REDACTED, "203-storage.yaml": REDACTED}
 
 
-def test_references_between_files_fit(dev: Recording):
+def test_references_between_files_match(dev: Recording):
     files = {name: yaml.safe_load(content) for name, content in render(dev, False).items()}
     names = {(item["kind"], item["metadata"]["name"]) for item in files.values() if "kind" in item}
 
@@ -99,7 +99,7 @@ def test_references_between_files_fit(dev: Recording):
                 assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
 
 
-def test_an_encrypted_value_counts_as_given(tmp_path: Path):
+def test_an_encrypted_value_counts_as_set(tmp_path: Path):
     config, secrets = stack_config(
         "test",
         project(
@@ -133,7 +133,7 @@ def test_a_secret_in_plain_text_is_rendered_redacted_with_a_warning(
     assert [file for file in shown.iterdir() if "planted" in file.read_text()]
 
 
-def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(tmp_path: Path):
+def test_a_setting_with_an_encrypted_value_inside_is_a_secret(tmp_path: Path):
     config, secrets = stack_config(
         "test",
         project(
@@ -160,14 +160,14 @@ def test_an_encrypted_value_inside_a_structure_makes_the_whole_setting_a_secret(
         ("config: text", "is not a stack file"),
     ],
 )
-def test_a_broken_stack_file_is_named(tmp_path: Path, stack_file: str, said: str):
+def test_the_message_names_an_invalid_stack_file(tmp_path: Path, stack_file: str, said: str):
     with pytest.raises(SettingsError, match=r"Pulumi\.test\.yaml") as caught:
         stack_config("test", project(tmp_path, stack_file))
 
     assert said in str(caught.value)
 
 
-def test_an_unknown_stack_is_answered_with_those_there_are(tmp_path: Path):
+def test_the_message_about_an_unknown_stack_lists_the_existing_ones(tmp_path: Path):
     result = command("staging", str(tmp_path))
 
     assert result.returncode == 1
@@ -176,7 +176,7 @@ def test_an_unknown_stack_is_answered_with_those_there_are(tmp_path: Path):
     assert "Traceback" not in result.stderr
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
+def test_the_message_about_an_unwritable_folder_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
 
     result = command("dev", str(tmp_path / "file" / "out"))
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
     assert "Traceback" not in result.stderr
 
 
-def test_files_of_an_earlier_rendering_go_and_others_stay(tmp_path: Path):
+def test_files_of_an_earlier_rendering_are_removed_and_others_stay(tmp_path: Path):
     (tmp_path / "own.yaml").write_text("mine: true\n")
     write({"old.yaml": "# Rendered by flyte-home; not for editing. x\n"}, tmp_path)
 

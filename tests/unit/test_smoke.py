@@ -1,4 +1,4 @@
-"""``make smoke``: the doctor first, then the example, with its progress, its result, and why it failed."""
+"""``make smoke``: runs the doctor, then the example, and shows its progress and its result or its failure."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def ran(timeout: float = 20, cluster: FakeCluster | None = None, **changed: Any)
     return out.getvalue()
 
 
-def test_the_example_runs_remotely_in_the_first_project_that_may_and_its_first_domain(example: Path):
+def test_the_example_runs_in_the_first_project_that_may_use_its_secret_and_the_first_domain(example: Path):
     following(example, DONE)
     projects = [{"name": "other"}, {"name": "remedy", "taskSecrets": ["tidal-creds"]}]
 
@@ -69,7 +69,7 @@ def test_the_example_runs_remotely_in_the_first_project_that_may_and_its_first_d
     assert f"http://127.0.0.1:8088/console/projects/remedy/domains/d-dev/executions/{name}" in said
 
 
-def test_where_flyte_wants_a_login_the_example_runs_as_its_own_client_whose_secret_is_in_a_file_of_ones_own(
+def test_with_a_login_the_example_runs_as_flytes_own_client_with_its_secret_in_a_private_file(
     example: Path,
 ):
     following(example, DONE)
@@ -89,7 +89,7 @@ def test_where_flyte_wants_a_login_the_example_runs_as_its_own_client_whose_secr
     assert "planted" not in (example / "config").read_text() + (example / "started").read_text()
 
 
-def test_where_there_is_no_terminal_every_change_is_a_line_and_the_result_comes_last(example: Path):
+def test_without_a_terminal_every_change_is_a_line_and_the_result_comes_last(example: Path):
     following(example, node("n0", "RUNNING"), node("n0", "SUCCEEDED", 4.2), node("n1", "SUCCEEDED", 2.6), DONE)
 
     said = [line.split() for line in ran().splitlines()]
@@ -104,7 +104,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_the_nodes_are_drawn_over_themselves():
+def test_on_a_terminal_the_nodes_are_redrawn_in_place():
     out = Terminal()
     progress = Progress(out)
 
@@ -119,7 +119,7 @@ def test_on_a_terminal_the_nodes_are_drawn_over_themselves():
     assert third.splitlines()[1].split() == ["task_n1", "QUEUED"]
 
 
-def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_node_that_did(example: Path):
+def test_a_failed_workflow_shows_its_error_and_the_end_of_the_failed_nodes_log(example: Path):
     failed = {"phase": "FAILED", "error": "RuntimeError: they are gone", "outputs": {}}
     following(example, node("n0", "SUCCEEDED", 3), node("n1", "FAILED", 2), failed)
     cluster = FakeCluster()
@@ -142,7 +142,7 @@ def test_a_workflow_that_fails_shows_its_error_and_the_end_of_the_log_of_the_nod
     assert "x-n10-0" not in said
 
 
-def test_a_workflow_that_does_not_end_is_a_failure_and_shows_why_its_pods_do_not_start(
+def test_a_workflow_that_does_not_end_fails_and_shows_why_its_pods_do_not_start(
     example: Path, monkeypatch: pytest.MonkeyPatch
 ):
     following(example, node("n0", "RUNNING"), then="exec sleep 30")
@@ -167,42 +167,42 @@ def test_a_workflow_that_does_not_end_is_a_failure_and_shows_why_its_pods_do_not
     assert pods == ["smoke-1-n0-0: Failed: 1", "smoke-1-n0-0: Failed: 2: no such image"]
 
 
-def test_a_follower_that_fails_shows_what_it_says(example: Path):
+def test_the_message_quotes_a_follower_that_fails(example: Path):
     following(example, then="echo no login >&2; exit 1")
 
     with pytest.raises(ExampleError, match=r"cannot be followed; see http.*\nno login"):
         ran()
 
 
-def test_an_example_that_cannot_be_started_shows_what_flytes_client_says(example: Path):
+def test_the_message_quotes_flytes_client_if_the_example_cannot_be_started(example: Path):
     program(example, "pyflyte", "echo the project is archived >&2; exit 1")
 
     with pytest.raises(ExampleError, match="could not be started:\nthe project is archived"):
         ran()
 
 
-def test_a_registration_that_does_not_end_is_a_failure(example: Path):
+def test_a_registration_that_does_not_end_fails(example: Path):
     program(example, "pyflyte", "exec sleep 30")
 
     with pytest.raises(ExampleError, match="could not be registered within 1 s"):
         ran(timeout=1)
 
 
-def test_without_the_client_of_flyte_the_message_says_how_it_is_installed(example: Path):
+def test_without_flytes_client_the_message_names_the_target_that_installs_it(example: Path):
     (example / ".venv/bin/pyflyte").unlink()
 
     with pytest.raises(ExampleError, match="make smoke installs it"):
         ran()
 
 
-def test_without_a_project_that_may_use_the_secret_the_example_is_not_started(example: Path):
+def test_the_example_is_not_started_if_no_project_may_use_its_secret(example: Path):
     with pytest.raises(ExampleError, match="no project asks for the secret tidal-creds"):
         ran(projects=[{"name": "remedy"}], tidalCreds=None)
     assert not (example / "started").exists()
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("remark", 0), ("skipped", 0), ("wrong", 1)])
-def test_the_example_is_started_only_where_the_doctor_finds_nothing_wrong(
+def test_the_example_is_started_only_if_the_doctor_finds_nothing_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Any, code: int
 ):
     started = []

@@ -1,4 +1,4 @@
-"""``make up``: what a first run sets up, and what it refuses to guess."""
+"""``make up``: what the first run sets up, and what is never guessed."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from settings.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_state_and_passphrase_stay_in_the_project_and_are_readable_by_their_owner_only(tmp_path: Path):
+def test_state_and_passphrase_are_in_the_project_and_only_their_owner_can_read_them(tmp_path: Path):
     state = tmp_path / "state"
 
     first = engine.backend({}, logged_in=False, state=state)
@@ -30,29 +30,29 @@ def test_state_and_passphrase_stay_in_the_project_and_are_readable_by_their_owne
 
 
 @pytest.mark.parametrize(("environment", "logged_in"), [({"PULUMI_BACKEND_URL": "s3://state"}, False), ({}, True)])
-def test_a_backend_that_the_user_chose_is_left_alone(tmp_path: Path, environment: dict[str, str], logged_in: bool):
+def test_a_backend_chosen_by_the_user_is_kept(tmp_path: Path, environment: dict[str, str], logged_in: bool):
     assert engine.backend(environment, logged_in, tmp_path / "state") == {}
     assert not (tmp_path / "state").exists()
 
 
-def test_a_passphrase_that_the_user_chose_is_left_alone(tmp_path: Path):
+def test_a_passphrase_chosen_by_the_user_is_kept(tmp_path: Path):
     chosen = engine.backend({"PULUMI_CONFIG_PASSPHRASE": "mine"}, False, tmp_path / "state")
 
     assert set(chosen) == {"PULUMI_BACKEND_URL"}
 
 
-def test_the_only_context_is_taken_for_the_trial_stack_alone():
+def test_only_the_trial_stack_uses_the_only_context():
     assert pinning.choose_context("dev", "flyte-home-dev", "", ["k3s"]) == "k3s"
     with pytest.raises(SettingsError, match="make up STACK=prod CONTEXT=NAME"):
         pinning.choose_context("prod", "flyte-home-prod", "", ["k3s"])
 
 
-def test_among_several_contexts_none_is_guessed():
+def test_no_context_is_guessed_if_there_are_several():
     with pytest.raises(SettingsError, match="'work', 'home'"):
         pinning.choose_context("dev", "flyte-home-dev", "", ["work", "home"])
 
 
-def test_the_context_asked_for_comes_before_the_one_in_the_stack_file():
+def test_the_context_on_the_command_line_overrides_the_stack_file():
     assert pinning.choose_context("prod", "work", "home", ["work", "home"]) == "home"
     assert pinning.choose_context("prod", "work", "", ["work", "home"]) == "work"
     with pytest.raises(SettingsError, match="no context 'typo'"):
@@ -108,7 +108,7 @@ def make(tools: dict[str, str], command: str, *arguments: str) -> tuple[subproce
     )
 
 
-def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
+def test_the_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
     result, log = make(tools, "up", "dev")
 
     assert result.returncode == 0, result.stderr
@@ -123,7 +123,7 @@ def test_a_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
     assert len(calls) == 7
 
 
-def test_destroy_runs_the_program_and_so_its_fence(tools: dict[str, str]):
+def test_destroy_runs_the_program_with_its_fence(tools: dict[str, str]):
     _, log = make(tools, "destroy", "dev")
 
     assert log.splitlines()[-1] == "pulumi destroy --run-program --yes --stack dev"
@@ -138,13 +138,13 @@ def test_preview_changes_nothing(tools: dict[str, str]):
     assert "config set" not in log
 
 
-def test_a_refresh_looks_at_the_cluster_behind_the_fence(tools: dict[str, str]):
+def test_a_refresh_runs_the_program_with_its_fence(tools: dict[str, str]):
     _, log = make(tools, "up", "dev", "--refresh")
 
     assert log.splitlines()[-1] == "pulumi up --refresh --run-program --yes --stack dev"
 
 
-def test_without_pulumi_and_network_the_message_says_what_works_without_it(tools: dict[str, str]):
+def test_without_pulumi_and_a_network_the_message_names_the_target_that_still_works(tools: dict[str, str]):
     result, log = make(tools | {"PATH": ""}, "up", "dev")
 
     assert result.returncode == 1
@@ -154,7 +154,7 @@ def test_without_pulumi_and_network_the_message_says_what_works_without_it(tools
     assert log == ""
 
 
-def test_a_cluster_that_does_not_answer_is_named(tools: dict[str, str]):
+def test_the_message_names_a_cluster_that_does_not_answer(tools: dict[str, str]):
     kubectl = Path(tools["PATH"].split(":")[0], "kubectl")
     kubectl.write_text("#!/bin/sh\necho connection refused >&2\nexit 1\n")
 
@@ -165,7 +165,7 @@ def test_a_cluster_that_does_not_answer_is_named(tools: dict[str, str]):
     assert "pulumi up" not in log
 
 
-def test_pulumis_own_failure_is_the_commands_failure(tools: dict[str, str]):
+def test_the_command_fails_if_pulumi_fails(tools: dict[str, str]):
     pulumi = Path(tools["PATH"].split(":")[0], "pulumi")
     pulumi.write_text('#!/bin/sh\ncase "$1" in up) exit 7 ;; esac\n')
 
@@ -173,7 +173,7 @@ def test_pulumis_own_failure_is_the_commands_failure(tools: dict[str, str]):
 
 
 @pytest.mark.parametrize(("pinned", "refused"), [("another-cluster", True), ("uid-of-the-cluster", False)])
-def test_a_pinned_stack_takes_another_context_only_of_the_same_cluster(
+def test_a_pinned_stack_accepts_another_context_only_for_the_same_cluster(
     monkeypatch: pytest.MonkeyPatch, tools: dict[str, str], pinned: str, refused: bool
 ):
     for name, value in tools.items():
