@@ -1,12 +1,12 @@
 """What may be in the values of the flyte-binary chart: its schema, and what a stack may add with ``flyteValues``."""
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
-import yaml
 
 from settings.chart import CHART_DIR
 from settings.errors import SettingsError
@@ -134,7 +134,7 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
 
 @functools.cache
 def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(yaml.safe_load((CHART_DIR / "values.schema.json").read_text()))
+    return jsonschema.Draft202012Validator(json.loads((CHART_DIR / "values.schema.json").read_text()))
 
 
 def _schema_problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``make ci-diff``: report how a change affects the rendered manifests of every stack.
+"""``make ci-diff``: reports how a change affects the rendered manifests of every stack.
 
 Usage: python -m ops.ci.diff BASE OUT
 
