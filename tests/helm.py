@@ -30,7 +30,7 @@ def _archive() -> Path | SettingsError:
     try:
         return chart_archive(PINNED_CHART)
     except SettingsError as error:
-        if os.environ.get("FLYTE_CHART") or "cannot fetch" not in str(error):
+        if os.environ.get("FLYTE_CHART") or "cannot download" not in str(error):
             raise
         return error
 

@@ -85,7 +85,7 @@ def _download(url: str, setting: str) -> bytes:
             return bytes(response.read())
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"{setting}: cannot fetch {url}: {error}; without a network, download it elsewhere and write "
+            f"{setting}: cannot download {url}: {error}; without a network, download it elsewhere and write "
             "pulumi config set --path flyte-home:chart.archive FILE, or set FLYTE_CHART=FILE"
         ) from None
 

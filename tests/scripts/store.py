@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from components.object_store.policies import flyte_policy, task_policy
 from settings.egress import Egress
 from settings.projects import TaskScope
+from settings.tasks import Quota
 from tests.processes import Workspace, free_port, wait_until, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, run_script, tools
 from tests.tools import require
@@ -22,11 +23,11 @@ BUCKET, USER = "flyte", "flyte"
 def project(name: str, domain: str) -> TaskScope:
     """A project in a domain, with the bucket that it has by default."""
     return TaskScope(
-        name=f"{name}-{domain}",
         project=name,
         domain=domain,
+        namespace=f"{name}-{domain}",
         bucket=f"{name}-{domain}",
-        quota={},
+        quota=Quota(),
         pod_security="baseline",
         pod_security_reason="",
         run_as_user=1000,
