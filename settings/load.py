@@ -71,7 +71,9 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     if problems:
         raise SettingsError(*problems)
     for name in settings.samples:
-        pulumi.log.warn(f"{PROJECT}:{name} holds the sample, which gives no access to anything; set your own with --secret")
+        pulumi.log.warn(
+            f"{PROJECT}:{name} holds the sample, which gives no access to anything; set your own with --secret"
+        )
     return settings
 
 
