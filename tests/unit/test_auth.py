@@ -34,7 +34,7 @@ def test_without_an_issuer_there_is_no_login(dev: Recording):
     assert {"auth", "server", "admin"} & set(inline) == set()
 
 
-def test_flyte_asks_the_provider_and_wants_a_login():
+def test_flyte_uses_the_provider_and_requires_a_login():
     inline = values(with_login())["configuration"]["inline"]
 
     assert inline["server"]["security"]["useAuth"] is True
@@ -44,7 +44,7 @@ def test_flyte_asks_the_provider_and_wants_a_login():
     assert openid["scopes"] == ["openid", "profile"]
 
 
-def test_a_token_is_for_the_address_at_which_clients_reach_flyte():
+def test_tokens_are_issued_for_the_address_clients_use():
     at_home = values(with_login())["configuration"]["inline"]
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
     outside = with_login(ingress={"controller": "traefik", "hosts": hosts})
@@ -57,7 +57,7 @@ def test_a_token_is_for_the_address_at_which_clients_reach_flyte():
     assert yaml.safe_load(outside.outputs["clientConfig"])["admin"]["authType"] == "Pkce"
 
 
-def test_no_secret_of_the_login_is_in_the_values_and_all_are_marked():
+def test_login_secrets_are_encrypted_and_never_in_the_chart_values():
     found = with_login()
     secret = found.one("Secret", "auth")
 
@@ -67,19 +67,19 @@ def test_no_secret_of_the_login_is_in_the_values_and_all_are_marked():
     assert [resource.name for resource in found.resources if PLANTED in str(resource.plain)] == ["auth"]
 
 
-def test_flytes_built_in_client_gets_a_generated_secret_instead_of_its_well_known_one():
+def test_the_built_in_client_of_flyte_gets_a_generated_secret_instead_of_the_default():
     found = with_login()
     files = found.one("Secret", "flyte-config").plain["stringData"]
     clients = yaml.safe_load(files["204-auth.yaml"])["auth"]["appAuth"]["selfAuthServer"]["staticClients"]
 
-    # Flyte takes bytes from base64 (https://github.com/flyteorg/flyte/blob/v1.16.8/flytestdlib/config/viper/viper.go).
+    # Flyte decodes byte values from base64 (https://github.com/flyteorg/flyte/blob/v1.16.8/flytestdlib/config/viper/viper.go).
     assert base64.b64decode(clients["flytepropeller"]["client_secret"]) == b"hash of generated"
     assert [name for name, client in clients.items() if client.get("public")] == ["flyte-cli", "flytectl"]
     assert found.one("Secret", "auth").plain["stringData"]["client_secret"] == "generated"
 
 
-def test_the_keys_are_where_flyte_looks_for_them_but_no_task_secret_can():
-    """Flyte's webhook looks for what a task asks for at /etc/secrets/GROUP/KEY."""
+def test_login_keys_are_mounted_where_flyte_finds_them_and_task_secrets_cannot_collide():
+    """Flyte's webhook looks up the secrets of tasks at /etc/secrets/GROUP/KEY."""
     found = values(with_login())
     (mount,) = [mount for mount in found["deployment"]["extraVolumeMounts"] if mount["name"] == "login"]
     inline = found["configuration"]["inline"]
@@ -89,33 +89,33 @@ def test_the_keys_are_where_flyte_looks_for_them_but_no_task_secret_can():
     assert inline["secrets"]["secrets-prefix"] == "/etc/secrets"
 
 
-def test_with_secrets_elsewhere_flyte_still_finds_the_keys():
+def test_flyte_finds_the_login_keys_when_secrets_are_in_another_folder():
     found = values(with_login(secretManager={"type": "Global", "files": "/run/flyte/own"}, tidalCreds=None))
 
     name = found["configuration"]["inline"]["auth"]["userAuth"]["cookieHashKeySecretName"]
     assert name == "../../../etc/flyte/login/cookie_hash_key"
 
 
-def test_flytes_start_is_seen_without_a_login(dev: Recording):
+def test_the_startup_probe_works_without_a_login(dev: Recording):
     probe = values(with_login())["deployment"]["startupProbe"]
 
     assert probe["httpGet"] == {"path": "/.well-known/oauth-authorization-server", "port": "http"}
     assert probe["failureThreshold"] == values(dev)["deployment"]["startupProbe"]["failureThreshold"]
 
 
-def test_the_job_that_tells_flyte_the_buckets_logs_in():
+def test_the_job_that_registers_the_buckets_logs_in():
     found = with_login()
     job = found.one("Job", "raw-outputs").plain
     (container,) = containers(job)
     (volume,) = [volume for volume in job["spec"]["template"]["spec"]["volumes"] if volume["name"] == "login"]
 
     assert {"name": "CLIENT_ID", "value": "flytepropeller"} in container["env"]
-    # That one key of the Secret, and no other.
+    # Only this key of the Secret is mounted.
     assert volume["secret"]["items"] == [{"key": "client_secret", "path": "client_secret"}]
     assert volume["secret"]["secretName"] == found.one("Secret", "auth").manifest["metadata"]["name"]
 
 
-def test_flyte_reaches_the_provider_where_the_settings_say_it_is(dev: Recording):
+def test_flyte_can_reach_the_provider_only_where_the_settings_allow_it(dev: Recording):
     at_home = with_login(auth={**AUTH, "egress": {"internet": False, "networks": ["192.168.1.20/32"]}})
 
     assert not allowed(policies_of(dev), PLACES["flyte"], PLACES["internet"], 443)
@@ -124,7 +124,7 @@ def test_flyte_reaches_the_provider_where_the_settings_say_it_is(dev: Recording)
     assert not allowed(policies_of(at_home), PLACES["flyte"], PLACES["internet"], 443)
 
 
-def test_a_provider_with_a_private_authority_is_trusted_beside_all_others():
+def test_a_private_certificate_authority_is_trusted_in_addition_to_the_public_ones():
     authority = trustme.CA().cert_pem.bytes().decode()
     found = with_login(auth={**AUTH, "caCertificate": authority})
     deployment = values(found)["deployment"]
@@ -139,14 +139,14 @@ def test_a_provider_with_a_private_authority_is_trusted_beside_all_others():
     )
 
 
-def test_the_same_seed_gives_the_same_keys_and_another_gives_others():
+def test_the_same_seed_gives_the_same_keys_and_a_different_seed_gives_different_keys():
     first, again, other = login_keys("seed"), login_keys("seed"), login_keys("other")
 
     assert first == again
     assert all(first[name] != other[name] for name in first)
 
 
-def test_the_keys_are_what_flyte_can_read():
+def test_the_keys_have_the_format_that_flyte_reads():
     keys = login_keys("seed")
     key = load_pem_private_key(keys["token_rsa_key.pem"].encode(), None)
 
@@ -166,14 +166,14 @@ def test_the_keys_are_what_flyte_can_read():
         ({"auth": {"issuer": "id.home.example"}, "oidcClientSecret": PLANTED}, "is not the address of a provider"),
     ],
 )
-def test_half_a_login_is_refused(settings: dict[str, Any], said: str):
+def test_a_half_configured_login_is_rejected(settings: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said) as refused:
         settings_from(*stack(**settings))
 
     assert PLANTED not in str(refused.value)
 
 
-def test_a_provider_in_the_cluster_may_go_without_tls():
+def test_a_provider_in_the_cluster_does_not_need_tls():
     issuer = "http://dex.dex.svc.cluster.local:5556/dex"
 
     assert with_login(auth={"issuer": issuer}).one("Auth")

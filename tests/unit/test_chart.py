@@ -1,4 +1,4 @@
-"""The pinned chart and the check of its values."""
+"""The pinned chart, and the check of its values."""
 
 import hashlib
 import http.server
@@ -46,12 +46,12 @@ def pin(repository: str = "http://127.0.0.1:1", sha256: str = SHA256) -> ChartPi
     return ChartPin("chart", repository, "v1", sha256)
 
 
-def test_the_pin_is_flyte_1_with_its_digest():
+def test_the_pin_has_the_version_and_the_digest_of_the_chart():
     assert PINNED_CHART.version == "v1.16.8"
     assert len(PINNED_CHART.sha256) == 64
 
 
-def test_the_archive_is_fetched_once_and_then_taken_from_the_cache(repository: str, tmp_path: Path):
+def test_the_archive_is_downloaded_once_and_then_read_from_the_cache(repository: str, tmp_path: Path):
     first = chart_archive(pin(repository), cache=tmp_path / "cache")
     second = chart_archive(pin(repository), cache=tmp_path / "cache")
 
@@ -60,14 +60,14 @@ def test_the_archive_is_fetched_once_and_then_taken_from_the_cache(repository: s
     assert (tmp_path / "requests").read_text() == "x"
 
 
-def test_an_archive_with_another_digest_is_refused_and_not_kept(repository: str, tmp_path: Path):
+def test_an_archive_with_a_different_digest_is_rejected_and_not_cached(repository: str, tmp_path: Path):
     with pytest.raises(SettingsError, match=f"has the SHA-256 {SHA256}, but {'0' * 64} is pinned"):
         chart_archive(pin(repository, "0" * 64), cache=tmp_path / "cache")
 
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_damaged_cache_is_replaced(repository: str, tmp_path: Path):
+def test_a_damaged_archive_in_the_cache_is_replaced(repository: str, tmp_path: Path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "chart-v1.tgz").write_bytes(b"half an arch")
 
@@ -87,7 +87,7 @@ def test_a_local_file_needs_no_network_and_must_have_the_same_digest(tmp_path: P
         chart_archive(pin(), cache=tmp_path / "c")
 
 
-def test_a_mirror_takes_the_place_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str):
+def test_a_mirror_replaces_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str):
     (tmp_path / "chart-v1.tgz").write_bytes(CONTENT)
 
     for number, mirror in enumerate((tmp_path.as_uri(), repository)):
@@ -99,14 +99,14 @@ def test_a_mirror_takes_the_place_of_the_repository(tmp_path: Path, monkeypatch:
         chart_archive(pin(repository), cache=tmp_path / "other")
 
 
-def test_without_network_or_file_the_message_says_how_to_give_one(tmp_path: Path):
+def test_without_network_or_file_the_message_explains_how_to_provide_one(tmp_path: Path):
     with pytest.raises(SettingsError, match="FLYTE_CHART=FILE"):
         chart_archive(pin(), cache=tmp_path)
     with pytest.raises(SettingsError, match="No such file"):
         chart_archive(pin(), str(tmp_path / "missing.tgz"), tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
+def test_the_message_names_a_cache_folder_that_cannot_be_written_to(tmp_path: Path):
     (tmp_path / "local.tgz").write_bytes(CONTENT)
     (tmp_path / "cache").write_text("a file where the folder should be")
 
@@ -114,12 +114,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
         chart_archive(pin(), str(tmp_path / "local.tgz"), tmp_path / "cache")
 
 
-def test_only_http_is_fetched(tmp_path: Path):
+def test_only_http_addresses_are_downloaded(tmp_path: Path):
     with pytest.raises(SettingsError, match="not an HTTP address"):
         chart_archive(pin("file:///etc"), cache=tmp_path)
 
 
-def test_a_path_in_the_project_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_path_inside_the_project_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     archive = ROOT / ".charts" / "chart.tgz"
 
     monkeypatch.setattr("pulumi.runtime.get_root_directory", lambda: str(ROOT))
@@ -128,7 +128,7 @@ def test_a_path_in_the_project_is_the_same_on_every_machine(monkeypatch: pytest.
     assert project_path(archive) == str(archive)
 
 
-def test_the_static_values_pass_their_own_check():
+def test_the_static_values_pass_the_check():
     check_values(yaml.safe_load((CHART_DIR / "values.yaml").read_text()))
 
 
@@ -146,7 +146,7 @@ def test_the_static_values_pass_their_own_check():
         ({"service": {"type": "planted"}}, "service.type"),
     ],
 )
-def test_values_that_would_be_ignored_or_leak_are_refused_by_name(values: dict, named: str):
+def test_values_that_would_be_ignored_or_leak_a_secret_are_rejected_by_name(values: dict, named: str):
     with pytest.raises(SettingsError) as caught:
         check_values(values)
 

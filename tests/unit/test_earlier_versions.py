@@ -1,4 +1,4 @@
-"""What earlier versions have made must keep its identity: a resource under another URN is deleted and made anew."""
+"""Resources of earlier versions keep their identity: under another URN, they would be deleted and recreated."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.engine.states import STATES
 
 
 @pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
-def test_what_holds_data_keeps_its_urn_or_has_the_old_one_as_an_alias(file: Path):
+def test_resources_that_hold_data_keep_their_urn_or_have_the_old_one_as_an_alias(file: Path):
     stored = json.loads(file.read_text())
     now = run(**stored["settings"]).resources
     known = {urn for resource in now for urn in (resource.urn, *resource.aliases)}

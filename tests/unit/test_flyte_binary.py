@@ -11,7 +11,7 @@ def values(recording: Recording) -> dict:
     return recording.one("Release").plain["values"]
 
 
-def test_the_release_is_the_pinned_chart_under_its_fixed_name(dev: Recording):
+def test_the_release_installs_the_pinned_chart_under_a_fixed_name(dev: Recording):
     release = dev.one("Release").plain
 
     assert release["name"] == "flyte-binary"
@@ -20,7 +20,7 @@ def test_the_release_is_the_pinned_chart_under_its_fixed_name(dev: Recording):
     assert release["timeout"] >= 300
 
 
-def test_credentials_are_two_files_that_flyte_merges_after_all_others(dev: Recording):
+def test_credentials_are_in_two_files_that_flyte_merges_last(dev: Recording):
     files = dev.one("Secret", "flyte-config").plain["stringData"]
 
     assert sorted(files) == ["202-database.yaml", "203-storage.yaml"]
@@ -29,13 +29,13 @@ def test_credentials_are_two_files_that_flyte_merges_after_all_others(dev: Recor
     assert config == {"auth_type": "accesskey", "access_key_id": "flyte", "secret_key": "generated"}
 
 
-def test_a_password_that_looks_like_a_number_stays_text():
+def test_a_password_that_looks_like_a_number_remains_text():
     files = run(postgresPassword="1234567890").one("Secret", "flyte-config").plain["stringData"]
 
     assert yaml.safe_load(files["202-database.yaml"])["database"]["postgres"]["password"] == "1234567890"
 
 
-def test_other_credentials_restart_flyte_because_the_secret_has_another_name():
+def test_changed_credentials_restart_flyte_because_the_secret_gets_a_new_name():
     first, second = run(postgresPassword="first-password"), run(postgresPassword="second-password")
 
     assert values(first)["configuration"]["inlineSecretRef"] != values(second)["configuration"]["inlineSecretRef"]
@@ -45,39 +45,39 @@ def test_other_credentials_restart_flyte_because_the_secret_has_another_name():
     )
 
 
-def test_only_our_projects_are_registered(dev: Recording):
+def test_only_the_projects_of_the_stack_are_registered(dev: Recording):
     admin = values(run(projects=[{"name": "a", "description": "of {{ braces }}"}, {"name": "b"}]))
     admin = admin["flyte-core-components"]["admin"]
 
     assert admin["seedProjects"] == ["a", "b"]
     assert [project["name"] for project in admin["seedProjectsWithDetails"]] == ["a", "b"]
-    # The chart sends this through `tpl`, which turns it back into the two braces.
+    # The chart renders this with `tpl`, which turns it back into two braces.
     assert admin["seedProjectsWithDetails"][0]["description"] == "of {{`{{`}} braces }}"
     assert "flytesnacks" not in str(values(dev))
 
 
-def test_flytesnacks_is_there_when_asked_for():
+def test_flytesnacks_is_registered_when_configured():
     assert values(run(projects=[{"name": "flytesnacks"}]))["flyte-core-components"]["admin"]["seedProjects"] == [
         "flytesnacks"
     ]
 
 
-def test_domains_and_namespace_mapping_are_those_of_the_namespaces():
+def test_the_domains_and_the_namespace_mapping_match_the_task_namespaces():
     inline = values(run(domains=["d-dev"], namespaceTemplate="x-{domain}-{project}"))["configuration"]["inline"]
 
     assert inline["domains"] == [{"id": "d-dev", "name": "d-dev"}]
     assert inline["namespace_mapping"]["template"].replace("{{`{{`}}", "{{") == "x-{{ domain }}-{{ project }}"
 
 
-def test_flyte_makes_neither_namespaces_nor_its_own_resource_definition(dev: Recording):
+def test_flyte_creates_neither_namespaces_nor_its_custom_resource_definition(dev: Recording):
     found = values(dev)
 
     assert found["flyte-core-components"]["admin"]["disableClusterResourceManager"] is True
     assert found["configuration"]["inline"]["propeller"]["create-flyteworkflow-crd"] is False
-    assert found["configuration"]["propeller"]["createCRDs"] is True  # keeps it out of the release
+    assert found["configuration"]["propeller"]["createCRDs"] is True  # keeps the definition out of the release
 
 
-def test_workflows_are_deleted_while_flyte_can_still_let_go_of_them(dev: Recording):
+def test_workflows_are_deleted_while_flyte_can_still_remove_their_finalizers(dev: Recording):
     definition = dev.one("CustomResourceDefinition")
 
     assert definition.manifest["metadata"]["name"] == "flyteworkflows.flyte.lyft.com"
@@ -86,13 +86,13 @@ def test_workflows_are_deleted_while_flyte_can_still_let_go_of_them(dev: Recordi
     assert schema == {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-def test_uploads_are_signed_for_the_address_that_clients_reach():
+def test_uploads_are_signed_for_the_address_clients_use():
     inline = values(run(clientEndpoints={"objectStore": "https://s3.home.example"}))["configuration"]["inline"]
 
     assert inline["storage"]["signedURL"]["stowConfigOverride"]["endpoint"] == "https://s3.home.example"
 
 
-def test_a_startup_probe_replaces_the_thirty_second_wait(dev: Recording):
+def test_a_startup_probe_replaces_the_initial_delay_of_the_chart(dev: Recording):
     deployment = values(dev)["deployment"]
 
     assert deployment["startupProbe"]["periodSeconds"] == 1
@@ -103,7 +103,7 @@ def test_a_startup_probe_replaces_the_thirty_second_wait(dev: Recording):
         assert deployment[probe]["periodSeconds"] >= 10
 
 
-def test_flyte_runs_hardened_with_the_stacks_resources():
+def test_flyte_runs_hardened_and_with_the_configured_resources():
     deployment = values(
         run(flyte={"resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "3", "memory": "4Gi"}}})
     )
@@ -119,7 +119,7 @@ def test_flyte_runs_hardened_with_the_stacks_resources():
         assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_task_defaults_come_from_the_pod_template_and_the_maximum_from_the_settings():
+def test_task_defaults_are_left_to_the_pod_template_and_the_maximum_comes_from_the_settings():
     resources = values(run(tasks={"maximum": {"cpu": "6", "memory": "12Gi"}}))["configuration"]["inline"][
         "task_resources"
     ]
@@ -127,7 +127,7 @@ def test_task_defaults_come_from_the_pod_template_and_the_maximum_from_the_setti
     assert resources == {"defaults": {"cpu": "0", "memory": "0"}, "limits": {"cpu": "6", "memory": "12Gi"}}
 
 
-def test_values_of_the_stack_file_come_last_and_leave_the_rest():
+def test_values_of_the_stack_file_are_merged_last_and_leave_the_others_unchanged():
     found = values(
         run(flyteValues={"deployment": {"labels": {"team": "home"}}, "configuration": {"logging": {"level": 5}}})
     )
@@ -137,21 +137,21 @@ def test_values_of_the_stack_file_come_last_and_leave_the_rest():
     assert found["configuration"]["database"]["username"] == "flyte"
 
 
-def test_the_static_values_hold_nothing_that_depends_on_a_stack():
+def test_the_static_values_contain_nothing_specific_to_a_stack():
     static = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
 
     assert not {"host", "username", "dbname"} & set(static["configuration"]["database"])
     assert "image" not in static["deployment"]
 
 
-def test_image_references_of_every_form_reach_the_chart_whole():
+def test_image_references_of_every_form_reach_the_chart_unchanged():
     digest = "sha256:" + "a" * 64
     for reference in ("r.home/flyte:1", f"r.home/flyte:1@{digest}", f"r.home:5000/flyte@{digest}"):
         image = values(run(images={"flyte": reference}))["deployment"]["image"]
         assert f"{image['repository']}:{image['tag']}" == reference
 
 
-def test_volumes_of_the_stack_file_are_added_to_those_flyte_needs():
+def test_volumes_of_the_stack_file_are_added_to_the_volumes_flyte_needs():
     extra = {"extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}], "extraVolumeMounts": [{"name": "ca"}]}
     deployment = values(run(flyteValues={"deployment": extra}))["deployment"]
 

@@ -1,4 +1,4 @@
-"""What Flyte may do in the cluster."""
+"""What Flyte is allowed to do in the cluster."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ READ = {"get", "list", "watch"}
 
 
 def rules(recording: Recording, kind: str) -> list[tuple[str, dict[str, Any]]]:
-    """Namespace, empty for the cluster, and rule."""
+    """The rules, each with its namespace; the namespace is empty for rules of the whole cluster."""
     return [
         (found.manifest["metadata"].get("namespace", ""), rule)
         for found in recording.of(kind)
@@ -17,7 +17,7 @@ def rules(recording: Recording, kind: str) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def test_in_the_whole_cluster_flyte_only_looks_at_pods_and_workflows(dev: Recording):
+def test_cluster_wide_flyte_can_only_read_pods_and_workflows(dev: Recording):
     found = [rule for _, rule in rules(dev, "ClusterRole")]
 
     assert found
@@ -25,7 +25,7 @@ def test_in_the_whole_cluster_flyte_only_looks_at_pods_and_workflows(dev: Record
     assert {resource for rule in found for resource in rule["resources"]} == {"pods", "podtemplates", "flyteworkflows"}
 
 
-def test_flyte_has_no_right_on_secrets_outside_its_own_namespace(dev: Recording):
+def test_flyte_has_no_rights_to_secrets_outside_its_own_namespace(dev: Recording):
     secrets = [(where, rule) for kind in ("Role", "ClusterRole") for where, rule in rules(dev, kind)]
     secrets = [(where, rule) for where, rule in secrets if "secrets" in rule["resources"]]
 
@@ -35,13 +35,13 @@ def test_flyte_has_no_right_on_secrets_outside_its_own_namespace(dev: Recording)
     assert [(rule["verbs"], rule["resourceNames"]) for rule in reading] == [(["get"], [certificate])]
 
 
-def test_no_rule_has_a_wildcard(dev: Recording):
+def test_no_rule_contains_a_wildcard(dev: Recording):
     for kind in ("Role", "ClusterRole"):
         for _, rule in rules(dev, kind):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
 
 
-def test_flyte_works_in_every_namespace_of_a_project_and_nowhere_else():
+def test_flyte_can_write_in_every_task_namespace_and_nowhere_else():
     found = run(projects=[{"name": "a"}, {"name": "b"}], domains=["d-dev"], tidalCreds=None)
 
     for resource in ("pods", "flyteworkflows", "events"):
@@ -56,7 +56,7 @@ def test_flyte_works_in_every_namespace_of_a_project_and_nowhere_else():
         assert subject == {"kind": "ServiceAccount", "name": "flyte-binary", "namespace": "flyte"}
 
 
-def test_the_chart_makes_its_own_role_only_where_the_settings_ask_for_it(dev: Recording):
+def test_the_chart_creates_its_own_role_only_when_the_settings_ask_for_it(dev: Recording):
     chart = run(flyte={"rights": "chart"})
 
     assert dev.one("Release").plain["values"]["rbac"] == {"create": False}
@@ -64,7 +64,7 @@ def test_the_chart_makes_its_own_role_only_where_the_settings_ask_for_it(dev: Re
     assert not [found for kind in ("Role", "ClusterRole", "RoleBinding") for found in chart.of(kind)]
 
 
-def test_flyte_has_its_rights_before_it_starts_and_until_it_is_gone(dev: Recording):
+def test_flyte_has_its_rights_from_before_it_starts_until_it_is_deleted(dev: Recording):
     made = {found.urn for kind in ("Role", "RoleBinding", "ClusterRoleBinding") for found in dev.of(kind)}
 
     assert made <= set(dev.one("Release").dependencies)

@@ -1,4 +1,4 @@
-"""The way in through an ingress controller."""
+"""Access through an ingress controller."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_without_a_controller_there_is_no_ingress(dev: Recording):
 
 
 @pytest.mark.parametrize("controller", ["traefik", "nginx"])
-def test_console_grpc_and_store_are_reached_by_their_hosts_with_tls(controller: str):
+def test_the_console_grpc_and_the_object_store_are_served_on_their_hosts_with_tls(controller: str):
     found = ways(through(controller))
 
     assert {name: way["spec"]["rules"][0]["host"] for name, way in found.items()} == {
@@ -51,7 +51,7 @@ def test_console_grpc_and_store_are_reached_by_their_hosts_with_tls(controller: 
     assert "/flyteidl.service.AdminService" in backends(found["flyte-grpc"])
 
 
-def test_of_the_store_the_buckets_are_there_and_not_its_administration():
+def test_the_ingress_exposes_the_buckets_but_not_the_administration_of_the_store():
     found = backends(ways(through("traefik"))["flyte-object-store"])
 
     buckets = {"/flyte", "/remedy-development", "/remedy-staging", "/remedy-production"}
@@ -59,14 +59,14 @@ def test_of_the_store_the_buckets_are_there_and_not_its_administration():
     assert set(found.values()) == {("minio", 9000)}
 
 
-def test_traefik_speaks_http2_without_tls_with_flytes_grpc_service():
+def test_traefik_uses_http2_without_tls_for_the_grpc_service_of_flyte():
     annotations = through("traefik").one("Release").plain["values"]["service"]["grpcAnnotations"]
 
     assert annotations == {"traefik.ingress.kubernetes.io/service.serversscheme": "h2c"}
     assert through("nginx").one("Release").plain["values"]["service"]["grpcAnnotations"] == {}
 
 
-def test_nginx_speaks_grpc_with_flyte_and_takes_uploads_of_any_size():
+def test_nginx_uses_grpc_for_flyte_and_accepts_uploads_of_any_size():
     found = {name: way["metadata"]["annotations"] for name, way in ways(through("nginx")).items()}
 
     assert found["flyte-grpc"]["nginx.ingress.kubernetes.io/backend-protocol"] == "GRPC"
@@ -74,7 +74,7 @@ def test_nginx_speaks_grpc_with_flyte_and_takes_uploads_of_any_size():
     assert found["flyte-object-store"]["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
 
 
-def test_an_issuer_makes_one_certificate_for_each_host():
+def test_an_issuer_issues_one_certificate_for_each_host():
     found = ways(through("traefik", tls={"issuer": "home"}))
     issued = {
         name: way["spec"]["tls"][0]["secretName"]
@@ -86,7 +86,7 @@ def test_an_issuer_makes_one_certificate_for_each_host():
     assert found["flyte-grpc"]["spec"]["tls"][0]["secretName"] == "flyte-console-tls"
 
 
-def test_grpc_with_a_host_of_its_own_gets_a_certificate_of_its_own_from_an_issuer_of_the_namespace():
+def test_a_separate_grpc_host_gets_its_own_certificate_from_an_issuer_in_the_namespace():
     hosts = {**HOSTS, "grpc": "grpc.home.example"}
     found = ways(through("traefik", hosts=hosts, tls={"issuer": "home", "issuerKind": "Issuer"}))
 
@@ -94,7 +94,7 @@ def test_grpc_with_a_host_of_its_own_gets_a_certificate_of_its_own_from_an_issue
     assert found["flyte-grpc"]["metadata"]["annotations"]["cert-manager.io/issuer"] == "home"
 
 
-def test_a_given_secret_is_the_certificate_of_all_and_without_one_it_is_the_controllers_own():
+def test_all_hosts_use_the_configured_certificate_or_the_default_one_of_the_controller():
     given = ways(through("traefik", tls={"secret": "wildcard"}))
     default = ways(through("traefik"))
 
@@ -103,7 +103,7 @@ def test_a_given_secret_is_the_certificate_of_all_and_without_one_it_is_the_cont
 
 
 @pytest.mark.parametrize(("port", "suffix"), [(443, ""), (8443, ":8443")])
-def test_uploads_are_signed_for_the_host_that_clients_reach(port: int, suffix: str):
+def test_uploads_are_signed_for_the_host_clients_use(port: int, suffix: str):
     found = through("traefik", port=port)
     inline = found.one("Release").plain["values"]["configuration"]["inline"]
 
@@ -117,7 +117,7 @@ def test_uploads_are_signed_for_the_host_that_clients_reach(port: int, suffix: s
     }
 
 
-def test_the_controllers_pods_and_no_others_of_their_namespace_reach_flyte_and_the_store():
+def test_only_the_pods_of_the_controller_in_its_namespace_reach_flyte_and_the_object_store():
     policies = policies_of(through("traefik"))
     controller = Place("10.42.0.30", "kube-system", {"app.kubernetes.io/name": "traefik"})
 
@@ -127,7 +127,7 @@ def test_the_controllers_pods_and_no_others_of_their_namespace_reach_flyte_and_t
     assert not allowed(policies, controller, PLACES["postgres"], 5432)
 
 
-def test_the_controller_may_be_in_another_namespace():
+def test_the_controller_can_run_in_another_namespace():
     found = policies_of(through("nginx", namespace="edge"))
     labels = {"app.kubernetes.io/name": "ingress-nginx"}
 
@@ -135,7 +135,7 @@ def test_the_controller_may_be_in_another_namespace():
     assert not allowed(found, Place("10.42.0.30", "ingress-nginx", labels), PLACES["flyte"], 8088)
 
 
-def test_further_annotations_come_on_top():
+def test_additional_annotations_are_added_to_every_ingress():
     found = ways(through("traefik", annotations={"external-dns.alpha.kubernetes.io/target": "192.168.1.5"}))
 
     assert all("external-dns.alpha.kubernetes.io/target" in way["metadata"]["annotations"] for way in found.values())
@@ -160,14 +160,14 @@ def test_further_annotations_come_on_top():
         ),
     ],
 )
-def test_what_cannot_work_is_refused_with_the_remedy(ingress: dict[str, Any], said: str):
+def test_settings_that_cannot_work_are_rejected_with_the_remedy(ingress: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said) as refused:
         settings_from(*stack(ingress=ingress))
 
     assert "planted" not in str(refused.value)
 
 
-def test_the_way_is_said_only_once():
+def test_client_endpoints_are_rejected_when_there_is_an_ingress():
     endpoints = {"http": "https://flyte.elsewhere.example"}
 
     with pytest.raises(SettingsError, match="flyte-home:clientEndpoints: has no effect"):

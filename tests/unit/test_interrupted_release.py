@@ -1,4 +1,4 @@
-"""Clearing up after a killed installation of the Helm release."""
+"""Cleaning up after an installation of the Helm release was killed."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ops.lib.recording import Recording
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The hook's function, with a ``kubectl`` that writes down its arguments and ends as ``exit`` says."""
+    """The hook's function, with a ``kubectl`` that records its arguments and exits with the code in ``exit``."""
     monkeypatch.setattr(pulumi, "ResourceHook", lambda _name, function: function)
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(
@@ -24,7 +24,7 @@ def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return interrupted_release.forget_interrupted_release("flyte-binary", "flyte", "home", "/the/kubeconfig")
 
 
-def test_installing_and_upgrading_the_release_are_both_preceded_by_it(dev: Recording):
+def test_the_hook_runs_before_the_release_is_installed_and_before_it_is_upgraded(dev: Recording):
     hooks = dev.one("Release").hooks
 
     assert hooks == {"before_create": ["forget-interrupted-release"], "before_update": ["forget-interrupted-release"]}
@@ -39,14 +39,14 @@ def test_only_unfinished_records_of_this_release_in_this_cluster_are_removed(hoo
     assert arguments[9] == "owner=helm,name=flyte-binary,status in (pending-install,pending-upgrade,pending-rollback)"
 
 
-def test_a_cluster_that_does_not_answer_stops_the_update_with_the_reason(hook: Any, tmp_path: Path):
+def test_the_update_stops_with_the_reason_if_the_cluster_does_not_answer(hook: Any, tmp_path: Path):
     (tmp_path / "exit").write_text("1")
 
     with pytest.raises(RuntimeError, match="the reason"):
         hook(None)
 
 
-def test_without_kubectl_the_update_goes_on_with_a_warning(
+def test_without_kubectl_the_update_continues_with_a_warning(
     hook: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     said = []

@@ -22,7 +22,7 @@ def links(**settings: Any) -> dict[str, str]:
 
 
 def filled(uri: str) -> str:
-    """As Flyte fills it in."""
+    """The address with its placeholders replaced, as Flyte replaces them."""
     for name, value in {
         "podName": "pod-1",
         "namespace": "remedy-development",
@@ -32,14 +32,14 @@ def filled(uri: str) -> str:
     return uri.replace("{{ .podUnixFinishTime }}", "1700000060")
 
 
-def test_without_any_no_link_leads_to_somebody_elses_machine(dev: Recording):
+def test_by_default_there_are_no_links_not_even_the_example_ones_of_the_chart(dev: Recording):
     found = plugins(dev)
 
     assert [found[kind]["enabled"] for kind in ("kubernetes", "cloudwatch", "stackdriver")] == [False] * 3
     assert found["custom"] == []
 
 
-def test_the_kubernetes_dashboard_shows_the_pod():
+def test_the_link_to_the_kubernetes_dashboard_shows_the_pod():
     found = plugins(run(logLinks={"kubernetesDashboard": "https://dashboard.home.example/"}))["custom"]
 
     assert [filled(uri) for link in found for uri in link["templateUris"]] == [
@@ -48,7 +48,7 @@ def test_the_kubernetes_dashboard_shows_the_pod():
     assert found[0]["displayName"] == "Kubernetes Dashboard"
 
 
-def test_grafana_asks_loki_for_the_pod_in_the_time_it_ran():
+def test_the_link_to_grafana_queries_loki_for_the_pod_and_the_time_it_ran():
     (uri,) = links(grafana={"url": "https://grafana.home.example", "datasource": "P8E80"}).values()
     address = urlsplit(filled(uri))
     (pane,) = json.loads(parse_qs(address.query)["panes"][0]).values()
@@ -59,7 +59,7 @@ def test_grafana_asks_loki_for_the_pod_in_the_time_it_ran():
     assert pane["range"] == {"from": "1700000000000", "to": "1700000060000"}
 
 
-def test_any_other_place_is_a_template_of_ones_own():
+def test_a_custom_link_is_used_as_it_is_configured():
     uri = "https://logs.home.example/?pod={{ .podName }}&container={{.containerName}}"
 
     assert links(custom=[{"name": "Logs", "uri": uri}]) == {"Logs": uri}
@@ -79,6 +79,6 @@ def test_any_other_place_is_a_template_of_ones_own():
         ({"grafana": {"url": "https://grafana", "query": "{{ .x }}"}}, "placeholder that Flyte does not replace"),
     ],
 )
-def test_a_link_that_would_lead_nowhere_is_refused(settings: dict[str, Any], said: str):
+def test_a_link_that_would_not_work_is_rejected(settings: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said):
         settings_from(*stack(logLinks=settings))

@@ -4,7 +4,7 @@ from ops.lib.recording import Recording
 from tests.conftest import containers, run
 
 
-def test_the_root_credential_is_mounted_only_in_the_server_and_the_jobs_that_make_and_remove_users(dev: Recording):
+def test_only_the_server_and_the_jobs_that_manage_users_get_the_root_credential(dev: Recording):
     root = dev.one("Secret", "minio-root").manifest["metadata"]["name"]
     users = {
         f"{item.kind}:{item.name}" for item in dev.resources if item.name != "minio-root" and root in str(item.plain)
@@ -13,7 +13,7 @@ def test_the_root_credential_is_mounted_only_in_the_server_and_the_jobs_that_mak
     assert users == {"StatefulSet:minio", "Job:minio-provision", "Job:retired-users"}
 
 
-def test_the_root_credential_comes_by_reference_because_a_missing_file_would_mean_the_default(dev: Recording):
+def test_the_root_credential_is_a_secret_reference_because_a_missing_file_would_mean_the_default(dev: Recording):
     (container,) = containers(dev.one("StatefulSet", "minio").plain)
     environment = {entry["name"]: entry for entry in container["env"]}
 
@@ -35,13 +35,13 @@ def environment(recording: Recording, job: str) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container["env"]}
 
 
-def test_the_job_makes_every_bucket(dev: Recording):
+def test_the_job_creates_every_bucket(dev: Recording):
     buckets = environment(dev, "minio-provision")["BUCKETS"].split()
 
     assert buckets == ["flyte", "remedy-development", "remedy-staging", "remedy-production"]
 
 
-def test_users_that_the_stack_has_no_more_are_removed_when_flyte_and_the_tasks_have_the_new_keys(dev: Recording):
+def test_retired_users_are_removed_after_flyte_and_the_tasks_have_their_new_keys(dev: Recording):
     job = dev.one("Job", "retired-users")
     kept = environment(dev, "retired-users")["USERS"].split()
 
@@ -52,7 +52,7 @@ def test_users_that_the_stack_has_no_more_are_removed_when_flyte_and_the_tasks_h
     assert not dev.of("Job", "retired-users-later")
 
 
-def test_another_generation_of_task_keys_leaves_running_tasks_the_old_ones_for_a_while():
+def test_the_previous_task_keys_remain_valid_for_a_while_after_a_rotation():
     found = run(generations={"minioTasks": 3}, minio={"taskKeyWindow": 600})
     newest, previous = "flyte-tasks-remedy-staging.3", "flyte-tasks-remedy-staging.2"
 
@@ -67,14 +67,14 @@ def test_another_generation_of_task_keys_leaves_running_tasks_the_old_ones_for_a
     assert job["spec"]["activeDeadlineSeconds"] > 600
 
 
-def test_without_a_window_the_old_keys_are_closed_before_up_ends():
+def test_without_a_window_the_previous_keys_are_removed_before_the_update_ends():
     found = run(generations={"minioTasks": 2}, minio={"taskKeyWindow": 0})
 
     assert not found.of("Job", "retired-users-later")
     assert "flyte-tasks-remedy-staging" not in environment(found, "retired-users")["USERS"].split()
 
 
-def test_the_job_runs_again_when_what_it_makes_changes(dev: Recording):
+def test_the_job_runs_again_when_buckets_or_users_change(dev: Recording):
     name = dev.one("Job", "minio-provision").manifest["metadata"]["name"]
     for other in (run(minio={"bucket": "other"}), run(projects=[{"name": "remedy"}, {"name": "more"}])):
         assert other.one("Job", "minio-provision").manifest["metadata"]["name"] != name
@@ -82,7 +82,7 @@ def test_the_job_runs_again_when_what_it_makes_changes(dev: Recording):
     assert "StatefulSet" in {dev.by_urn(urn).kind for urn in dev.one("Job", "minio-provision").dependencies}
 
 
-def test_health_routes_are_asked_and_not_too_often(dev: Recording):
+def test_probes_request_the_health_routes_and_not_too_often(dev: Recording):
     (container,) = containers(dev.one("StatefulSet", "minio").plain)
 
     assert container["livenessProbe"]["httpGet"] == {"path": "/minio/health/live", "port": "s3"}
@@ -90,7 +90,7 @@ def test_health_routes_are_asked_and_not_too_often(dev: Recording):
     assert min(container[probe]["periodSeconds"] for probe in ("livenessProbe", "readinessProbe")) >= 15
 
 
-def test_flyte_gets_the_application_key_and_not_roots(dev: Recording):
+def test_flyte_gets_its_own_key_and_not_the_one_of_root(dev: Recording):
     storage = dev.one("Secret", "flyte-config").plain["stringData"]["203-storage.yaml"]
 
     assert "access_key_id: flyte" in storage

@@ -10,7 +10,7 @@ from tests.mutations import MUTATIONS, Mutation
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.meaning)
-def test_the_line_to_break_is_there_once(mutation: Mutation, tmp_path: Path):
+def test_the_line_to_break_occurs_exactly_once(mutation: Mutation, tmp_path: Path):
     copy = tmp_path / mutation.file
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / mutation.file, copy)

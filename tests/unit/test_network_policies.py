@@ -1,4 +1,4 @@
-"""Who may talk to whom."""
+"""Which connections the network policies allow."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from ops.lib.recording import Recording
 from tests.conftest import run, stack
 from tests.network import OPEN, PLACES, PORTS, Place, allowed, policies_of
 
-# Policies only concern connections that begin or end at a pod of the stack.
+# The policies apply only to connections from or to a pod of the stack.
 OURS = {"flyte", "remedy-development", "remedy-staging", "remedy-production"}
 
 
 def reachable(recording: Recording, source: str = "", target: str = "") -> set[tuple[str, str, int]]:
-    """From, to and port of every connection that may be opened, all or those of one place."""
+    """Source, target and port of every allowed connection, optionally limited to one source or target."""
     policies = policies_of(recording)
     return {
         (one, other, port)
@@ -30,11 +30,11 @@ def reachable(recording: Recording, source: str = "", target: str = "") -> set[t
     }
 
 
-def test_nobody_reaches_anybody_but_for_the_openings_of_the_table(dev: Recording):
+def test_only_the_connections_of_the_table_are_allowed(dev: Recording):
     assert reachable(dev) == OPEN
 
 
-def test_without_policies_everything_would_be_open():
+def test_without_policies_every_connection_is_allowed():
     found = run(network={"enabled": False})
 
     assert not found.of("NetworkPolicy")
@@ -42,7 +42,7 @@ def test_without_policies_everything_would_be_open():
 
 
 @pytest.mark.parametrize("case", [{}, {"namespaceTemplate": "x-{project}-{domain}", "namespace": "platform"}])
-def test_every_namespace_of_the_stack_is_closed_first(case: dict[str, Any]):
+def test_every_namespace_of_the_stack_denies_all_connections_by_default(case: dict[str, Any]):
     found = run(**case)
     closed = {
         policy["metadata"]["namespace"]
@@ -53,13 +53,13 @@ def test_every_namespace_of_the_stack_is_closed_first(case: dict[str, Any]):
     assert closed == {namespace.manifest["metadata"]["name"] for namespace in found.of("Namespace")}
 
 
-def test_tasks_reach_the_internet_only_where_the_settings_say_so():
+def test_tasks_cannot_reach_the_internet_when_the_settings_forbid_it():
     found = run(tasks={"egress": {"internet": False}})
 
     assert {target for _, target, _ in reachable(found, "task")} == {"minio", "flyte", "dns", "node-local dns"}
 
 
-def test_a_network_of_ones_own_is_opened_for_one_project_alone():
+def test_a_private_network_can_be_opened_for_a_single_project():
     found = run(
         projects=[
             {"name": "remedy", "egress": {"networks": ["192.168.1.20/32"], "internet": False}},
@@ -75,14 +75,14 @@ def test_a_network_of_ones_own_is_opened_for_one_project_alone():
     assert allowed(policies, other, PLACES["internet"], 443)
 
 
-def test_tasks_can_be_kept_from_flytes_api():
+def test_tasks_can_be_denied_access_to_the_api_of_flyte():
     found = run(tasks={"egress": {"flyte": False}})
 
     assert ("task", "flyte", 8089) not in reachable(found)
     assert ("task", "minio", 9000) in reachable(found)
 
 
-def test_tasks_with_a_token_reach_the_api_server_and_others_do_not(dev: Recording):
+def test_only_tasks_with_a_token_reach_the_api_server(dev: Recording):
     with_token = run(projects=[{"name": "remedy", "serviceAccountToken": True}])
 
     assert ("task", "api server", 6443) in reachable(with_token)
@@ -90,7 +90,7 @@ def test_tasks_with_a_token_reach_the_api_server_and_others_do_not(dev: Recordin
     assert ("task", "api server", 6443) not in reachable(dev)
 
 
-def test_an_ingress_controllers_namespace_can_be_let_in():
+def test_the_namespace_of_an_ingress_controller_can_be_allowed_in():
     found = run(network={"clients": ["media"]})
 
     assert {port for _, target, port in reachable(found, "pod of another namespace") if target == "flyte"} == {
@@ -102,7 +102,7 @@ def test_an_ingress_controllers_namespace_can_be_let_in():
     assert ("pod of another namespace", "postgres", 5432) not in reachable(found)
 
 
-def test_the_port_of_the_api_server_is_the_one_that_the_cluster_names(monkeypatch: pytest.MonkeyPatch):
+def test_the_port_of_the_api_server_is_read_from_the_cluster(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ops.lib.recorder, "API_PORT", 16443)
     policies = policies_of(record(*stack()))
 
@@ -110,7 +110,7 @@ def test_the_port_of_the_api_server_is_the_one_that_the_cluster_names(monkeypatc
     assert not allowed(policies, PLACES["flyte"], PLACES["api server"], 6443)
 
 
-def test_flyte_runs_behind_its_policies_from_the_start_to_the_end(dev: Recording):
+def test_the_policies_are_created_before_flyte_and_deleted_after_it(dev: Recording):
     policies = {found.urn for found in dev.of("NetworkPolicy")}
 
     assert policies <= set(dev.one("Release").dependencies)

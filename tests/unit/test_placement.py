@@ -1,4 +1,4 @@
-"""On which nodes pods run."""
+"""Which nodes pods run on."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ ARM = {"nodeSelector": {"kubernetes.io/arch": "arm64"}, "tolerations": [{"key": 
 
 
 def pods(recording: Recording) -> dict[str, dict[str, Any]]:
-    """The specification of every pod that the stack describes itself, by kind and name."""
+    """The specification of every pod that the stack defines itself, by kind and name."""
     found = {}
     for resource in recording.resources:
         template = resource.plain.get("template") or resource.plain.get("spec", {}).get("template")
@@ -27,11 +27,11 @@ def placed(recording: Recording) -> set[str]:
     return {name for name, pod in pods(recording).items() if {"nodeSelector", "tolerations"} <= set(pod)}
 
 
-def test_without_a_word_pods_run_anywhere(dev: Recording):
+def test_by_default_pods_run_anywhere(dev: Recording):
     assert placed(dev) == set()
 
 
-def test_the_platforms_pods_run_where_the_settings_say_and_tasks_anywhere():
+def test_the_placement_of_the_platform_does_not_apply_to_tasks():
     found = run(placement=ARM)
 
     assert placed(found) == {name for name in pods(found) if not name.startswith("PodTemplate:")}
@@ -40,7 +40,7 @@ def test_the_platforms_pods_run_where_the_settings_say_and_tasks_anywhere():
     assert pod["tolerations"] == [{"key": "home/slow", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def test_tasks_have_nodes_of_their_own():
+def test_tasks_can_have_their_own_nodes():
     toleration = {"key": "nvidia.com/gpu", "value": "present"}
     found = run(tasks={"placement": {"nodeSelector": {"role": "work"}, "tolerations": [toleration]}})
 
@@ -60,6 +60,6 @@ def test_tasks_have_nodes_of_their_own():
         ({"nodeSelectors": {}}, "there is no such setting"),
     ],
 )
-def test_what_no_node_could_be_is_refused(placement: dict[str, Any], said: str):
+def test_an_invalid_placement_is_rejected(placement: dict[str, Any], said: str):
     with pytest.raises(SettingsError, match=said):
         settings_from(*stack(placement=placement))

@@ -18,7 +18,7 @@ def test_the_password_is_generated_unless_one_is_given(dev: Recording):
     assert not given.of("RandomPassword", "postgres-password")
 
 
-def test_another_password_is_another_secret_name_which_rolls_the_pod():
+def test_a_changed_password_gives_the_secret_a_new_name_and_restarts_the_pod():
     def mounted(recording: Recording) -> str:
         pod = recording.one("StatefulSet", "postgres").plain["spec"]["template"]["spec"]
         (name,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
@@ -31,7 +31,7 @@ def test_another_password_is_another_secret_name_which_rolls_the_pod():
     assert first.one("Secret", "postgres-credentials").plain["immutable"] is True
 
 
-def test_credentials_are_mounted_as_files_and_never_in_the_environment(dev: Recording):
+def test_credentials_are_mounted_as_files_and_not_set_in_the_environment(dev: Recording):
     container = server(dev)
 
     assert not [entry for entry in container["env"] if "valueFrom" in entry]
@@ -40,7 +40,7 @@ def test_credentials_are_mounted_as_files_and_never_in_the_environment(dev: Reco
     assert mount["readOnly"] is True
 
 
-def test_the_first_start_makes_a_utf8_cluster_with_checksums_and_no_plain_passwords(dev: Recording):
+def test_the_first_start_creates_a_utf8_cluster_with_checksums_and_hashed_passwords(dev: Recording):
     environment = {entry["name"]: entry["value"] for entry in server(dev)["env"]}
 
     for option in ("--encoding=UTF8", "--data-checksums", "--auth-host=scram-sha-256"):
@@ -48,7 +48,7 @@ def test_the_first_start_makes_a_utf8_cluster_with_checksums_and_no_plain_passwo
     assert environment["PGDATA"].startswith("/var/lib/postgresql/data/")
 
 
-def test_the_scripts_the_pod_runs_are_those_it_mounts(dev: Recording):
+def test_the_pod_mounts_exactly_the_scripts_it_runs(dev: Recording):
     container = server(dev)
     scripts = set(dev.one("ConfigMap", "postgres-scripts").plain["data"])
     hooks = [
@@ -60,7 +60,7 @@ def test_the_scripts_the_pod_runs_are_those_it_mounts(dev: Recording):
     assert {hook["command"][-1].removeprefix("/scripts/") for hook in hooks} == scripts
 
 
-def test_probes_ask_the_postmaster_seldom_once_a_login_has_succeeded(dev: Recording):
+def test_probes_run_rarely_once_a_login_has_succeeded(dev: Recording):
     container = server(dev)
 
     assert container["startupProbe"]["exec"]["command"][-1] == "/scripts/login.sh"
@@ -69,11 +69,11 @@ def test_probes_ask_the_postmaster_seldom_once_a_login_has_succeeded(dev: Record
         assert container[probe]["periodSeconds"] >= 15
 
 
-def test_the_server_may_finish_its_checkpoint_before_it_is_killed(dev: Recording):
+def test_the_server_has_time_to_finish_its_checkpoint_before_it_is_killed(dev: Recording):
     assert dev.one("StatefulSet", "postgres").plain["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
 
 
-def test_size_class_and_connections_are_settings():
+def test_volume_size_storage_class_and_connections_can_be_configured():
     recording = run(postgres={"volume": {"size": "33Gi", "storageClass": "fast"}, "maxConnections": 240})
     claim = recording.one("PersistentVolumeClaim", "postgres-data").plain["spec"]
 
@@ -84,11 +84,11 @@ def test_size_class_and_connections_are_settings():
     assert 5 * database["maxOpenConnections"] <= 240 - 20
 
 
-def test_flytes_pools_together_fit_into_the_default_number_of_connections(dev: Recording):
+def test_all_connection_pools_of_flyte_fit_into_the_default_number_of_connections(dev: Recording):
     database = dev.one("Release").plain["values"]["configuration"]["inline"]["database"]
 
     assert 0 < 5 * database["maxOpenConnections"] < 100
 
 
-def test_without_a_storage_class_the_clusters_default_is_used(dev: Recording):
+def test_the_default_storage_class_of_the_cluster_is_used_unless_one_is_set(dev: Recording):
     assert "storageClassName" not in dev.one("PersistentVolumeClaim", "postgres-data").plain["spec"]

@@ -1,4 +1,4 @@
-"""The whole program: what holds for every resource of a stack, whatever component makes it."""
+"""The whole program: rules for every resource of a stack, regardless of the component that creates it."""
 
 import json
 import re
@@ -23,7 +23,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module", params=STACKS)
 def stack(request: pytest.FixtureRequest) -> Recording:
-    """The program under each stack file of this repository, with planted secrets."""
+    """The program with each stack file of this repository and planted secrets."""
     return of_stack(request.param, **PLANTED)
 
 
@@ -31,26 +31,26 @@ def kubernetes(recording: Recording) -> list[Resource]:
     return [found for found in recording.resources if found.custom and found.type.startswith("kubernetes:")]
 
 
-def test_every_kubernetes_resource_uses_the_fenced_provider(stack: Recording):
+def test_every_kubernetes_resource_uses_a_fenced_provider(stack: Recording):
     fenced = {found.urn for found in stack.of("kubernetes") if found.name in {"cluster", "cluster-contents"}}
 
     assert kubernetes(stack)
     assert {found.provider for found in kubernetes(stack)} <= fenced
 
 
-def test_no_resource_is_left_to_a_default_provider(stack: Recording):
+def test_no_resource_uses_a_default_provider(stack: Recording):
     providers = {found.urn for found in stack.resources if found.type.startswith("pulumi:providers:")}
     others = [found for found in stack.resources if found.custom and found.urn not in providers]
 
     assert all(found.provider in providers for found in others)
 
 
-def test_every_resource_of_a_component_is_its_child(stack: Recording):
+def test_every_resource_is_a_child_of_its_component(stack: Recording):
     roots = {found.name for found in stack.resources if found.parent.endswith("::flyte-home-dev")}
     roots |= {found.name for found in stack.resources if found.parent.endswith("::flyte-home-prod")}
     components = {found.name for found in stack.resources if found.type.startswith("flyte-home:index:")}
 
-    assert roots == components | {"flyte", "random"}  # "flyte" is the namespace as well as the component
+    assert roots == components | {"flyte", "random"}  # "flyte" is both the namespace and the component
     assert all(found.type.split(":")[:2] == ["flyte-home", "index"] for found in stack.resources if not found.custom)
 
 
@@ -68,7 +68,7 @@ def test_no_two_objects_of_the_cluster_have_the_same_name(stack: Recording):
     assert not [name for name, times in names.items() if times > 1]
 
 
-def test_given_secrets_are_nowhere_but_in_encrypted_values_of_secrets(stack: Recording):
+def test_configured_secrets_appear_only_as_encrypted_values(stack: Recording):
     def visible(value: Any) -> Any:
         if isinstance(value, Secret):
             return "encrypted"
@@ -79,11 +79,11 @@ def test_given_secrets_are_nowhere_but_in_encrypted_values_of_secrets(stack: Rec
     for found in stack.resources:
         text = json.dumps(visible(found.inputs))
         assert "planted" not in text, found.urn
-        assert "cGxhbnRl" not in text, found.urn  # the same in base64
+        assert "cGxhbnRl" not in text, found.urn  # the same text in base64
     assert "planted" not in json.dumps(visible(stack.outputs))
 
 
-def test_generated_passwords_are_encrypted_wherever_they_are_used(stack: Recording):
+def test_generated_passwords_are_encrypted_everywhere(stack: Recording):
     def paths(value: Any, secret: bool, path: str) -> list[str]:
         if isinstance(value, Secret):
             return paths(value.value, True, path)
@@ -94,8 +94,8 @@ def test_generated_passwords_are_encrypted_wherever_they_are_used(stack: Recordi
         return [path] if not secret and value == "generated" else []
 
     assert [hit for found in stack.resources for hit in paths(found.inputs, False, found.urn)] == []
-    # Two of the servers' own, the key of the webhook, Flyte's key of the store and those of three domains; Flyte's in
-    # the database is given here.
+    # One for each server, one for the webhook, Flyte's key for the object store, and the task keys of three domains.
+    # Flyte's database password is configured here, so it is not generated.
     assert len(stack.of("RandomPassword")) == 7
 
 
@@ -106,7 +106,7 @@ def test_every_secret_object_has_only_encrypted_values(stack: Recording):
             assert isinstance(values, Secret) or all(isinstance(value, Secret) for value in values.values()), found.urn
 
 
-def test_every_container_runs_an_image_of_the_table_or_is_flytes_placeholder(stack: Recording):
+def test_every_container_of_the_platform_runs_an_image_from_the_table(stack: Recording):
     allowed = {image.reference for image in IMAGES.values()}
     workloads = [found for kind in ("StatefulSet", "Job") for found in stack.of(kind)]
 
@@ -114,7 +114,7 @@ def test_every_container_runs_an_image_of_the_table_or_is_flytes_placeholder(sta
     assert {container["image"] for found in workloads for container in containers(found.plain)} <= allowed
 
 
-def test_images_can_all_be_replaced():
+def test_every_image_can_be_replaced():
     mirror = {name: f"registry.home:5000/{name}:1" for name in IMAGES}
     recording = run(images=mirror)
     text = json.dumps([found.plain for found in recording.resources])
@@ -145,7 +145,7 @@ def test_pods_of_the_platform_run_hardened(stack: Recording, kind: str):
             assert container["imagePullPolicy"] == "IfNotPresent"
 
 
-def test_labels_select_the_pods_they_are_meant_for(stack: Recording):
+def test_selectors_match_the_labels_of_their_pods(stack: Recording):
     for found in stack.of("StatefulSet"):
         spec = found.plain["spec"]
         (service,) = [other.plain for other in stack.of("Service") if other.name == found.name]
@@ -154,7 +154,7 @@ def test_labels_select_the_pods_they_are_meant_for(stack: Recording):
         assert spec["serviceName"] == service["metadata"]["name"]
 
 
-def test_flyte_waits_for_namespaces_database_bucket_and_secrets(dev: Recording):
+def test_flyte_waits_for_namespaces_database_buckets_and_secrets(dev: Recording):
     dependencies = set(dev.one("Release").dependencies)
     waits = {f"{found.kind}:{found.name}" for found in dev.resources if found.urn in dependencies}
 
@@ -177,18 +177,18 @@ def test_task_secrets_wait_for_their_namespaces(dev: Recording):
     assert "remedy-staging" in waits
 
 
-def test_the_fence_is_passed_before_anything_that_is_made(dev: Recording):
+def test_the_fence_is_checked_before_anything_is_created(dev: Recording):
     (provider,) = [found for found in dev.of("kubernetes") if found.name == "cluster"]
 
     assert provider.inputs["context"] == "home"
     assert any("cluster-kube-system" in urn for urn in provider.dependencies)
 
 
-def test_nothing_is_protected_or_kept_unless_the_stack_says_so(dev: Recording):
+def test_nothing_is_protected_or_kept_unless_the_stack_file_asks_for_it(dev: Recording):
     assert not [found.urn for found in dev.resources if found.protect or found.retain_on_delete]
 
 
-def test_prod_protects_what_holds_data_and_what_a_destroy_would_take_first(prod: Recording):
+def test_prod_protects_everything_that_holds_data_and_what_destroy_would_delete_first(prod: Recording):
     protected = {f"{found.kind}:{found.name}" for found in prod.resources if found.protect}
 
     assert protected == {
@@ -202,7 +202,7 @@ def test_prod_protects_what_holds_data_and_what_a_destroy_would_take_first(prod:
     }
 
 
-def test_kept_volumes_stay_in_the_cluster_with_their_namespace_and_can_be_taken_over_again(prod: Recording):
+def test_kept_volumes_and_their_namespace_stay_in_the_cluster_and_can_be_adopted_later(prod: Recording):
     kept = {f"{found.kind}:{found.name}": found for found in prod.resources if found.retain_on_delete}
     contents = prod.one("kubernetes", "cluster-contents")
 
@@ -211,7 +211,7 @@ def test_kept_volumes_stay_in_the_cluster_with_their_namespace_and_can_be_taken_
     assert contents.inputs["upsertExistingObjects"] == "true"
 
 
-def test_only_what_is_inside_a_namespace_of_the_stack_is_taken_over(dev: Recording):
+def test_only_objects_inside_a_namespace_of_the_stack_are_adopted(dev: Recording):
     careful = dev.one("kubernetes", "cluster")
     assert careful.inputs["upsertExistingObjects"] == "false"
 
@@ -220,7 +220,7 @@ def test_only_what_is_inside_a_namespace_of_the_stack_is_taken_over(dev: Recordi
         assert dev.by_urn(found.provider).name == ("cluster-contents" if inside else "cluster"), found.urn
 
 
-def test_the_outputs_say_what_is_where_and_how_to_reach_it():
+def test_the_outputs_describe_the_services_and_how_to_reach_them():
     outputs = run(
         clientEndpoints={"http": "http://127.0.0.1:18088", "objectStore": "https://s3.home:9443"}, context="k3s"
     ).outputs

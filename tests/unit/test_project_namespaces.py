@@ -1,4 +1,4 @@
-"""Namespaces of projects and what is in them from the start."""
+"""The task namespaces and their initial contents."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from ops.lib.recording import Recording
 from tests.conftest import run
 
 
-def test_every_project_has_a_namespace_in_every_domain_with_labels_that_say_so():
+def test_every_project_has_a_labelled_namespace_in_every_domain():
     recording = run(projects=[{"name": "a"}, {"name": "b"}], domains=["d-dev", "p-dev"], tidalCreds=None)
     found = {item.name: item.manifest["metadata"] for item in recording.of("Namespace") if item.name != "flyte"}
 
@@ -18,13 +18,13 @@ def test_every_project_has_a_namespace_in_every_domain_with_labels_that_say_so()
     assert labels["pod-security.kubernetes.io/warn"] == "restricted"
 
 
-def test_the_platforms_own_namespace_enforces_restricted(dev: Recording):
+def test_the_platform_namespace_enforces_the_restricted_level(dev: Recording):
     labels = dev.one("Namespace", "flyte").manifest["metadata"]["labels"]
 
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_a_namespace_has_its_quota():
+def test_a_task_namespace_has_its_quota():
     quota = {"pods": 7, "requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "3", "memory": "4Gi"}}
     recording = run(tasks={"quota": quota})
 
@@ -37,7 +37,7 @@ def test_a_namespace_has_its_quota():
     }
 
 
-def test_containers_that_say_nothing_get_the_stacks_requests_and_limits():
+def test_containers_without_resources_get_the_default_requests_and_limits():
     recording = run(tasks={"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}})
     (limit,) = recording.one("LimitRange", "remedy-staging").manifest["spec"]["limits"]
     (container,) = recording.one("PodTemplate", "remedy-staging").manifest["template"]["spec"]["containers"]
@@ -47,7 +47,7 @@ def test_containers_that_say_nothing_get_the_stacks_requests_and_limits():
     assert limit["default"] == container["resources"]["limits"] == {"cpu": "1", "memory": "128Mi"}
 
 
-def test_the_pod_template_is_the_one_flyte_is_told_to_use_and_has_flytes_container(dev: Recording):
+def test_flyte_is_configured_to_use_the_pod_template_and_its_container(dev: Recording):
     template = dev.one("PodTemplate", "remedy-production").manifest
     told = dev.one("Release").plain["values"]["configuration"]["inline"]["plugins"]["k8s"]["default-pod-template-name"]
 
@@ -59,7 +59,7 @@ def test_the_pod_template_is_the_one_flyte_is_told_to_use_and_has_flytes_contain
 
 
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])
-def test_task_pods_are_hardened_as_restricted_wants_it_and_init_containers_too(dev: Recording, kind: str):
+def test_task_pods_and_their_init_containers_are_hardened_as_the_restricted_level_requires(dev: Recording, kind: str):
     pod = dev.one("PodTemplate", "remedy-production").manifest["template"]["spec"]
     (container,) = pod[kind]
 
@@ -71,7 +71,7 @@ def test_task_pods_are_hardened_as_restricted_wants_it_and_init_containers_too(d
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-def test_task_pods_have_an_account_of_their_own_without_a_token(dev: Recording):
+def test_task_pods_have_their_own_service_account_without_a_token(dev: Recording):
     account = dev.one("ServiceAccount", "remedy-production").manifest
     pod = dev.one("PodTemplate", "remedy-production").manifest["template"]["spec"]
 
@@ -81,7 +81,7 @@ def test_task_pods_have_an_account_of_their_own_without_a_token(dev: Recording):
     assert pod["automountServiceAccountToken"] is False
 
 
-def test_a_project_that_asks_gets_a_token():
+def test_a_project_gets_a_token_if_it_asks_for_one():
     found = run(projects=[{"name": "a", "serviceAccountToken": True}, {"name": "b"}], tidalCreds=None)
 
     for project, token in (("a", True), ("b", False)):
@@ -91,7 +91,7 @@ def test_a_project_that_asks_gets_a_token():
 
 
 @pytest.mark.parametrize(("user", "non_root"), [(0, False), (5678, True)])
-def test_a_projects_images_can_have_another_user(user: int, non_root: bool):
+def test_the_images_of_a_project_can_run_as_another_user(user: int, non_root: bool):
     found = run(projects=[{"name": "a", "runAsUser": user}], tidalCreds=None)
     context = found.one("PodTemplate", "a-staging").manifest["template"]["spec"]["securityContext"]
 
@@ -100,7 +100,7 @@ def test_a_projects_images_can_have_another_user(user: int, non_root: bool):
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-def test_a_project_can_have_another_pod_security_level_and_its_namespaces_say_why():
+def test_a_project_can_have_another_pod_security_level_and_its_namespaces_record_the_reason():
     found = run(
         projects=[
             {"name": "a", "podSecurity": {"enforce": "privileged", "reason": "writes to a tape drive"}},
@@ -120,7 +120,7 @@ def test_a_project_can_have_another_pod_security_level_and_its_namespaces_say_wh
     assert annotations == {"flyte-home/pod-security-reason": "writes to a tape drive"}
 
 
-def test_what_is_in_a_namespace_goes_with_it(dev: Recording):
+def test_the_contents_of_a_namespace_are_deleted_with_it(dev: Recording):
     namespace = dev.one("Namespace", "remedy-staging").urn
 
     for kind in ("ResourceQuota", "LimitRange", "PodTemplate", "ServiceAccount"):

@@ -1,4 +1,4 @@
-"""Where the tasks of each project and domain put their data."""
+"""Where the tasks of each project and domain store their data."""
 
 from ops.lib.recording import Recording
 from tests.conftest import containers, run
@@ -16,7 +16,7 @@ def test_every_project_and_domain_has_a_prefix_in_its_own_bucket():
     assert told(found) == {"a d-dev s3://x-a-d-dev/data", "b d-dev s3://x-b-d-dev/data"}
 
 
-def test_the_job_asks_flyte_and_runs_after_it(dev: Recording):
+def test_the_job_calls_flyte_and_runs_after_it_is_installed(dev: Recording):
     job = dev.one("Job", "raw-outputs")
     (container,) = containers(job.plain)
 

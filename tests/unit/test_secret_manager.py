@@ -15,12 +15,12 @@ def inline(recording: Recording) -> dict[str, Any]:
     return recording.one("Release").plain["values"]["configuration"]["inline"]
 
 
-def test_by_default_they_are_secrets_of_kubernetes(dev: Recording):
+def test_by_default_task_secrets_are_kubernetes_secrets(dev: Recording):
     assert inline(dev)["webhook"]["secretManagerType"] == "K8s"
     assert dev.of("Secret", "tidal-creds-remedy-staging")
 
 
-def test_with_vault_flyte_is_told_the_role_and_nothing_of_the_secrets_enters_pulumi():
+def test_with_vault_flyte_gets_the_role_and_pulumi_never_sees_a_secret():
     vault = {"role": "home", "kvVersion": "1", "annotations": {"vault.hashicorp.com/tls-skip-verify": "true"}}
     found = run(projects=TOKEN, tidalCreds=None, secretManager={"type": "Vault", "vault": vault})
 
@@ -31,7 +31,7 @@ def test_with_vault_flyte_is_told_the_role_and_nothing_of_the_secrets_enters_pul
 
 
 @pytest.mark.parametrize("manager", ["AWS", "GCP"])
-def test_with_a_cloud_the_side_car_can_be_chosen(manager: str):
+def test_with_a_cloud_secret_manager_the_sidecar_can_be_configured(manager: str):
     amounts = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}}
     sidecar = {"image": "mirror.home/sidecar:1", "resources": amounts}
     found = run(tidalCreds=None, secretManager={"type": manager, "sidecar": sidecar})
@@ -40,7 +40,7 @@ def test_with_a_cloud_the_side_car_can_be_chosen(manager: str):
     assert told == {"sidecarImage": "mirror.home/sidecar:1", "resources": amounts}
 
 
-def test_with_global_flyte_is_told_where_in_its_pod_to_look():
+def test_with_global_flyte_is_told_where_to_find_secrets_in_its_own_pod():
     found = run(tidalCreds=None, secretManager={"type": "Global", "files": "/etc/global", "environmentPrefix": "HOME_"})
 
     assert inline(found)["webhook"]["secretManagerType"] == "Global"
@@ -58,7 +58,7 @@ def test_with_global_flyte_is_told_where_in_its_pod_to_look():
         ({"flyteValues": {"configuration": {"inline": {"secrets": {}}}}}, "write flyte-home:secretManager instead"),
     ],
 )
-def test_what_would_have_no_effect_or_not_work_is_refused(settings: dict[str, Any], said: str):
+def test_settings_that_have_no_effect_or_cannot_work_are_rejected(settings: dict[str, Any], said: str):
     message = complaint(**settings)
 
     assert said in message

@@ -1,4 +1,4 @@
-"""The webhook by which Flyte puts secrets into task pods."""
+"""The webhook with which Flyte injects secrets into task pods."""
 
 import base64
 import socket
@@ -15,7 +15,7 @@ from tests.conftest import run
 
 
 def handshake(folder: Path, certificate: str, key: str, host: str, trusted: str) -> None:
-    """A server with this certificate and a client that trusts another one talk to each other as ``host``."""
+    """Connect a client that trusts ``trusted`` to a server with this certificate, under the name ``host``."""
     (folder / "tls.crt").write_text(certificate)
     (folder / "tls.key").write_text(key)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -27,7 +27,7 @@ def handshake(folder: Path, certificate: str, key: str, host: str, trusted: str)
         try:
             server.wrap_socket(theirs, server_side=True).close()
         except OSError:
-            theirs.close()  # the client has said no
+            theirs.close()  # the client has rejected the certificate
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -38,7 +38,7 @@ def handshake(folder: Path, certificate: str, key: str, host: str, trusted: str)
         thread.join()
 
 
-def test_the_api_server_can_trust_the_webhook_with_the_certificate_it_is_registered_with(tmp_path: Path):
+def test_the_api_server_trusts_the_webhook_through_the_registered_certificate(tmp_path: Path):
     found = run(namespace="platform")
     (webhook,) = found.one("MutatingWebhookConfiguration").manifest["webhooks"]
     mounted = found.one("Secret", "webhook-certificate").plain["stringData"]
@@ -47,7 +47,7 @@ def test_the_api_server_can_trust_the_webhook_with_the_certificate_it_is_registe
     handshake(tmp_path, mounted["tls.crt"], mounted["tls.key"], f"{WEBHOOK_SERVICE}.platform.svc", trusted)
 
 
-def test_nobody_else_can_answer_as_the_webhook(tmp_path: Path):
+def test_no_other_server_can_impersonate_the_webhook(tmp_path: Path):
     own, key = _certificate("one", "flyte")
     other, other_key = _certificate("another", "flyte")
 
@@ -57,25 +57,25 @@ def test_nobody_else_can_answer_as_the_webhook(tmp_path: Path):
         handshake(tmp_path, own, key, "another.flyte.svc", own)
 
 
-def test_the_certificate_is_the_same_at_every_update_until_its_password_is_replaced():
+def test_the_certificate_stays_the_same_until_its_password_is_replaced():
     assert _certificate("one", "flyte") == _certificate("one", "flyte")
     assert _certificate("one", "flyte") != _certificate("two", "flyte")
 
 
-def test_only_the_key_is_a_secret(dev: Recording):
+def test_the_registered_certificate_is_not_treated_as_a_secret(dev: Recording):
     webhook = dev.one("MutatingWebhookConfiguration").manifest["webhooks"][0]
 
     assert isinstance(webhook["clientConfig"]["caBundle"], str)
 
 
-def test_flyte_mounts_the_certificate_and_neither_makes_one_nor_registers_itself(dev: Recording):
+def test_flyte_mounts_the_certificate_and_neither_creates_one_nor_registers_itself(dev: Recording):
     values = dev.one("Release").plain["values"]
     name = dev.one("Secret", "webhook-certificate").manifest["metadata"]["name"]
     told = values["configuration"]["inline"]["webhook"]
 
     assert told["disableCreateMutatingWebhookConfig"] is True
     assert told["localCert"] is False
-    # Flyte looks for this Secret, and makes one of its own only if it is not there.
+    # Flyte looks for this Secret and creates its own only if it does not find it.
     assert told["secretName"] == name
     (volume,) = [volume for volume in values["deployment"]["extraVolumes"] if "secret" in volume]
     (mount,) = [mount for mount in values["deployment"]["extraVolumeMounts"] if mount["name"] == volume["name"]]
@@ -83,7 +83,7 @@ def test_flyte_mounts_the_certificate_and_neither_makes_one_nor_registers_itself
     assert mount == {"name": volume["name"], "mountPath": told["certDir"], "readOnly": True}
 
 
-def test_only_pods_of_the_projects_that_want_secrets_are_shown_to_flyte(dev: Recording):
+def test_the_webhook_is_called_only_for_task_pods_that_ask_for_secrets(dev: Recording):
     (webhook,) = dev.one("MutatingWebhookConfiguration").manifest["webhooks"]
 
     assert webhook["objectSelector"] == {"matchLabels": {"inject-flyte-secrets": "true"}}
@@ -96,13 +96,13 @@ def test_only_pods_of_the_projects_that_want_secrets_are_shown_to_flyte(dev: Rec
     assert webhook["failurePolicy"] == "Fail"
 
 
-def test_a_flyte_that_makes_namespaces_is_shown_the_pods_of_all():
+def test_the_webhook_covers_all_namespaces_when_flyte_may_create_them():
     (webhook,) = run(flyte={"rights": "chart"}).one("MutatingWebhookConfiguration").manifest["webhooks"]
 
     assert webhook["namespaceSelector"] == {}
 
 
-def test_the_registration_is_the_one_that_flyte_made_in_version_0_1_0(dev: Recording):
+def test_the_registration_adopts_the_one_that_flyte_created_in_version_0_1_0(dev: Recording):
     registration = dev.one("MutatingWebhookConfiguration")
 
     assert registration.manifest["metadata"]["name"] == WEBHOOK_SERVICE == "flyte-binary-webhook"

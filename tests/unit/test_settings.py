@@ -1,4 +1,4 @@
-"""What a stack file may say, and what is said about one that is wrong."""
+"""The settings a stack file can contain, and the messages about wrong ones."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def test_the_smallest_stack_gets_every_default():
     assert not settings.keep_volumes
 
 
-def test_custom_domains_and_a_template_name_the_namespaces_and_flyte_gets_the_same_mapping():
+def test_flyte_gets_the_same_mapping_of_projects_and_domains_to_namespaces():
     settings = load(
         projects=[{"name": "flytepoc-x"}], domains=["d-dev", "t-dev"], namespaceTemplate="103020-{project}-{domain}"
     )
@@ -56,30 +56,30 @@ def test_custom_domains_and_a_template_name_the_namespaces_and_flyte_gets_the_sa
     assert settings.flyte_namespace_template == "103020-{{ project }}-{{ domain }}"
 
 
-def test_a_domain_of_its_own_value_gets_it_and_the_others_the_general_one():
+def test_a_domain_with_its_own_value_gets_it_and_the_others_get_the_general_one():
     values = load(tidalCreds__production='{"token": "of production"}').task_secret_values["tidal-creds"]
 
     assert values["remedy-production"] == {"json": '{"token": "of production"}'}
     assert values["remedy-development"] == values["remedy-staging"] == {"json": TIDAL}
 
 
-def test_values_for_every_domain_make_the_general_one_unnecessary():
+def test_the_general_value_is_not_needed_if_every_domain_has_its_own():
     settings = load(tidalCreds=None, domains=["a", "b"], tidalCreds__a='{"t": 1}', tidalCreds__b='{"t": 2}')
 
     assert settings.secret_for("tidalCreds", "b") == '{"t": 2}'
 
 
-def test_only_projects_that_ask_get_a_secret():
+def test_only_projects_that_ask_for_a_secret_get_it():
     settings = load(projects=[{"name": "asks", "taskSecrets": ["tidal-creds"]}, {"name": "asks-not"}])
 
     assert set(settings.task_secret_values["tidal-creds"]) == {"asks-development", "asks-staging", "asks-production"}
 
 
-def test_no_credentials_are_needed_when_no_project_asks():
+def test_credentials_are_not_needed_if_no_project_asks_for_them():
     assert load(projects=[{"name": "remedy"}], tidalCreds=None).task_secret_values == {}
 
 
-def test_further_groups_and_keys_are_settings():
+def test_additional_groups_and_keys_can_be_configured():
     groups = [
         {
             "group": "spotify",
@@ -95,7 +95,7 @@ def test_further_groups_and_keys_are_settings():
     assert values["spotify"]["p-staging"] == {"id": "an id", "secret": "not json"}
 
 
-def test_a_project_may_have_a_quota_of_its_own():
+def test_a_project_can_have_its_own_quota():
     quota = {"pods": 3, "requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
     first, *_ = load(projects=[{"name": "small", "quota": quota}], tidalCreds=None).task_scopes
 
@@ -109,7 +109,7 @@ def test_a_project_may_have_a_quota_of_its_own():
 
 
 @pytest.mark.parametrize("size", ["100Mi", "1Gi", "1.5Gi", "2T", "10G", "5000000000"])
-def test_a_kubernetes_quantity_is_a_size(size: str):
+def test_a_size_can_be_any_kubernetes_quantity(size: str):
     assert load(postgres={"volume": {"size": size}}).postgres.volume.size == size
 
 
@@ -385,7 +385,9 @@ def test_a_kubernetes_quantity_is_a_size(size: str):
         pytest.param({"flyte": {"rights": "all"}}, "flyte.rights: 'all'", "'chart'", id="unknown rights"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_is_wrong_and_what_to_write(settings: dict[str, Any], key: str, said: str):
+def test_the_message_about_a_wrong_setting_names_the_key_the_problem_and_the_remedy(
+    settings: dict[str, Any], key: str, said: str
+):
     message = complaint(**settings)
 
     assert key in message
@@ -393,14 +395,14 @@ def test_a_wrong_setting_is_named_with_what_is_wrong_and_what_to_write(settings:
     assert "planted" not in message
 
 
-def test_every_problem_is_in_the_one_message():
+def test_all_problems_are_in_one_message():
     message = complaint(namespaceTemplate="{x}", tidalCreds=None, unknownKey="1", images={"a": "b"})
 
     assert all(part in message for part in ("namespaceTemplate", "tidalCreds", "unknownKey", "images.a"))
 
 
 @pytest.mark.parametrize("key", ["tidalCreds", "tidalCreds-production", "postgresPassword"])
-def test_a_secret_in_plain_text_is_refused_without_showing_it(key: str):
+def test_a_secret_in_plain_text_is_rejected_without_being_shown(key: str):
     config, secrets = stack()
     config[f"flyte-home:{key}"] = '{"token":"planted"}'
 
@@ -411,14 +413,14 @@ def test_a_secret_in_plain_text_is_refused_without_showing_it(key: str):
     assert "planted" not in str(caught.value)
 
 
-def test_the_marked_sample_is_no_secret_and_is_known_as_a_sample():
+def test_the_sample_may_be_in_plain_text_and_is_recognized_as_a_sample():
     config, _ = stack(tidalCreds=SAMPLE_CREDENTIALS)
 
     assert settings_from(config, []).samples == ["tidalCreds"]
     assert load().samples == []
 
 
-def test_a_structure_that_is_encrypted_is_refused_because_it_would_be_readable_in_the_cluster():
+def test_an_encrypted_structure_is_rejected_because_it_would_be_readable_in_the_cluster():
     config, secrets = stack(flyteValues={"deployment": {"labels": {"a": "planted"}}})
 
     with pytest.raises(SettingsError, match="flyte-home:flyteValues: is encrypted") as caught:
@@ -428,7 +430,7 @@ def test_a_structure_that_is_encrypted_is_refused_because_it_would_be_readable_i
 
 
 @pytest.mark.parametrize("key", ["kubernetes:namespace", "flyte_home:projects", "random:x", "Flyte-Home:projects"])
-def test_a_key_that_would_be_ignored_in_silence_is_refused(key: str):
+def test_a_key_that_would_be_silently_ignored_is_rejected(key: str):
     config, secrets = stack()
 
     with pytest.raises(SettingsError, match=f"{key}: has no effect"):
@@ -449,7 +451,7 @@ def test_pulumi_yaml_declares_every_setting_with_its_type_description_and_defaul
     for key, field in FIELDS.items():
         assert own[key]["description"] == field.description, key
         assert own[key]["type"] == _pulumi_type(field.annotation), key
-        # Pulumi hands a declared default to the program like a given value; what a preset decides must not be one.
+        # Pulumi passes declared defaults on like configured values, so keys that a preset sets must not have one.
         assert own[key]["default"] == ({} if key in OF_PRESET else _plain(field.default)), key
 
 
@@ -480,7 +482,7 @@ def test_the_stack_files_of_this_repository_are_valid(name: str):
     assert settings.protect == settings.keep_volumes == (name == "prod")
 
 
-def test_names_are_valid_and_unique_for_any_template_that_is_accepted():
+def test_every_accepted_template_gives_valid_and_unique_names():
     for first, second in itertools.product(
         ["{project}", "x-{domain}", "{domain}.{project}", "{project}{domain}"], ["", "-y"]
     ):
@@ -492,7 +494,7 @@ def test_names_are_valid_and_unique_for_any_template_that_is_accepted():
         assert all(name.replace("-", "").isalnum() and len(name) <= 63 for name in names)
 
 
-def test_a_structure_in_the_stack_file_says_only_what_differs():
+def test_a_structure_in_the_stack_file_needs_only_the_values_that_differ():
     settings = load(tasks={"maximum": {"cpu": 8}}, flyte={"resources": {"limits": {"memory": "3Gi"}}})
 
     assert settings.tasks.maximum.by_name == {"cpu": "8", "memory": "8Gi"}
@@ -503,7 +505,7 @@ def test_a_structure_in_the_stack_file_says_only_what_differs():
 @pytest.mark.parametrize(
     ("key", "value"), [("kubernetes:strictMode", "false"), ("pulumi:disable-default-providers", "[]")]
 )
-def test_no_part_of_the_fence_can_be_switched_off(key: str, value: str):
+def test_no_part_of_the_fence_can_be_disabled(key: str, value: str):
     config, secrets = stack()
 
     with pytest.raises(SettingsError, match=f"{key}: must stay"):
@@ -511,7 +513,7 @@ def test_no_part_of_the_fence_can_be_switched_off(key: str, value: str):
 
 
 @pytest.mark.parametrize("content", ["apiVersion: v1\nusers: [planted]", '{"users": "planted"}'])
-def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str):
+def test_the_content_of_a_kubeconfig_is_rejected_without_being_shown(content: str):
     config, secrets = stack()
 
     with pytest.raises(SettingsError, match="write the path of the file") as caught:
@@ -551,33 +553,33 @@ def test_the_content_of_a_kubeconfig_is_refused_without_showing_it(content: str)
         ({"configuration": {"inline": {"remoteData": {"u": "http://u:planted@x"}}}}, "holds a credential"),
     ],
 )
-def test_values_that_would_undo_the_stack_or_leak_are_refused(values: dict[str, Any], said: str):
+def test_values_that_would_break_the_stack_or_leak_a_secret_are_rejected(values: dict[str, Any], said: str):
     message = complaint(flyteValues=values)
 
     assert said in message
     assert "planted" not in message
 
 
-def test_with_the_charts_rights_flyte_may_be_told_to_make_namespaces():
+def test_flyte_may_create_namespaces_if_it_has_the_rights_of_the_chart():
     manager = {"flyte-core-components": {"admin": {"disableClusterResourceManager": False}}}
 
     assert load(flyte={"rights": "chart"}, flyteValues=manager).flyte_values == manager
 
 
-def test_names_that_only_look_alike_are_fine():
+def test_names_that_are_merely_similar_are_accepted():
     settings = load(projects=[{"name": "a"}, {"name": "a-b"}], domains=["dev", "prod"], tidalCreds=None)
 
     assert len({namespace.bucket for namespace in settings.task_scopes}) == 4
 
 
-def test_a_project_that_asks_for_less_needs_no_reason():
+def test_a_stricter_pod_security_level_does_not_need_a_reason():
     settings = load(projects=[{"name": "a", "podSecurity": {"enforce": "restricted"}}], tidalCreds=None)
 
     assert {namespace.pod_security for namespace in settings.task_scopes} == {"restricted"}
 
 
 @pytest.mark.parametrize("preset", ["tiny", "comfortable"])
-def test_a_preset_is_the_default_of_what_the_stack_does_not_say(preset: str):
+def test_a_preset_provides_the_defaults_for_what_the_stack_file_does_not_set(preset: str):
     small, other = load(), load(preset=preset, postgres={"volume": {"size": "5Gi"}})
 
     assert other.postgres.volume.size == "5Gi"
@@ -586,7 +588,7 @@ def test_a_preset_is_the_default_of_what_the_stack_does_not_say(preset: str):
         assert getattr(other, key) != getattr(small, key)
 
 
-def test_what_the_stack_says_goes_before_its_preset():
+def test_the_stack_file_takes_precedence_over_its_preset():
     found = load(preset="tiny", flyte={"resources": {"limits": {"memory": "1Gi"}}})
 
     assert found.flyte.resources.limits.memory == "1Gi"
@@ -594,12 +596,12 @@ def test_what_the_stack_says_goes_before_its_preset():
     assert found.flyte.max_parallelism == 5
 
 
-def test_an_unknown_preset_is_refused_with_those_there_are():
+def test_the_message_about_an_unknown_preset_lists_the_available_ones():
     with pytest.raises(SettingsError, match=r"flyte-home:preset: 'huge'.*'tiny', 'small' or 'comfortable'"):
         load(preset="huge")
 
 
-def test_every_preset_leaves_its_servers_and_a_task_their_room():
+def test_every_preset_has_room_for_its_servers_and_for_tasks():
     for preset in PRESETS:
         found = load(preset=preset)
         requests = [part.resources.requests for part in (found.postgres, found.minio, found.flyte)]

@@ -1,4 +1,4 @@
-"""What holds for settings whatever is written into a stack file."""
+"""Properties of the settings that hold for any stack file."""
 
 import copy
 import itertools
@@ -16,7 +16,7 @@ from tests.conftest import run, stack
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
-# Anything that YAML can hold, with more of what a stack file is likely to have.
+# Any YAML value, with a preference for values that are likely in a stack file.
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | labels,
     lambda inner: (
@@ -35,7 +35,7 @@ def load(**values: Any) -> Settings:
 
 
 def problems(config: dict[str, str], secrets: set[str]) -> list[str]:
-    """What is wrong with a configuration; nothing if it is accepted. Any other error is a bug."""
+    """The problems of a configuration; empty if it is accepted. Any other error is a bug."""
     try:
         settings_from(config, secrets)
     except SettingsError as refused:
@@ -44,7 +44,7 @@ def problems(config: dict[str, str], secrets: set[str]) -> list[str]:
 
 
 @given(st.lists(labels, min_size=1, max_size=4), st.lists(labels, min_size=1, max_size=4), templates)
-def test_accepted_projects_and_domains_get_valid_unique_namespaces_that_lead_back_to_them(
+def test_accepted_projects_and_domains_get_valid_and_unique_namespaces(
     projects: list[str], domains: list[str], template: str
 ):
     given = {"projects": [{"name": name} for name in projects], "domains": domains, "namespaceTemplate": template}
@@ -57,17 +57,17 @@ def test_accepted_projects_and_domains_get_valid_unique_namespaces_that_lead_bac
     assert set(pairs) == {(project, domain) for project in projects for domain in domains}
     assert all(LABEL.fullmatch(name) for name in names)
     assert len(set(names)) == len(names)
-    # What Flyte makes of its template is what Pulumi has made.
+    # Flyte's template gives the names of the namespaces that Pulumi creates.
     for (project, domain), name in pairs.items():
         flytes = found.flyte_namespace_template.replace("{{ project }}", project).replace("{{ domain }}", domain)
         assert flytes == name
 
 
 def certainly_fine(projects: list[str], domains: list[str], template: str) -> bool:
-    """Whether nothing can be wrong: nothing twice or like another, and a template that keeps any two pairs apart."""
+    """Whether the settings must be accepted: no duplicates or conflicts, and a different namespace for each pair."""
     pairs = [(project, domain) for project in projects for domain in domains]
     names = [template.format(project=project, domain=domain) for project, domain in pairs]
-    # With these begin the names of all that Flyte keeps for each; without the last hyphen they are the buckets.
+    # Prefixes of the names of everything Flyte stores for a pair; without the last hyphen, they are the bucket names.
     flytes = sorted(f"{project}-{domain}-" for project, domain in pairs)
     if any(second.startswith(first) for first, second in itertools.pairwise(flytes)):
         return False
@@ -80,7 +80,7 @@ def certainly_fine(projects: list[str], domains: list[str], template: str) -> bo
 
 @given(st.sampled_from(sorted(FIELDS)), json_values)
 @settings(max_examples=300)
-def test_whatever_is_written_as_a_setting_it_is_accepted_or_refused_by_name(key: str, value: Any):
+def test_any_value_of_a_setting_is_accepted_or_rejected_by_name(key: str, value: Any):
     wrong = problems(*stack(**{key: value}))
 
     assert all(problem.startswith(f"{PROJECT}:") for problem in wrong)
@@ -109,14 +109,14 @@ EXAMPLE = {
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every part of a structure, but the structure itself."""
+    """The path of every part of a structure, except for the structure itself."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place for key, item in parts for place in ((*path, key), *places(item, (*path, key)))]
 
 
 @st.composite
 def changed_settings(draw: st.DrawFn) -> dict[str, Any]:
-    """A setting of the example with one part of it replaced by something."""
+    """A setting of the example with one part of it replaced by an arbitrary value."""
     path = draw(st.sampled_from(places(EXAMPLE)))
     setting = {path[0]: copy.deepcopy(EXAMPLE[path[0]])}
     part: Any = setting
@@ -128,7 +128,7 @@ def changed_settings(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(changed_settings())
 @settings(max_examples=500)
-def test_whatever_is_written_in_place_of_a_part_of_a_structure_it_is_accepted_or_refused_by_name(changed: dict):
+def test_any_value_inside_a_structure_is_accepted_or_rejected_by_name(changed: dict):
     wrong = problems(*stack(**changed))
 
     assert all(problem.startswith(f"{PROJECT}:") for problem in wrong)
@@ -136,13 +136,13 @@ def test_whatever_is_written_in_place_of_a_part_of_a_structure_it_is_accepted_or
 
 @given(changed_settings().filter(lambda changed: not problems(*stack(**changed))))
 @settings(max_examples=25)
-def test_the_program_runs_to_its_end_with_whatever_is_accepted(changed: dict):
+def test_the_program_runs_to_the_end_with_any_accepted_settings(changed: dict):
     assert run(**{"domains": ["development"], **changed}).outputs["namespace"]
 
 
 @given(st.sampled_from(sorted(FIELDS)), st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 @settings(max_examples=300)
-def test_text_that_is_not_even_json_is_accepted_or_refused_by_name(key: str, text: str):
+def test_text_that_is_not_json_is_accepted_or_rejected_by_name(key: str, text: str):
     config, secrets = stack()
     config[f"{PROJECT}:{key}"] = text
 
@@ -150,7 +150,7 @@ def test_text_that_is_not_even_json_is_accepted_or_refused_by_name(key: str, tex
 
 
 @given(st.text(min_size=1).filter(lambda name: name not in FIELDS and not name.startswith("tidalCreds-")), json_values)
-def test_a_key_that_there_is_not_is_always_refused(key: str, value: Any):
+def test_an_unknown_key_is_always_rejected(key: str, value: Any):
     config, secrets = stack()
     config[f"{PROJECT}:{key}"] = json.dumps(value)
 
@@ -158,7 +158,7 @@ def test_a_key_that_there_is_not_is_always_refused(key: str, value: Any):
 
 
 @given(st.sampled_from(["tidalCreds", "tidalCreds__production", "postgresPassword"]), st.text(min_size=6))
-def test_a_refused_secret_is_never_shown(key: str, value: str):
+def test_a_rejected_secret_is_never_shown(key: str, value: str):
     secret = f"pl4nted{value}"
 
     assert not [problem for problem in problems(*stack(**{key: secret})) if "pl4nted" in problem]

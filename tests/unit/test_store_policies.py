@@ -1,4 +1,4 @@
-"""What the users of the object store may do, as their policies say it. A real server is asked in tests/scripts."""
+"""What the policies allow the users of the object store to do. tests/scripts checks the same on a real server."""
 
 import fnmatch
 import json
@@ -16,7 +16,7 @@ def policy(recording: Recording, user: str) -> list[dict[str, Any]]:
 
 
 def allows(statements: list[dict[str, Any]], action: str, path: str) -> bool:
-    """Whether some statement allows ``action`` on a bucket or object without any condition."""
+    """Whether a statement unconditionally allows ``action`` on a bucket or object."""
     return any(
         statement["Effect"] == "Allow"
         and "Condition" not in statement
@@ -26,7 +26,7 @@ def allows(statements: list[dict[str, Any]], action: str, path: str) -> bool:
     )
 
 
-def test_there_is_a_user_with_a_policy_and_a_key_for_flyte_and_for_every_project_and_domain(dev: Recording):
+def test_flyte_and_every_task_scope_have_a_user_with_a_policy_and_a_key(dev: Recording):
     policies = {name.removesuffix(".json") for name in dev.one("ConfigMap", "minio-provision").plain["data"]}
     policies -= {"provision.sh", "retire.sh", "root.sh"}
 
@@ -35,10 +35,12 @@ def test_there_is_a_user_with_a_policy_and_a_key_for_flyte_and_for_every_project
         *(f"flyte-tasks-remedy-{domain}" for domain in ("development", "staging", "production")),
     }
     assert set(dev.one("Secret", "minio-keys").plain["stringData"]) == policies
-    assert len({found.name for found in dev.of("RandomPassword") if "-key" in found.name}) == 5  # and the webhook's
+    assert (
+        len({found.name for found in dev.of("RandomPassword") if "-key" in found.name}) == 5
+    )  # including the key of the webhook
 
 
-def test_tasks_change_their_own_data_and_metadata_and_read_their_own_code(dev: Recording):
+def test_tasks_can_change_their_own_data_and_metadata_and_read_their_own_code(dev: Recording):
     own = policy(dev, TASKS)
 
     for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
@@ -48,7 +50,7 @@ def test_tasks_change_their_own_data_and_metadata_and_read_their_own_code(dev: R
     assert not allows(own, "s3:PutObject", "flyte/remedy/development/HASH/script.tar.gz")
 
 
-def test_tasks_have_no_way_to_what_is_anothers(dev: Recording):
+def test_tasks_cannot_access_the_objects_of_others(dev: Recording):
     own = policy(dev, TASKS)
 
     for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
@@ -63,7 +65,7 @@ def test_tasks_have_no_way_to_what_is_anothers(dev: Recording):
         assert not allows(own, "s3:ListBucket", bucket)
 
 
-def test_listing_in_flytes_bucket_ends_at_ones_own(dev: Recording):
+def test_tasks_can_list_only_their_own_objects_in_the_bucket_of_flyte(dev: Recording):
     (listing,) = [statement for statement in policy(dev, TASKS) if "Condition" in statement]
 
     assert listing["Condition"] == {
@@ -71,7 +73,7 @@ def test_listing_in_flytes_bucket_ends_at_ones_own(dev: Recording):
     }
 
 
-def test_flyte_opens_the_buckets_of_the_stack_and_no_other():
+def test_flyte_can_access_only_the_buckets_of_the_stack():
     found = run(minio={"bucket": "other", "dataBucket": "data-{project}-{domain}"}, domains=["d-dev"])
     own = policy(found, "flyte")
 
@@ -81,7 +83,7 @@ def test_flyte_opens_the_buckets_of_the_stack_and_no_other():
     }
 
 
-def test_nobody_may_administer_the_store(dev: Recording):
+def test_no_user_can_administer_the_store(dev: Recording):
     for user in ("flyte", TASKS):
         for statement in policy(dev, user):
             actions = statement["Action"]

@@ -1,10 +1,10 @@
-"""What the secrets webhook must not put into a task pod; that the API server refuses it is the layer `apiserver`."""
+"""What the secrets webhook must not inject into a task pod. The layer `apiserver` tests that it is rejected."""
 
 from ops.lib.recording import Recording
 from tests.conftest import run
 
 
-def test_it_looks_at_every_namespace_of_a_project_and_at_no_other():
+def test_the_policy_applies_to_every_task_namespace_and_to_no_other():
     found = run(projects=[{"name": "a"}, {"name": "b"}], domains=["d-dev"])
     binding = found.one("ValidatingAdmissionPolicyBinding").manifest["spec"]
 
@@ -14,11 +14,11 @@ def test_it_looks_at_every_namespace_of_a_project_and_at_no_other():
     assert binding["policyName"] == found.one("ValidatingAdmissionPolicy").manifest["metadata"]["name"]
 
 
-def test_where_flyte_makes_namespaces_it_looks_at_every_pod_that_the_webhook_sees():
+def test_the_policy_applies_to_every_pod_the_webhook_changes_if_flyte_may_create_namespaces():
     binding = run(flyte={"rights": "chart"}).one("ValidatingAdmissionPolicyBinding").manifest["spec"]
 
     assert binding["matchResources"] == {"objectSelector": {"matchLabels": {"inject-flyte-secrets": "true"}}}
 
 
-def test_it_is_there_before_flyte(dev: Recording):
+def test_the_policy_is_created_before_flyte(dev: Recording):
     assert dev.one("ValidatingAdmissionPolicyBinding").urn in dev.one("Release").dependencies
