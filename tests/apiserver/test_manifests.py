@@ -36,21 +36,21 @@ def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return made
 
 
-def test_the_server_takes_every_manifest(api: ApiServer):
+def test_the_server_accepts_every_manifest(api: ApiServer):
     found = prepared(api, *CASES)
 
     assert len(found) > 60
     assert unexpected(api.apply(found)) == []
 
 
-def test_the_server_takes_every_pod(api: ApiServer):
+def test_the_server_accepts_every_pod(api: ApiServer):
     made = distinct(pods(prepared(api, *CASES)))
 
     assert {pod["metadata"]["name"] for pod in made} >= {"postgres", "minio", "flyte-task"}
     assert unexpected(api.create(made)) == []
 
 
-def test_the_server_takes_what_helm_makes_of_the_release_and_its_pod(api: ApiServer):
+def test_the_server_accepts_the_rendered_release_and_its_pod(api: ApiServer):
     prepared(api, *CASES)
     rendered = distinct(manifest for case in CASES for manifest in template(recording(case), KUBERNETES[-1]))
     accounts = [manifest for manifest in rendered if manifest["kind"] == "ServiceAccount"]
@@ -67,7 +67,7 @@ def test_settings_can_be_changed_in_place(fresh_api: ApiServer):
         assert fresh_api.apply(prepared(fresh_api, case)) == []
 
 
-def test_an_unknown_field_would_be_refused(api: ApiServer):
+def test_an_unknown_field_would_be_rejected(api: ApiServer):
     found = [copy.deepcopy(manifest) for manifest in prepared(api, "dev") if manifest["kind"] == "StatefulSet"]
     for manifest in found:
         manifest["spec"]["replica"] = 1
@@ -78,7 +78,7 @@ def test_an_unknown_field_would_be_refused(api: ApiServer):
     assert all(".spec.replica: field not declared in schema" in problem for problem in problems)
 
 
-def test_a_pod_with_more_rights_would_be_refused(api: ApiServer):
+def test_a_pod_with_more_rights_would_be_rejected(api: ApiServer):
     found = copy.deepcopy(pods(prepared(api, "dev")))
     for pod in found:
         pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
@@ -90,7 +90,7 @@ def test_a_pod_with_more_rights_would_be_refused(api: ApiServer):
     assert all("violates PodSecurity" in problem for problem in problems)
 
 
-def test_pods_of_a_project_get_what_its_pod_security_level_gives_them(api: ApiServer):
+def test_the_pods_of_a_project_may_do_what_its_pod_security_level_allows(api: ApiServer):
     prepared(api, "several projects, own domains and template")
     images_of_their_own = {"containers": [{"name": "task", "image": "image:1"}]}
     as_root = {**images_of_their_own, "securityContext": {"runAsUser": 0}}
@@ -105,7 +105,7 @@ def test_pods_of_a_project_get_what_its_pod_security_level_gives_them(api: ApiSe
     assert said("103020-b-x-d-dev", with_the_disk).startswith("Warning: would violate")
 
 
-def test_a_pod_that_shows_what_is_in_flytes_own_pod_is_refused(fresh_api: ApiServer):
+def test_a_pod_that_would_show_files_of_flytes_own_pod_is_rejected(fresh_api: ApiServer):
     found = prepared(fresh_api, "smallest")
     policies = [manifest for manifest in found if manifest["kind"].startswith("ValidatingAdmissionPolicy")]
     assert fresh_api.apply(policies, dry_run=False) == []

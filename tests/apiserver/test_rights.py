@@ -66,7 +66,7 @@ def test_flyte_may_neither_read_nor_write_secrets(server: ApiServer):
     assert allowed(server, FLYTE, *questions) == {("create", "secrets", "flyte")}
 
 
-def test_flyte_changes_pods_and_workflows_only_in_the_namespaces_of_projects(server: ApiServer):
+def test_flyte_changes_pods_and_workflows_only_in_task_namespaces(server: ApiServer):
     questions = [
         (verb, resource, namespace)
         for verb in ("create", "update", "patch", "delete", "deletecollection")
@@ -99,7 +99,7 @@ def test_flyte_changes_pods_and_workflows_only_in_the_namespaces_of_projects(ser
         "clusterrolebindings.rbac.authorization.k8s.io",
     ],
 )
-def test_flyte_has_no_way_to_more_rights(server: ApiServer, resource: str):
+def test_flyte_cannot_gain_rights(server: ApiServer, resource: str):
     questions = [
         (verb, resource, namespace)
         for verb in ("create", "update", "patch", "delete")

@@ -52,14 +52,14 @@ def test_the_archive_is_the_pinned_one():
     assert (chart["name"], chart["version"]) == (PINNED_CHART.name, PINNED_CHART.version)
 
 
-def test_flyte_of_the_image_table_is_the_one_the_chart_is_for():
+def test_the_flyte_image_matches_the_version_of_the_chart():
     defaults = content_of("values.yaml")
 
     assert defaults["deployment"]["image"]["tag"] == IMAGES["flyte"].tag
     assert defaults["configuration"]["co-pilot"]["image"]["tag"] == IMAGES["copilot"].tag
 
 
-def test_the_schema_knows_every_value_of_the_chart_but_credentials_and_other_stores():
+def test_the_schema_covers_every_value_of_the_chart_except_credentials_and_other_stores():
     schema = yaml.safe_load((CHART_DIR / "values.schema.json").read_text())
 
     def unknown(part: dict[str, Any], defaults: Any, path: str) -> list[str]:
@@ -104,7 +104,7 @@ def test_helm_renders_the_release(case: str, kubernetes: str):
     ]
 
 
-def test_no_credential_is_in_what_helm_is_given_or_makes():
+def test_neither_helms_input_nor_its_output_has_a_credential():
     found = of_stack("prod", tidalCreds='{"token": "planted-tidal"}', postgresPassword="planted-postgres")
     rendered = template(found, NEWEST)
 
@@ -114,7 +114,7 @@ def test_no_credential_is_in_what_helm_is_given_or_makes():
     assert not one(rendered, "Secret/flyte-binary-config-secret").get("stringData")
 
 
-def test_our_credentials_are_mounted_with_the_configuration_and_read_last():
+def test_the_credentials_are_mounted_with_the_configuration_and_read_last():
     found = recording("dev")
     rendered = template(found, NEWEST)
     pod = one(rendered, "Deployment/flyte-binary")["spec"]["template"]["spec"]
@@ -138,7 +138,7 @@ def test_other_credentials_and_other_configuration_restart_flyte():
     assert len(set(pods)) == len(pods)
 
 
-def test_flyte_reads_what_the_settings_say():
+def test_flytes_configuration_matches_the_settings():
     found = configuration(
         run(
             projects=[{"name": "a", "description": "with {{ braces }}"}, {"name": "b"}],
@@ -167,7 +167,7 @@ def test_flyte_reads_what_the_settings_say():
     assert found["logger"]["level"] == 4
 
 
-def test_flyte_reads_that_the_webhook_and_its_certificate_are_not_its_business():
+def test_flytes_configuration_leaves_the_webhook_and_its_certificate_to_pulumi():
     recorded = recording("dev")
     found = configuration(recorded)["webhook"]
 
@@ -180,11 +180,11 @@ def test_flyte_reads_that_the_webhook_and_its_certificate_are_not_its_business()
     assert (service["name"], service["port"]) == (found["serviceName"], port["port"])
 
 
-def test_flyte_reads_the_data_of_every_project():
+def test_flytes_configuration_gives_access_to_the_data_of_every_project():
     assert configuration(recording("dev"))["storage"]["enable-multicontainer"] is True
 
 
-def test_the_network_policies_and_the_roles_are_about_the_pod_that_the_chart_makes():
+def test_the_network_policies_and_roles_apply_to_the_pod_of_the_chart():
     recorded = recording("dev")
     pod = deployment(recorded)["spec"]["template"]
     (policy,) = [found.manifest for found in recorded.of("NetworkPolicy") if found.name == "network-flyte-binary"]
@@ -199,7 +199,7 @@ def test_the_network_policies_and_the_roles_are_about_the_pod_that_the_chart_mak
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_container_has_an_image_of_the_table_and_resources(stack: str):
+def test_every_container_has_resources_and_an_image_of_the_table(stack: str):
     images = {image.reference for image in IMAGES.values()}
 
     for container in containers(deployment(recording(stack))):
@@ -209,7 +209,7 @@ def test_every_container_has_an_image_of_the_table_and_resources(stack: str):
             assert set(container["resources"][amounts]) == {"cpu", "memory"}
 
 
-def test_flyte_is_asked_for_its_database_only_until_it_has_started():
+def test_only_the_startup_probe_uses_the_database():
     (flyte,) = deployment(recording("dev"))["spec"]["template"]["spec"]["containers"]
 
     assert flyte["startupProbe"]["httpGet"]["path"].startswith("/api/v1/projects")
@@ -235,7 +235,7 @@ def test_the_pod_of_flyte_runs_hardened(stack: str):
         }
 
 
-def test_the_services_are_those_that_the_outputs_name():
+def test_the_outputs_name_the_existing_services():
     rendered, outputs = template(recording("dev"), NEWEST), recording("dev").outputs
 
     assert one(rendered, f"Service/{outputs['services']['http']}")["spec"]["ports"][0]["port"] == 8088
@@ -246,11 +246,11 @@ def test_the_services_are_those_that_the_outputs_name():
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
-def test_a_scanner_finds_nothing_in_the_release_that_is_not_accepted_with_a_reason(scanner: str):
+def test_scanners_find_in_the_release_only_what_is_accepted_with_a_reason(scanner: str):
     assert problems(scanner, [manifest for stack in STACKS for manifest in template(recording(stack), OLDEST)]) == []
 
 
-def test_every_accepted_finding_is_about_something_there_is():
+def test_every_accepted_finding_still_occurs():
     there = {object_name(manifest) for manifest in template(recording("dev"), OLDEST)}
     there |= {object_name(found.manifest) for found in recording("dev").resources if found.is_manifest}
 

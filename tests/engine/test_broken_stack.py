@@ -128,7 +128,7 @@ def deployed(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator[D
         stack.destroy()
 
 
-def test_of_a_stack_that_works_everything_is_fine_within_15_seconds(deployed: Deployed):
+def test_a_working_stack_is_reported_as_fine_within_15_seconds(deployed: Deployed):
     start = datetime.datetime.now(datetime.UTC)
     found = deployed.doctor()
     seconds = (datetime.datetime.now(datetime.UTC) - start).total_seconds()
@@ -138,7 +138,7 @@ def test_of_a_stack_that_works_everything_is_fine_within_15_seconds(deployed: De
     assert seconds < 15
 
 
-def test_a_port_that_something_else_has_is_not_used(deployed: Deployed):
+def test_a_port_of_another_process_is_not_used(deployed: Deployed):
     with socket.create_server(("127.0.0.1", deployed.ports["http"])):
         found = deployed.doctor()
         connected = deployed.make("connect")
@@ -151,7 +151,7 @@ def test_a_port_that_something_else_has_is_not_used(deployed: Deployed):
     deployed.healthy()
 
 
-def test_another_cluster_behind_the_context_stops_everything_that_would_ask_it(deployed: Deployed):
+def test_another_cluster_behind_the_context_stops_every_check_that_would_use_it(deployed: Deployed):
     stack_file = deployed.project.folder / f"Pulumi.{STACK}.yaml"
     text = stack_file.read_text()
     stack_file.write_text(text.replace(deployed.cluster.uid, "00000000-0000-4000-8000-000000000000"))
@@ -168,7 +168,7 @@ def test_another_cluster_behind_the_context_stops_everything_that_would_ask_it(d
     deployed.healthy()
 
 
-def test_a_policy_that_keeps_flytes_own_files_from_tasks_is_missed_when_it_is_gone(deployed: Deployed):
+def test_a_missing_admission_policy_is_reported(deployed: Deployed):
     deployed.kubectl("delete", "validatingadmissionpolicybinding", "flyte-home-task-secrets")
     # The API server hears of it a moment later.
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "wrong", "the API server", 30)
@@ -180,7 +180,7 @@ def test_a_policy_that_keeps_flytes_own_files_from_tasks_is_missed_when_it_is_go
     deployed.healthy()
 
 
-def test_a_server_that_is_down_is_named_and_started_again_by_the_command(deployed: Deployed):
+def test_a_stopped_server_is_named_and_started_by_the_command(deployed: Deployed):
     deployed.kubectl("scale", "statefulset/postgres", "--namespace=flyte", "--replicas=0")
     deployed.kubectl("wait", "--for=delete", "pod/postgres-0", "--namespace=flyte", "--timeout=60s")
     found = deployed.doctor()
@@ -193,7 +193,7 @@ def test_a_server_that_is_down_is_named_and_started_again_by_the_command(deploye
     wait_until(lambda: deployed.doctor()["API"][0]["state"] == "ok", "Flyte's connections", 60)
 
 
-def test_an_image_that_there_is_not_is_named(deployed: Deployed):
+def test_a_missing_image_is_named(deployed: Deployed):
     def image(name: str) -> None:
         patch = {"spec": {"template": {"spec": {"containers": [{"name": "minio", "image": name}]}}}}
         deployed.kubectl("patch", "statefulset/minio", "--namespace=flyte", f"--patch={json.dumps(patch)}")
@@ -216,7 +216,7 @@ def test_an_image_that_there_is_not_is_named(deployed: Deployed):
     deployed.healthy()
 
 
-def test_a_wrong_key_a_missing_secret_and_a_missing_bucket_are_told_apart_and_mended_at_once(deployed: Deployed):
+def test_a_wrong_key_a_missing_secret_and_a_missing_bucket_are_distinguished_and_fixed_at_once(deployed: Deployed):
     wrong = '{"stringData": {"FLYTE_AWS_SECRET_ACCESS_KEY": "planted-wrong-key"}}'
     deployed.kubectl("patch", "secret", "flyte-object-store", f"--namespace={NAMESPACE}", f"--patch={wrong}")
     deployed.kubectl("delete", "secret", "tidal-creds", f"--namespace={NAMESPACE}")
@@ -294,7 +294,7 @@ def connected(deployed: Deployed, log: Path) -> Iterator[subprocess.Popen[str]]:
             started.terminate()
 
 
-def test_connect_comes_back_when_a_pod_is_replaced_and_leaves_nothing_behind(deployed: Deployed, tmp_path: Path):
+def test_connect_recovers_when_a_pod_is_replaced_and_leaves_nothing_behind(deployed: Deployed, tmp_path: Path):
     log = tmp_path / "connect"
     with connected(deployed, log) as started:
         config = deployed.project.folder / ".client" / f"{STACK}.yaml"
@@ -308,7 +308,7 @@ def test_connect_comes_back_when_a_pod_is_replaced_and_leaves_nothing_behind(dep
     assert not any(_listens(port) for port in deployed.ports.values())
 
 
-def test_what_a_killed_connect_leaves_is_said_and_ended(deployed: Deployed, tmp_path: Path):
+def test_port_forwards_of_a_killed_connect_are_reported_and_stopped(deployed: Deployed, tmp_path: Path):
     with connected(deployed, tmp_path / "connect") as started:
         started.kill()
         started.wait()
@@ -341,7 +341,7 @@ def test_smoke_ends_with_the_result_of_the_example(deployed: Deployed, client: P
     assert f"http://127.0.0.1:{deployed.ports['http']}/console/projects/remedy/domains/development" in result.stdout
 
 
-def test_of_a_workflow_that_fails_smoke_shows_the_error_and_the_log_of_its_pod(deployed: Deployed, client: Path):
+def test_smoke_shows_the_error_and_the_pods_log_of_a_failed_workflow(deployed: Deployed, client: Path):
     (client / "workflow.py").write_text(
         "from flytekit import task, workflow\n\n\n"
         "@task\ndef mend() -> None:\n    print('looking for the playlists')\n"

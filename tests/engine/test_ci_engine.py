@@ -50,7 +50,7 @@ def deployed(new_project: Callable[[], Project], fresh_api: ApiServer) -> Deploy
     return Deployed(project, cluster, stored["settings"])
 
 
-def test_a_preview_names_the_changes_and_fails_only_where_data_would_be_lost(deployed: Deployed, tmp_path: Path):
+def test_a_preview_names_the_changes_and_fails_only_if_data_would_be_lost(deployed: Deployed, tmp_path: Path):
     summary = tmp_path / "summary.md"
 
     harmless = deployed.run("preview", GITHUB_STEP_SUMMARY=str(summary))
@@ -70,7 +70,7 @@ def test_a_preview_names_the_changes_and_fails_only_where_data_would_be_lost(dep
     assert "| :warning: delete | `Namespace:remedy-production` |" in deployed.report("preview")
 
 
-def test_nothing_that_is_secret_is_printed_or_reported(deployed: Deployed, fresh_api: ApiServer):
+def test_no_secret_is_printed_or_reported(deployed: Deployed, fresh_api: ApiServer):
     for domain in ("development", "staging", "production"):
         made = fresh_api.run("create", "secret", "generic", "tidal-creds", f"--namespace=remedy-{domain}")
         assert made.returncode == 0, made.stderr
@@ -83,7 +83,7 @@ def test_nothing_that_is_secret_is_printed_or_reported(deployed: Deployed, fresh
     assert "planted" not in answer.stdout + answer.stderr + deployed.report("preview")
 
 
-def test_a_setting_that_is_wrong_is_in_the_report(deployed: Deployed):
+def test_a_wrong_setting_is_in_the_report(deployed: Deployed):
     deployed.configure(postgres={"volume": {"size": "10GB"}})
 
     answer = deployed.run("preview")
@@ -93,7 +93,7 @@ def test_a_setting_that_is_wrong_is_in_the_report(deployed: Deployed):
     assert "Traceback" not in deployed.report("preview")
 
 
-def test_what_somebody_changed_in_the_cluster_is_drift(deployed: Deployed, fresh_api: ApiServer):
+def test_manual_changes_in_the_cluster_are_drift(deployed: Deployed, fresh_api: ApiServer):
     replicas = ["patch", "statefulset/minio", "--namespace=flyte", "--type=merge", '--patch={"spec":{"replicas":0}}']
     assert fresh_api.run(*replicas).returncode == 0
 
@@ -104,7 +104,7 @@ def test_what_somebody_changed_in_the_cluster_is_drift(deployed: Deployed, fresh
     assert "StatefulSet:postgres" not in deployed.report("drift").split("This commit would change")[0]
 
 
-def test_another_cluster_is_refused_rather_than_called_drift(deployed: Deployed):
+def test_another_cluster_is_rejected_and_not_reported_as_drift(deployed: Deployed):
     deployed.configure(clusterUid="of-another-cluster")
 
     answer = deployed.run("drift")

@@ -60,13 +60,13 @@ def whoami(api: ApiServer, token: str) -> str:
         ({"exp": 1}, ""),
     ],
 )
-def test_only_a_job_of_the_repository_in_the_environment_of_a_stack_is_known(
+def test_only_jobs_of_the_repository_in_the_environment_of_a_stack_are_accepted(
     api: ApiServer, github: Issuer, claims: Mapping[str, Any], name: str
 ):
     assert whoami(api, github.token(**{"aud": "flyte-home", **CLAIMS, **claims})) == name
 
 
-def test_a_job_previews_and_looks_for_drift_with_its_token_and_may_change_nothing(
+def test_a_jobs_token_allows_previews_and_drift_checks_but_no_changes(
     new_project: Callable[[], Project], api: ApiServer, github: Issuer
 ):
     project, cluster = new_project(), Cluster(api.kubeconfig, api.context, api.uid())

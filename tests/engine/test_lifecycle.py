@@ -215,12 +215,12 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
     return found
 
 
-def test_up_makes_what_preview_has_shown(life: Life):
+def test_up_creates_what_preview_has_shown(life: Life):
     assert life.changes["preview"] == life.changes["up"]
     assert {operation for operation, _ in life.changes["up"]} == {"create"}
 
 
-def test_the_recorder_of_the_tests_sees_the_resources_that_the_engine_sees(life: Life):
+def test_the_recorder_and_the_engine_see_the_same_resources(life: Life):
     engine = {resource["urn"]: resource.get("parent", "") for resource in life.state["up"]["resources"]}
     recorded = {resource.urn: resource.parent for resource in run(**PLANTED).resources}
 
@@ -239,7 +239,7 @@ def test_a_changed_setting_of_flyte_changes_nothing_else(life: Life):
     assert life.changes["change"] == {("update", "Release:flyte")}
 
 
-def test_a_rotation_touches_who_uses_the_secret_and_replaces_nothing_that_holds_data(life: Life):
+def test_a_rotation_changes_only_the_users_of_the_secret_and_replaces_nothing_that_holds_data(life: Life):
     assert {name for _, name in life.changes["rotation"]} == {
         "Secret:tidal-creds-remedy-development",
         "Secret:tidal-creds-remedy-staging",
@@ -252,12 +252,12 @@ def test_a_rotation_touches_who_uses_the_secret_and_replaces_nothing_that_holds_
     assert ("update", "Release:flyte") in life.changes["rotation"]
 
 
-def test_the_new_database_password_works_and_the_old_one_is_refused(life: Life):
+def test_the_new_database_password_works_and_the_old_one_is_rejected(life: Life):
     assert life.logins[PLANTED["postgresPassword"]] is False
     assert life.logins[ROTATED["postgresPassword"]] is True
 
 
-def test_a_rotation_that_is_killed_is_completed_by_the_next_up(life: Life):
+def test_the_next_up_completes_a_killed_rotation(life: Life):
     """That the up succeeds means: Flyte has started with the new key, and so have the Jobs with the new root key."""
     assert len(KILLED_AFTER) == 2
     for seconds in KILLED_AFTER:
@@ -265,7 +265,7 @@ def test_a_rotation_that_is_killed_is_completed_by_the_next_up(life: Life):
         assert f"up after a kill at {seconds} s" in life.changes
 
 
-def test_tasks_get_the_new_value_but_where_a_domain_has_its_own(life: Life):
+def test_tasks_get_the_new_value_unless_their_domain_has_its_own(life: Life):
     assert life.task_secrets == {
         "development": ROTATED["tidalCreds"],
         "staging": ROTATED["tidalCreds"],
@@ -273,7 +273,7 @@ def test_tasks_get_the_new_value_but_where_a_domain_has_its_own(life: Life):
     }
 
 
-def test_another_project_gets_all_it_needs_and_touches_nothing_of_the_first(life: Life):
+def test_a_second_project_gets_all_it_needs_and_changes_nothing_of_the_first(life: Life):
     changes = life.changes["another project"]
     created = {name for operation, name in changes if operation == "create"}
     others = {name for operation, name in changes if operation != "create"}
@@ -290,14 +290,14 @@ def test_another_project_gets_all_it_needs_and_touches_nothing_of_the_first(life
     assert not [name for name in others if name.startswith(("StatefulSet:", "PersistentVolumeClaim:", "Namespace:"))]
 
 
-def test_a_project_less_takes_only_what_was_made_for_it(life: Life):
+def test_a_removed_project_takes_only_its_own_resources_along(life: Life):
     deleted = {name for operation, name in life.changes["a project less"] if operation == "delete"}
     made = {name for operation, name in life.changes["another project"] if operation == "create"}
 
     assert deleted == made
 
 
-def test_the_network_plugin_lets_through_what_the_policies_open_and_nothing_else(life: Life):
+def test_the_network_plugin_allows_exactly_what_the_policies_allow(life: Life):
     if ("pod of another namespace", "postgres", 5432) in life.reached:
         pytest.skip("needs a cluster whose network plugin enforces network policies; this one's does not")
     sources = ("task", "pod of another namespace", "postgres")
@@ -312,13 +312,13 @@ def test_refresh_finds_nothing_that_has_drifted(life: Life):
     assert life.changes["refresh"] == set()
 
 
-def test_secrets_that_are_given_again_with_the_same_value_restart_nothing(life: Life):
+def test_setting_the_same_secrets_again_restarts_nothing(life: Life):
     assert life.changes["up after refresh"] == set()
 
 
 @pytest.mark.parametrize("stage", ["up", "rotation"])
 @pytest.mark.parametrize("place", ["state", "visible"])
-def test_planted_secrets_are_in_plain_text_neither_in_the_state_nor_in_the_cluster(life: Life, place: str, stage: str):
+def test_planted_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(life: Life, place: str, stage: str):
     text = json.dumps(life.state[stage]) if place == "state" else life.visible[stage]
     for secret in (*PLANTED.values(), *ROTATED.values()):
         # The part that is the same in whatever quoting; and in base64, wherever in the text it stands.
@@ -329,9 +329,7 @@ def test_planted_secrets_are_in_plain_text_neither_in_the_state_nor_in_the_clust
 
 @pytest.mark.parametrize("stage", ["up", "rotation"])
 @pytest.mark.parametrize("place", ["state", "visible"])
-def test_generated_secrets_are_in_plain_text_neither_in_the_state_nor_in_the_cluster(
-    life: Life, place: str, stage: str
-):
+def test_generated_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(life: Life, place: str, stage: str):
     text = json.dumps(life.state[stage]) if place == "state" else life.visible[stage]
 
     # Two of the database or one and a given one, root's, Flyte's and a task's of the store, the webhook's.

@@ -43,7 +43,7 @@ def named(recording: Recording) -> set[str]:
     return {f"{found.kind}:{found.name}" for found in recording.resources}
 
 
-def test_a_first_preview_shows_what_the_recorder_of_the_tests_shows_and_makes_nothing(
+def test_a_first_preview_matches_the_recorder_and_creates_nothing(
     project: Project, cluster: Cluster, empty_api: ApiServer
 ):
     before = empty_api.run("get", "namespaces,customresourcedefinitions", "--output=name").stdout
@@ -57,7 +57,7 @@ def test_a_first_preview_shows_what_the_recorder_of_the_tests_shows_and_makes_no
 
 
 @pytest.mark.parametrize("uid", ["", "of-another-cluster"])
-def test_a_cluster_that_is_not_pinned_is_refused_before_any_resource(project: Project, cluster: Cluster, uid: str):
+def test_an_unpinned_cluster_is_rejected_before_any_resource(project: Project, cluster: Cluster, uid: str):
     steps = Steps()
 
     with pytest.raises(auto.CommandError) as refused:
@@ -136,7 +136,7 @@ def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> t
 
 
 @pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
-def test_the_state_of_an_earlier_version_is_taken_over_without_replacing_what_holds_data(
+def test_an_upgrade_from_an_earlier_version_replaces_nothing_that_holds_data(
     project: Project, fresh_api: ApiServer, file: Path
 ):
     stack, _ = restore(file, project, fresh_api, on(fresh_api))

@@ -82,11 +82,11 @@ def check_result(done: subprocess.CompletedProcess[str]) -> None:
     assert Path(report.group()).read_text() == REPORT
 
 
-def test_plain_python_runs_it_with_the_sample(tmp_path: Path):
+def test_plain_python_runs_the_example_with_the_sample(tmp_path: Path):
     check_result(run(tmp_path, program("python"), "workflow.py"))
 
 
-def test_pyflyte_runs_it_here(tmp_path: Path):
+def test_pyflyte_runs_the_example_locally(tmp_path: Path):
     check_result(run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=EXAMPLE / "secrets"))
 
 
@@ -100,19 +100,19 @@ def with_packages(done: subprocess.CompletedProcess[str]) -> subprocess.Complete
     return done
 
 
-def test_uv_runs_the_script_by_itself(tmp_path: Path):
+def test_uv_runs_the_script_without_preparation(tmp_path: Path):
     check_result(with_packages(run(tmp_path, str(require("uv")), "run", "workflow.py")))
 
 
 @pytest.mark.parametrize("way", ["python", "local"])
-def test_make_example_needs_nothing_to_be_set(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_make_example_needs_no_variables(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     program("pyflyte")
     monkeypatch.setenv("PATH", f"{require('uv').parent}{os.pathsep}{os.environ['PATH']}")
 
     check_result(with_packages(run(tmp_path, sys.executable, "-m", "ops.example", way, cwd=ROOT)))
 
 
-def test_the_locked_environment_is_the_one_that_the_script_asks_for():
+def test_the_locked_environment_matches_the_script():
     block = re.search(r"^# /// script\n((?:# .*\n)+)# ///$", (EXAMPLE / "workflow.py").read_text(), re.MULTILINE)
     assert block
     asked = tomllib.loads(re.sub("^# ", "", block.group(1), flags=re.MULTILINE))["dependencies"]
@@ -123,7 +123,7 @@ def test_the_locked_environment_is_the_one_that_the_script_asks_for():
     assert [package for package in asked if f"{package} \\" not in locked] == []
 
 
-def test_a_library_is_opened_with_what_the_secret_holds(tmp_path: Path):
+def test_a_library_is_opened_with_the_value_of_the_secret(tmp_path: Path):
     credentials = secret(tmp_path, '{"user": "someone"}')
 
     done = run(tmp_path, program("python"), "-c", OWN_LIBRARY, secrets=credentials)
@@ -131,7 +131,7 @@ def test_a_library_is_opened_with_what_the_secret_holds(tmp_path: Path):
     assert "of someone,1,John Coltrane,Naima,1,," in done.stdout, done.stderr
 
 
-def test_a_missing_secret_is_named_with_group_key_and_where_it_should_be(tmp_path: Path):
+def test_a_missing_secret_is_reported_with_group_key_and_location(tmp_path: Path):
     done = run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=tmp_path)
 
     assert done.returncode != 0
@@ -139,7 +139,7 @@ def test_a_missing_secret_is_named_with_group_key_and_where_it_should_be(tmp_pat
 
 
 @pytest.mark.parametrize("content", ['{"token": "planted-token"', '["planted-token"]'])
-def test_a_secret_that_is_no_json_object_is_refused_without_its_content(content: str, tmp_path: Path):
+def test_a_secret_that_is_not_a_json_object_is_rejected_without_its_content(content: str, tmp_path: Path):
     credentials = secret(tmp_path, content)
 
     done = run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=credentials)
@@ -149,7 +149,7 @@ def test_a_secret_that_is_no_json_object_is_refused_without_its_content(content:
     assert "planted" not in done.stdout + done.stderr
 
 
-def test_an_unknown_library_is_refused_with_those_there_are(tmp_path: Path):
+def test_an_unknown_library_is_rejected_with_a_list_of_the_existing_ones(tmp_path: Path):
     done = run(tmp_path, program("python"), "workflow.py", "--library", "spotify")
 
     assert done.returncode != 0
@@ -177,7 +177,7 @@ def tasks(package: Path) -> dict[str, dict[str, Any]]:
     return {spec["id"]["name"]: spec for spec in specs}
 
 
-def test_the_cluster_is_asked_for_the_secret_as_a_file_by_the_one_task_that_reads_it(package: Path):
+def test_only_the_task_that_reads_the_secret_asks_for_it_and_as_a_file(package: Path):
     asked = {name: spec.get("securityContext", {}).get("secrets", []) for name, spec in tasks(package).items()}
 
     assert asked == {
@@ -190,7 +190,7 @@ def test_the_tasks_leave_their_resources_to_the_project(package: Path):
     assert [spec["container"].get("resources", {}) for spec in tasks(package).values()] == [{}, {}]
 
 
-def test_the_modules_of_the_example_go_along_and_no_credentials(package: Path):
+def test_the_modules_of_the_example_are_uploaded_but_no_credentials(package: Path):
     (code,) = package.glob("fast*.tar.gz")
     with tarfile.open(code) as archive:
         # The program that packs counts as a module when its environment is a link to another one.

@@ -19,7 +19,7 @@ def test_every_manifest_is_valid(version: str):
             pytest.fail(f"{manifest['kind']} {name}: {'.'.join(map(str, error.path))}: {error.message}")
 
 
-def test_a_key_that_kubernetes_does_not_know_would_be_found():
+def test_an_unknown_key_would_be_found():
     manifest = next(manifest for manifest in manifests("dev").values() if manifest["kind"] == "Job")
     manifest["spec"]["backofLimit"] = 1
 

@@ -42,7 +42,7 @@ def in_the_pod(database: Cluster, line: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_dump_of_the_database_restores_what_was_there_and_nothing_else(running: Cluster):  # noqa: F811
+def test_a_dump_of_the_database_restores_exactly_its_content(running: Cluster):  # noqa: F811
     running.ensure_roles()
     folder = running.work.folder("dumps")
     assert running.login("flyte", FLYTE, statement="CREATE TABLE runs AS SELECT 1 AS id").returncode == 0
@@ -76,7 +76,7 @@ def store() -> Iterator[Store]:
         yield made
 
 
-def test_the_buckets_of_the_store_come_back_with_what_was_in_them(store: Store, tmp_path: Path):
+def test_the_buckets_are_restored_with_their_content(store: Store, tmp_path: Path):
     store.provision()
     store.root("pipe", "store/flyte/metadata/a", text="content")
     environment = os.environ | {"MC_CONFIG_DIR": str(tmp_path / "mc")}

@@ -95,7 +95,7 @@ def attributes(project: str, domain: str, prefix: str) -> dict[str, Any]:
     return {"attributes": {"project": project, "domain": domain, "matching_attributes": config}}
 
 
-def test_every_project_and_domain_is_told_to_flyte(work: Workspace):
+def test_every_task_scope_is_configured_in_flyte(work: Workspace):
     flyte = Flyte()
     with serving(flyte.handler) as address:
         code, output, errors = run(work, address, "a d-dev s3://a-d-dev/data\nb d-dev s3://b-d-dev/data\n")
@@ -108,7 +108,7 @@ def test_every_project_and_domain_is_told_to_flyte(work: Workspace):
     assert output.splitlines()[-1] == "raw-outputs: tasks of b in d-dev put their data to s3://b-d-dev/data"
 
 
-def test_a_flyte_that_is_not_ready_yet_is_asked_again(work: Workspace):
+def test_the_script_retries_until_flyte_is_ready(work: Workspace):
     flyte = Flyte(answers=[503, 500])
     with serving(flyte.handler) as address:
         code, _, _ = run(work, address, "a d-dev s3://a-d-dev/data\n")
@@ -117,7 +117,7 @@ def test_a_flyte_that_is_not_ready_yet_is_asked_again(work: Workspace):
     assert len(flyte.put) == 1
 
 
-def test_what_flyte_has_against_it_is_said_in_one_line(work: Workspace):
+def test_an_error_of_flyte_is_reported_in_one_line(work: Workspace):
     flyte = Flyte(answers=[404] * 20)
     with serving(flyte.handler) as address:
         code, _, errors = run(work, address, "a d-dev s3://a-d-dev/data\n", wait=2)
@@ -129,7 +129,7 @@ def test_what_flyte_has_against_it_is_said_in_one_line(work: Workspace):
     ]
 
 
-def test_a_flyte_that_does_not_answer_is_given_up_in_time(work: Workspace):
+def test_the_script_gives_up_in_time_if_flyte_does_not_answer(work: Workspace):
     start = time.monotonic()
     code, _, errors = run(work, f"http://127.0.0.1:{free_port()}", "a d-dev s3://a-d-dev/data\n", wait=2)
 
@@ -138,7 +138,7 @@ def test_a_flyte_that_does_not_answer_is_given_up_in_time(work: Workspace):
     assert time.monotonic() - start < 20
 
 
-def test_where_flyte_wants_a_login_the_script_gets_a_token_for_its_client(work: Workspace):
+def test_if_flyte_requires_a_login_the_script_gets_a_token(work: Workspace):
     flyte = Flyte(secret="planted-client-secret")
     with serving(flyte.handler) as address:
         code, output, errors = run(work, address, "a d-dev s3://a/data\n", secret="planted-client-secret")
@@ -149,7 +149,7 @@ def test_where_flyte_wants_a_login_the_script_gets_a_token_for_its_client(work: 
 
 
 @pytest.mark.parametrize(("flyte", "said"), [(Flyte(secret="another"), "401"), (Flyte(gives_tokens=False), "200")])
-def test_a_login_that_fails_is_said_without_the_secret(work: Workspace, flyte: Flyte, said: str):
+def test_a_failed_login_is_reported_without_the_secret(work: Workspace, flyte: Flyte, said: str):
     flyte.secret = flyte.secret or "planted-client-secret"
     with serving(flyte.handler) as address:
         code, _, errors = run(work, address, "a d-dev s3://a/data\n", wait=2, secret="planted-client-secret")

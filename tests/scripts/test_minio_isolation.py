@@ -81,9 +81,7 @@ def refused(task: Any, call: str, **arguments: Any) -> bool:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_tasks_key_is_refused_what_is_not_its_own(
-    store: Store, task: Any, what: str, call: str, arguments: dict[str, Any]
-):
+def test_a_tasks_key_opens_nothing_of_others(store: Store, task: Any, what: str, call: str, arguments: dict[str, Any]):
     bucket, key = FORBIDDEN[what]
 
     assert refused(task, call, Bucket=bucket, Key=key, **arguments)
@@ -91,7 +89,7 @@ def test_a_tasks_key_is_refused_what_is_not_its_own(
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_what_is_not_its_own_is_not_copied_to_where_the_task_may_read_it(store: Store, task: Any, what: str):
+def test_a_task_cannot_copy_objects_of_others_to_a_place_it_can_read(store: Store, task: Any, what: str):
     bucket, key = FORBIDDEN[what]
     target = {"Bucket": OWN.bucket, "Key": "data/stolen"}
 
@@ -107,7 +105,7 @@ def test_what_is_not_its_own_is_not_copied_to_where_the_task_may_read_it(store: 
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_a_signed_address_opens_no_more_than_the_key_it_is_signed_with(task: Any, what: str):
+def test_a_signed_url_opens_no_more_than_its_key(task: Any, what: str):
     bucket, key = FORBIDDEN[what]
     url = task.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
 
@@ -128,16 +126,16 @@ def test_a_signed_address_opens_no_more_than_the_key_it_is_signed_with(task: Any
         (BUCKET, "remedy/production/"),
     ],
 )
-def test_a_tasks_key_lists_nothing_that_is_not_its_own(task: Any, bucket: str, prefix: str):
+def test_a_tasks_key_lists_nothing_of_others(task: Any, bucket: str, prefix: str):
     assert refused(task, "list_objects_v2", Bucket=bucket, Prefix=prefix)
 
 
-def test_a_task_sees_no_bucket_but_those_it_uses(task: Any):
+def test_a_task_sees_only_the_buckets_it_uses(task: Any):
     assert {bucket["Name"] for bucket in task.list_buckets()["Buckets"]} <= {BUCKET, OWN.bucket}
 
 
 @pytest.mark.parametrize(("bucket", "key"), [(OWN.bucket, "data/own"), (BUCKET, OWN_METADATA)])
-def test_a_task_reads_and_changes_its_own(task: Any, bucket: str, key: str):
+def test_a_task_reads_and_changes_its_own_data(task: Any, bucket: str, key: str):
     task.put_object(Bucket=bucket, Key=key, Body=b"of the task")
 
     assert task.get_object(Bucket=bucket, Key=key)["Body"].read() == b"of the task"
@@ -177,7 +175,7 @@ def test_a_task_can_write_in_parts(task: Any):
     ],
     ids=" ".join,
 )
-def test_a_tasks_key_administers_nothing(store: Store, call: list[str]):
+def test_a_tasks_key_cannot_administer_the_store(store: Store, call: list[str]):
     done = store.mc(*call, user=user_of(OWN), key=key_of(OWN))
 
     assert done.returncode != 0

@@ -47,7 +47,7 @@ def ready() -> Iterator[Store]:
         yield made
 
 
-def test_the_first_start_makes_bucket_and_user(store: Store):
+def test_the_first_run_creates_bucket_and_user(store: Store):
     assert store.root("ls", "store") == ""
 
     store.provision()
@@ -56,7 +56,7 @@ def test_the_first_start_makes_bucket_and_user(store: Store):
     assert store.lets_in(SECRET_KEY)
 
 
-def test_a_repeated_start_succeeds_and_keeps_objects(ready: Store):
+def test_a_repeated_run_succeeds_and_keeps_objects(ready: Store):
     assert ready.mc("pipe", f"store/{BUCKET}/kept", text="kept").returncode == 0
 
     ready.provision()
@@ -95,7 +95,7 @@ def test_the_user_can_write_an_object_in_parts(ready: Store):
     ],
     ids=" ".join,
 )
-def test_the_user_is_refused_on_another_bucket(ready: Store, call: list[str]):
+def test_the_user_cannot_open_another_bucket(ready: Store, call: list[str]):
     done = ready.mc(*call, text="from the user")
 
     assert done.returncode != 0
@@ -119,7 +119,7 @@ def test_the_user_is_refused_on_another_bucket(ready: Store, call: list[str]):
     ],
     ids=" ".join,
 )
-def test_the_user_is_refused_what_is_not_about_objects(ready: Store, call: list[str]):
+def test_the_user_may_do_nothing_but_use_objects(ready: Store, call: list[str]):
     done = ready.mc(*call)
 
     assert done.returncode != 0
@@ -145,7 +145,7 @@ def test_a_changed_secret_key_replaces_the_old_one(store: Store):
     assert not store.lets_in(SECRET_KEY)
 
 
-def test_a_changed_bucket_is_made_and_the_old_one_keeps_its_objects_but_not_its_user(store: Store):
+def test_a_renamed_bucket_is_created_and_the_old_one_keeps_its_objects_but_not_its_user(store: Store):
     store.provision()
     assert store.mc("pipe", f"store/{BUCKET}/run", text="kept").returncode == 0
 
@@ -157,7 +157,7 @@ def test_a_changed_bucket_is_made_and_the_old_one_keeps_its_objects_but_not_its_
     assert store.root("cat", f"store/{BUCKET}/run") == "kept"
 
 
-def test_a_refused_root_password_ends_in_an_error_that_names_the_address_but_no_password(store: Store):
+def test_a_rejected_root_password_is_an_error_that_names_the_address_but_not_the_password(store: Store):
     store.mount(root_password="plantedWrongPassword")
 
     start = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_missing_secret_key_is_an_error(store: Store):
     assert store.run().returncode != 0
 
 
-def test_a_server_that_comes_up_late_is_waited_for_by_who_has_the_time(down: Store):
+def test_the_script_waits_for_a_server_that_starts_late(down: Store):
     with (
         start_script(SCRIPT, down.env(wait=0), down.work) as impatient,
         start_script(SCRIPT, down.env(wait=20), down.work) as patient,
@@ -231,7 +231,7 @@ def test_a_project_gets_its_bucket_and_its_key_without_touching_what_is_there(st
     assert store.mc("cat", "store/remedy-development/x", user=user_of(first), key=key_of(first)).stdout == "kept"
 
 
-def test_the_key_of_a_project_that_is_gone_opens_nothing_and_its_data_waits_for_it(store: Store):
+def test_the_key_of_a_removed_project_opens_nothing_and_its_data_stays(store: Store):
     first, second = project("remedy", "development"), project("other", "development")
     store.mount(projects=[first, second])
     store.provision()
@@ -268,7 +268,7 @@ def test_both_keys_work_until_the_old_one_is_retired(store: Store):
     assert store.lets_in(CHANGED_KEY, user=f"{USER}.2")
 
 
-def test_users_are_retired_not_before_the_time(store: Store):
+def test_users_are_not_retired_before_the_window_ends(store: Store):
     store.provision()
     store.mount(user=f"{USER}.2", secret_key=CHANGED_KEY)
     store.provision()
@@ -281,7 +281,7 @@ def test_users_are_retired_not_before_the_time(store: Store):
     assert store.mc("ls", f"store/{BUCKET}").returncode != 0
 
 
-def test_a_repeated_run_leaves_users_alone_that_are_as_they_shall_be(store: Store):
+def test_a_repeated_run_leaves_correct_users_alone(store: Store):
     found = project("remedy", "development")
     store.mount(projects=[found])
     store.provision()
@@ -297,7 +297,7 @@ def test_a_repeated_run_leaves_users_alone_that_are_as_they_shall_be(store: Stor
     assert store.mc("ls", "store/remedy-development", user=user_of(found), key=key_of(found)).returncode == 0
 
 
-def test_a_user_whose_policy_or_access_was_taken_away_gets_it_back(store: Store):
+def test_a_user_gets_back_a_removed_policy_or_access(store: Store):
     store.provision()
 
     store.root("admin", "policy", "detach", "store", USER, "--user", USER)
@@ -309,7 +309,7 @@ def test_a_user_whose_policy_or_access_was_taken_away_gets_it_back(store: Store)
     assert store.lets_in(SECRET_KEY)
 
 
-def test_one_user_that_cannot_be_made_is_an_error_though_others_are_made_at_the_same_time(store: Store):
+def test_a_single_failed_user_is_an_error_although_others_succeed(store: Store):
     projects = [project("remedy", domain) for domain in ("a-dev", "b-dev", "c-dev")]
     store.mount(projects=projects)
     store.work.file(f"keys/{user_of(projects[0])}", "short")
@@ -318,7 +318,7 @@ def test_one_user_that_cannot_be_made_is_an_error_though_others_are_made_at_the_
 
 
 @pytest.mark.parametrize("user", ["backup", "flyte2", "flytetasks", "other-flyte-tasks-remedy-development"])
-def test_users_that_somebody_else_has_made_stay(store: Store, user: str):
+def test_users_of_others_stay(store: Store, user: str):
     store.root("admin", "user", "add", "store", user, "a-key-of-the-backup")
 
     store.provision()
@@ -328,7 +328,7 @@ def test_users_that_somebody_else_has_made_stay(store: Store, user: str):
     assert "Access Denied" in store.mc("ls", "store", user=user, key="a-key-of-the-backup").stderr
 
 
-def test_a_run_that_was_killed_while_it_removed_a_user_is_completed_by_the_next(store: Store):
+def test_the_next_run_completes_a_removal_that_was_killed(store: Store):
     gone = project("other", "development")
     store.mount(projects=[gone])
     store.provision()

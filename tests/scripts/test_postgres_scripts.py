@@ -187,7 +187,7 @@ def running(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def test_the_first_start_makes_a_role_without_privileges_that_can_log_in(running: Cluster):
+def test_the_first_start_creates_a_role_without_privileges_that_can_log_in(running: Cluster):
     running.ensure_roles()
 
     assert running.lets_in("flyte", FLYTE)
@@ -197,7 +197,7 @@ def test_the_first_start_makes_a_role_without_privileges_that_can_log_in(running
     ) == "t|f|f|f|f|f"  # fmt: skip
 
 
-def test_the_first_start_makes_a_utf8_database_that_belongs_to_flyte(running: Cluster):
+def test_the_first_start_creates_a_utf8_database_that_belongs_to_flyte(running: Cluster):
     running.ensure_roles()
 
     owner_and_encoding = "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding) FROM pg_database"
@@ -242,7 +242,7 @@ def test_a_repeated_start_changes_nothing(running: Cluster):
     assert running.lets_in("postgres", SUPERUSER)
 
 
-def test_a_start_that_was_interrupted_is_completed_by_the_next(running: Cluster):
+def test_the_next_start_completes_an_interrupted_one(running: Cluster):
     running.sql("CREATE ROLE flyte")
 
     running.ensure_roles()
@@ -250,7 +250,7 @@ def test_a_start_that_was_interrupted_is_completed_by_the_next(running: Cluster)
     assert running.lets_in("flyte", FLYTE)
 
 
-def test_a_start_takes_back_privileges_that_the_role_was_given(running: Cluster):
+def test_a_start_revokes_added_privileges_of_the_role(running: Cluster):
     running.ensure_roles()
     running.sql("ALTER ROLE flyte SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS")
 
@@ -308,7 +308,7 @@ def test_passwords_are_taken_verbatim(running: Cluster, password: str):
     assert running.login_probe().returncode == 0
 
 
-def test_roles_are_made_only_when_the_server_answers_over_tcp(cluster: Cluster):
+def test_roles_are_created_only_when_the_server_answers_over_tcp(cluster: Cluster):
     with start_script("postgres/ensure-roles.sh", cluster.env, cluster.work) as script:
         wait_until(lambda: cluster.programs.count("pg_isready") > 2, "the script's looking for a server")
         # As during the image's first start: a server for the initialization only, which will be stopped.
@@ -326,7 +326,7 @@ def test_roles_are_made_only_when_the_server_answers_over_tcp(cluster: Cluster):
     assert cluster.lets_in("flyte", FLYTE)
 
 
-def test_passwords_do_not_get_into_the_servers_log(running: Cluster):
+def test_passwords_do_not_appear_in_the_servers_log(running: Cluster):
     running.ensure_roles()
     running.ensure_roles()
 
@@ -336,7 +336,7 @@ def test_passwords_do_not_get_into_the_servers_log(running: Cluster):
     assert FLYTE not in log
 
 
-def test_passwords_do_not_get_out_when_setting_them_fails(running: Cluster):
+def test_passwords_do_not_leak_when_setting_them_fails(running: Cluster):
     running.ensure_roles()
     running.sql("ALTER SYSTEM SET default_transaction_read_only = on")
     running.sql("SELECT pg_reload_conf()")
@@ -363,7 +363,7 @@ def test_passwords_are_neither_in_arguments_nor_in_output(running: Cluster):
         assert "planted" not in text
 
 
-def test_the_startup_probe_fails_where_any_password_is_let_in(running: Cluster):
+def test_the_startup_probe_fails_if_any_password_is_accepted(running: Cluster):
     running.ensure_roles()
     assert running.login_probe().returncode == 0
     rules = running.data / "pg_hba.conf"

@@ -8,7 +8,7 @@ def told(recording: Recording) -> set[str]:
     return set(recording.one("ConfigMap", "raw-outputs-scripts").plain["data"]["outputs"].splitlines())
 
 
-def test_every_project_and_domain_has_a_prefix_in_its_own_bucket():
+def test_every_task_scope_has_a_prefix_in_its_own_bucket():
     found = run(
         projects=[{"name": "a"}, {"name": "b"}], domains=["d-dev"], minio={"dataBucket": "x-{project}-{domain}"}
     )

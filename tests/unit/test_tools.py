@@ -30,7 +30,7 @@ def test_a_program_is_found_by_any_of_its_names(path: Path):
     assert Tool("minio", LAYER, ("minio", "silo")).find() == other
 
 
-def test_another_program_of_the_same_name_is_not_taken(path: Path):
+def test_another_program_of_the_same_name_is_not_used(path: Path):
     mc = Tool("mc", LAYER, ("mc",), recognised_by=("--version", "mc version"))
     program(path, "mc", "GNU Midnight Commander 4.8")
     assert mc.find() is None
@@ -39,7 +39,7 @@ def test_another_program_of_the_same_name_is_not_taken(path: Path):
     assert mc.find() == mine
 
 
-def test_the_folder_that_a_variable_names_comes_before_the_path(path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_in_a_variable_precedes_the_path(path: Path, monkeypatch: pytest.MonkeyPatch):
     program(path, "etcd")
     assets = path / "assets"
     assets.mkdir()
@@ -49,19 +49,21 @@ def test_the_folder_that_a_variable_names_comes_before_the_path(path: Path, monk
     assert Tool("etcd", LAYER, ("etcd",), folders=("ASSETS", "/nowhere")).find() == there
 
 
-def test_a_variable_that_names_nothing_is_an_error_rather_than_ignored(path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_variable_with_a_missing_folder_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SERVER", "/nowhere/minio")
 
     with pytest.raises(MissingError, match="SERVER=/nowhere/minio is not a program"):
         Tool("minio", LAYER, ("minio",), "SERVER").find()
 
 
-def test_without_go_the_message_says_so(path: Path):
+def test_without_go_the_message_names_it(path: Path):
     with pytest.raises(MissingError, match=r"without Go \(https://go.dev/dl/\)"):
         Tool("helm", LAYER, recipe=GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")).make()
 
 
-def test_a_build_that_fails_leaves_nothing_and_says_why(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_build_leaves_nothing_behind_and_reports_the_reason(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(tools, "CACHE", tmp_path / "cache")
     program(path, "go").write_text("#!/bin/sh\necho no network >&2; exit 1\n")
     recipe = GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")
@@ -72,7 +74,7 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(path: Path, tmp_path: Pa
     assert not recipe.path("helm").exists()
 
 
-def test_what_is_missing_skips_the_test_that_needs_it_and_says_how_to_get_it(
+def test_a_missing_program_skips_the_tests_that_need_it_with_a_hint_how_to_get_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(tools.TOOLS, "pulumi", Tool("pulumi", LAYER, ("pulumi",), remedy="install it from somewhere"))
@@ -81,7 +83,7 @@ def test_what_is_missing_skips_the_test_that_needs_it_and_says_how_to_get_it(
         tools.require("pulumi")
 
 
-def test_every_tool_of_a_folder_here_has_its_pins():
+def test_every_tool_has_its_pins():
     for tool in tools.TOOLS.values():
         if isinstance(tool.recipe, GoPackage):
             module = tools.SOURCES / tool.recipe.folder
