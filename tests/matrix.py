@@ -13,6 +13,9 @@ from ops.render import render
 from settings import PROJECT
 from tests.conftest import run
 
+# PyYAML's safe loader, in C if PyYAML was built with it, which is ten times as fast.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 STACKS = ("dev", "prod")
 # The oldest and the newest minor version of Kubernetes that the stack is for.
 KUBERNETES = ("1.31", "1.37")
@@ -108,7 +111,11 @@ def of_stack(stack: str, **more: Any) -> Recording:
 def manifests(case: str) -> dict[str, dict[str, Any]]:
     """The Kubernetes objects in one of the `CASES`, by the file names that ``make render`` gives them."""
     files = render(recording(case), show_secrets=False)
-    return {name: yaml.safe_load(text) for name, text in files.items() if not name.endswith(".values.yaml")}
+    return {
+        name: yaml.load(text, _LOADER)  # noqa: S506 (a safe loader)
+        for name, text in files.items()
+        if not name.endswith(".values.yaml")
+    }
 
 
 def distinct(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,9 +1,15 @@
 """Every rendered manifest, strictly, against the schemas of the oldest and the newest supported Kubernetes."""
 
+import functools
+
 import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 
 from tests.matrix import CASES, KUBERNETES, distinct, manifests
+
+# The library reads two files for each manifest. One of them has all definitions of Kubernetes: megabytes of JSON.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
