@@ -1,4 +1,4 @@
-"""A real API server takes every manifest: strict about fields, with Pod Security admission, and without a warning."""
+"""A real API server accepts every manifest without a warning, with strict fields and Pod Security admission."""
 
 import copy
 import functools
@@ -12,7 +12,7 @@ from tests.processes import wait_until
 
 @functools.cache
 def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
-    """What the cases have the server take, once their namespaces and service accounts are there."""
+    """The manifests of the cases. Their namespaces and service accounts are created on the server first."""
     found = distinct(manifest for case in cases for manifest in manifests(case).values())
     api.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
     assert api.apply([one for one in found if one["kind"] == "ServiceAccount"], dry_run=False) == []
@@ -20,12 +20,12 @@ def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
 
 
 def unexpected(said: list[str]) -> list[str]:
-    """What the server has against manifests, but for its warning about the project that wants to be root."""
+    """The problems and warnings of the server, except for the warning about the project that runs as root."""
     return [line for line in said if "(pod must not set runAsUser=0)" not in line]
 
 
 def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pods that controllers, or Flyte, would make of these manifests."""
+    """The pods that controllers or Flyte would create from these manifests."""
     made = []
     for manifest in found:
         template = manifest.get("template") or manifest.get("spec", {}).get("template")
@@ -36,21 +36,21 @@ def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return made
 
 
-def test_the_server_takes_every_manifest(api: ApiServer):
+def test_the_server_accepts_every_manifest(api: ApiServer):
     found = prepared(api, *CASES)
 
     assert len(found) > 60
     assert unexpected(api.apply(found)) == []
 
 
-def test_the_server_takes_every_pod(api: ApiServer):
+def test_the_server_accepts_every_pod(api: ApiServer):
     made = distinct(pods(prepared(api, *CASES)))
 
     assert {pod["metadata"]["name"] for pod in made} >= {"postgres", "minio", "flyte-task"}
     assert unexpected(api.create(made)) == []
 
 
-def test_the_server_takes_what_helm_makes_of_the_release_and_its_pod(api: ApiServer):
+def test_the_server_accepts_the_rendered_release_and_its_pod(api: ApiServer):
     prepared(api, *CASES)
     rendered = distinct(manifest for case in CASES for manifest in template(recording(case), KUBERNETES[-1]))
     accounts = [manifest for manifest in rendered if manifest["kind"] == "ServiceAccount"]
@@ -60,14 +60,14 @@ def test_the_server_takes_what_helm_makes_of_the_release_and_its_pod(api: ApiSer
     assert api.create(pods(rendered)) == []
 
 
-def test_settings_can_be_changed_in_place(fresh_api: ApiServer):
+def test_objects_can_be_updated_in_place_when_settings_change(fresh_api: ApiServer):
     assert fresh_api.apply(prepared(fresh_api, "smallest"), dry_run=False) == []
 
     for case in ("given password, secret of one domain, mirror", "own values of the chart and addresses"):
         assert fresh_api.apply(prepared(fresh_api, case)) == []
 
 
-def test_an_unknown_field_would_be_refused(api: ApiServer):
+def test_an_unknown_field_is_rejected(api: ApiServer):
     found = [copy.deepcopy(manifest) for manifest in prepared(api, "dev") if manifest["kind"] == "StatefulSet"]
     for manifest in found:
         manifest["spec"]["replica"] = 1
@@ -78,7 +78,7 @@ def test_an_unknown_field_would_be_refused(api: ApiServer):
     assert all(".spec.replica: field not declared in schema" in problem for problem in problems)
 
 
-def test_a_pod_with_more_rights_would_be_refused(api: ApiServer):
+def test_a_privileged_pod_is_rejected(api: ApiServer):
     found = copy.deepcopy(pods(prepared(api, "dev")))
     for pod in found:
         pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
@@ -90,7 +90,7 @@ def test_a_pod_with_more_rights_would_be_refused(api: ApiServer):
     assert all("violates PodSecurity" in problem for problem in problems)
 
 
-def test_pods_of_a_project_get_what_its_pod_security_level_gives_them(api: ApiServer):
+def test_the_pod_security_level_of_a_project_decides_which_pods_are_accepted(api: ApiServer):
     prepared(api, "several projects, own domains and template")
     images_of_their_own = {"containers": [{"name": "task", "image": "image:1"}]}
     as_root = {**images_of_their_own, "securityContext": {"runAsUser": 0}}
@@ -105,7 +105,7 @@ def test_pods_of_a_project_get_what_its_pod_security_level_gives_them(api: ApiSe
     assert said("103020-b-x-d-dev", with_the_disk).startswith("Warning: would violate")
 
 
-def test_a_pod_that_shows_what_is_in_flytes_own_pod_is_refused(fresh_api: ApiServer):
+def test_a_pod_that_would_expose_files_of_flyte_is_rejected(fresh_api: ApiServer):
     found = prepared(fresh_api, "smallest")
     policies = [manifest for manifest in found if manifest["kind"].startswith("ValidatingAdmissionPolicy")]
     assert fresh_api.apply(policies, dry_run=False) == []
@@ -120,7 +120,7 @@ def test_a_pod_that_shows_what_is_in_flytes_own_pod_is_refused(fresh_api: ApiSer
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "task", "namespace": namespace}, "spec": spec}
         return " ".join(fresh_api.create([pod]))
 
-    # As Flyte's webhook names it for the group ../flyte/config.d and the key 202-database.yaml.
+    # The variable that Flyte's webhook sets for the group ../flyte/config.d and the key 202-database.yaml.
     file = "_FSEC_../FLYTE/CONFIG.D_202-DATABASE.YAML"
     wait_until(lambda: "whose group or key is no name" in said(file), "the policy", 30)
     assert "whose group or key is no name" in said(file, "initContainers")
@@ -130,7 +130,7 @@ def test_a_pod_that_shows_what_is_in_flytes_own_pod_is_refused(fresh_api: ApiSer
     assert said(file, namespace="flyte") == ""
 
 
-def test_a_workflow_of_flyte_is_stored_whole(api: ApiServer):
+def test_a_flyte_workflow_is_stored_with_all_its_fields(api: ApiServer):
     found = prepared(api, "smallest")
     definitions = [manifest for manifest in found if manifest["kind"] == "CustomResourceDefinition"]
     assert api.apply(definitions, dry_run=False) == []

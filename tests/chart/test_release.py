@@ -1,4 +1,4 @@
-"""The release as Helm renders it: the pinned chart with the values of the program."""
+"""The release as Helm renders it, from the pinned chart and the values of the program."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def one(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def content_of(file: str) -> dict[str, Any]:
-    """A YAML file in the archive."""
+    """The content of a YAML file in the archive."""
     with tarfile.open(archive()) as chart:
         return yaml.safe_load(chart.extractfile(f"{PINNED_CHART.name}/{file}").read())
 
@@ -37,7 +37,7 @@ def deployment(found: Recording) -> dict[str, Any]:
 
 
 def configuration(found: Recording) -> dict[str, Any]:
-    """What Flyte makes of its files: read in the order of their names, later ones over earlier ones."""
+    """The configuration Flyte reads: its files are merged in the order of their names, and later ones win."""
     files = dict(one(template(found, NEWEST), "ConfigMap/flyte-binary-config")["data"])
     files |= found.one("Secret", "flyte-config").plain["stringData"]
     result: dict[str, Any] = {}
@@ -46,20 +46,20 @@ def configuration(found: Recording) -> dict[str, Any]:
     return result
 
 
-def test_the_archive_is_the_pinned_one():
+def test_the_archive_is_the_pinned_chart():
     assert hashlib.sha256(archive().read_bytes()).hexdigest() == PINNED_CHART.sha256
     chart = content_of("Chart.yaml")
     assert (chart["name"], chart["version"]) == (PINNED_CHART.name, PINNED_CHART.version)
 
 
-def test_flyte_of_the_image_table_is_the_one_the_chart_is_for():
+def test_the_image_table_has_the_version_of_flyte_that_the_chart_is_for():
     defaults = content_of("values.yaml")
 
     assert defaults["deployment"]["image"]["tag"] == IMAGES["flyte"].tag
     assert defaults["configuration"]["co-pilot"]["image"]["tag"] == IMAGES["copilot"].tag
 
 
-def test_the_schema_knows_every_value_of_the_chart_but_credentials_and_other_stores():
+def test_the_schema_has_every_value_of_the_chart_except_for_credentials_and_other_stores():
     schema = yaml.safe_load((CHART_DIR / "values.schema.json").read_text())
 
     def unknown(part: dict[str, Any], defaults: Any, path: str) -> list[str]:
@@ -104,17 +104,17 @@ def test_helm_renders_the_release(case: str, kubernetes: str):
     ]
 
 
-def test_no_credential_is_in_what_helm_is_given_or_makes():
+def test_no_credential_is_in_the_values_or_in_what_helm_renders():
     found = of_stack("prod", tidalCreds='{"token": "planted-tidal"}', postgresPassword="planted-postgres")
     rendered = template(found, NEWEST)
 
     text = json.dumps([found.one("Release").plain["values"], rendered])
     assert "planted" not in text
-    assert "generated" not in text  # what every generated password is in a recording
+    assert "generated" not in text  # the value of every generated password in a recording
     assert not one(rendered, "Secret/flyte-binary-config-secret").get("stringData")
 
 
-def test_our_credentials_are_mounted_with_the_configuration_and_read_last():
+def test_credentials_are_mounted_with_the_configuration_and_read_last():
     found = recording("dev")
     rendered = template(found, NEWEST)
     pod = one(rendered, "Deployment/flyte-binary")["spec"]["template"]["spec"]
@@ -129,7 +129,7 @@ def test_our_credentials_are_mounted_with_the_configuration_and_read_last():
     assert max(one(rendered, "ConfigMap/flyte-binary-config")["data"]) < min(ours)
 
 
-def test_other_credentials_and_other_configuration_restart_flyte():
+def test_changed_credentials_and_changed_configuration_restart_flyte():
     pods = [
         json.dumps(deployment(run(**settings))["spec"]["template"])
         for settings in ({}, {"postgresPassword": "another-password"}, {"flyte": {"logLevel": 5}})
@@ -138,7 +138,7 @@ def test_other_credentials_and_other_configuration_restart_flyte():
     assert len(set(pods)) == len(pods)
 
 
-def test_flyte_reads_what_the_settings_say():
+def test_the_settings_reach_the_configuration_of_flyte():
     found = configuration(
         run(
             projects=[{"name": "a", "description": "with {{ braces }}"}, {"name": "b"}],
@@ -167,7 +167,7 @@ def test_flyte_reads_what_the_settings_say():
     assert found["logger"]["level"] == 4
 
 
-def test_flyte_reads_that_the_webhook_and_its_certificate_are_not_its_business():
+def test_flyte_is_configured_to_leave_the_webhook_and_its_certificate_alone():
     recorded = recording("dev")
     found = configuration(recorded)["webhook"]
 
@@ -180,11 +180,11 @@ def test_flyte_reads_that_the_webhook_and_its_certificate_are_not_its_business()
     assert (service["name"], service["port"]) == (found["serviceName"], port["port"])
 
 
-def test_flyte_reads_the_data_of_every_project():
+def test_flyte_can_read_the_data_of_every_project():
     assert configuration(recording("dev"))["storage"]["enable-multicontainer"] is True
 
 
-def test_the_network_policies_and_the_roles_are_about_the_pod_that_the_chart_makes():
+def test_the_network_policies_and_the_roles_match_the_pod_of_the_chart():
     recorded = recording("dev")
     pod = deployment(recorded)["spec"]["template"]
     (policy,) = [found.manifest for found in recorded.of("NetworkPolicy") if found.name == "network-flyte-binary"]
@@ -199,7 +199,7 @@ def test_the_network_policies_and_the_roles_are_about_the_pod_that_the_chart_mak
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_container_has_an_image_of_the_table_and_resources(stack: str):
+def test_every_container_has_resources_and_an_image_from_the_table(stack: str):
     images = {image.reference for image in IMAGES.values()}
 
     for container in containers(deployment(recording(stack))):
@@ -209,7 +209,7 @@ def test_every_container_has_an_image_of_the_table_and_resources(stack: str):
             assert set(container["resources"][amounts]) == {"cpu", "memory"}
 
 
-def test_flyte_is_asked_for_its_database_only_until_it_has_started():
+def test_only_the_startup_probe_needs_the_database():
     (flyte,) = deployment(recording("dev"))["spec"]["template"]["spec"]["containers"]
 
     assert flyte["startupProbe"]["httpGet"]["path"].startswith("/api/v1/projects")
@@ -235,7 +235,7 @@ def test_the_pod_of_flyte_runs_hardened(stack: str):
         }
 
 
-def test_the_services_are_those_that_the_outputs_name():
+def test_the_outputs_name_the_services_of_the_chart():
     rendered, outputs = template(recording("dev"), NEWEST), recording("dev").outputs
 
     assert one(rendered, f"Service/{outputs['services']['http']}")["spec"]["ports"][0]["port"] == 8088
@@ -246,11 +246,11 @@ def test_the_services_are_those_that_the_outputs_name():
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
-def test_a_scanner_finds_nothing_in_the_release_that_is_not_accepted_with_a_reason(scanner: str):
+def test_scanners_find_nothing_in_the_release_beyond_the_accepted_findings(scanner: str):
     assert problems(scanner, [manifest for stack in STACKS for manifest in template(recording(stack), OLDEST)]) == []
 
 
-def test_every_accepted_finding_is_about_something_there_is():
+def test_every_accepted_finding_refers_to_an_existing_object():
     there = {object_name(manifest) for manifest in template(recording("dev"), OLDEST)}
     there |= {object_name(found.manifest) for found in recording("dev").resources if found.is_manifest}
 

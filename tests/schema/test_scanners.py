@@ -1,4 +1,4 @@
-"""What public scanners say about the rendered manifests of both stacks."""
+"""What public scanners find in the rendered manifests of both stacks."""
 
 import copy
 from typing import Any
@@ -15,12 +15,12 @@ def both() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
-def test_a_scanner_finds_nothing_that_is_not_accepted_with_a_reason(scanner: str):
+def test_scanners_find_nothing_beyond_the_accepted_findings(scanner: str):
     assert problems(scanner, both()) == []
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
-def test_a_container_that_may_do_anything_would_be_found(scanner: str):
+def test_scanners_report_a_privileged_container(scanner: str):
     worse = copy.deepcopy([manifest for manifest in both() if manifest["kind"] == "StatefulSet"])
     for manifest in worse:
         manifest["spec"]["template"]["spec"]["containers"][0]["securityContext"] = {"privileged": True}
