@@ -1,4 +1,4 @@
-"""The script that tells Flyte where the tasks put their data, against a server that answers as Flyte does."""
+"""The script that tells Flyte where tasks store their data, against a server that answers like Flyte."""
 
 import base64
 import http.server
@@ -21,13 +21,13 @@ SCRIPT = str(SCRIPTS / "flyte" / "raw-outputs.sh")
 
 @dataclass
 class Flyte:
-    """What was put, and how it is answered."""
+    """A stand-in for Flyte: what it has received, and how it answers."""
 
-    # By path: the body.
+    # Bodies of the accepted requests, by path.
     put: dict[str, Any] = field(default_factory=dict)
-    # Statuses of the next answers; 200 after them.
+    # Statuses of the next responses; 200 after these.
     answers: list[int] = field(default_factory=list)
-    # The client's secret, where it wants a login; and whether it gives a token for it.
+    # Secret of the client if a login is required, and whether a token is issued for it.
     secret: str = ""
     gives_tokens: bool = True
 
@@ -47,7 +47,7 @@ class Flyte:
                 self.wfile.write(b"{}" if status == 200 else b'{"error": "of flyte"}')
 
             def do_POST(self) -> None:
-                """As Flyte's own authorization server answers a client."""
+                """Answer a client like Flyte's own authorization server."""
                 form = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 basic = base64.b64encode(f"flytepropeller:{flyte.secret}".encode()).decode()
                 known = self.headers["Authorization"] == f"Basic {basic}" and "client_credentials" in form
@@ -58,7 +58,7 @@ class Flyte:
                 self.wfile.write(json.dumps(token or {"error": "of the login"}, separators=(",", ":")).encode())
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler(*arguments)
 
@@ -70,7 +70,7 @@ def work() -> Iterator[Workspace]:
 
 
 def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str = "") -> tuple[int, str, str]:
-    """Exit code, output and errors of the script; all programs but those it names are out of its reach."""
+    """Exit code, output and errors of the script. It finds only the programs that it needs."""
     bash = shutil.which("bash")
     if not bash:
         pytest.skip("needs bash")
@@ -83,7 +83,7 @@ def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str
         "WAIT": str(wait),
     }
     if secret:
-        # As Kubernetes mounts it: without a line's end.
+        # As Kubernetes mounts it, without a newline at the end.
         environment |= {"CLIENT_ID": "flytepropeller", "CLIENT_SECRET_FILE": str(work.file("client_secret", secret))}
     with process([bash, SCRIPT], environment, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
         output, errors = started.communicate(timeout=60)
@@ -95,7 +95,7 @@ def attributes(project: str, domain: str, prefix: str) -> dict[str, Any]:
     return {"attributes": {"project": project, "domain": domain, "matching_attributes": config}}
 
 
-def test_every_project_and_domain_is_told_to_flyte(work: Workspace):
+def test_every_project_and_domain_is_sent_to_flyte(work: Workspace):
     flyte = Flyte()
     with serving(flyte.handler) as address:
         code, output, errors = run(work, address, "a d-dev s3://a-d-dev/data\nb d-dev s3://b-d-dev/data\n")
@@ -108,7 +108,7 @@ def test_every_project_and_domain_is_told_to_flyte(work: Workspace):
     assert output.splitlines()[-1] == "raw-outputs: tasks of b in d-dev put their data to s3://b-d-dev/data"
 
 
-def test_a_flyte_that_is_not_ready_yet_is_asked_again(work: Workspace):
+def test_the_script_retries_while_flyte_is_not_ready(work: Workspace):
     flyte = Flyte(answers=[503, 500])
     with serving(flyte.handler) as address:
         code, _, _ = run(work, address, "a d-dev s3://a-d-dev/data\n")
@@ -117,7 +117,7 @@ def test_a_flyte_that_is_not_ready_yet_is_asked_again(work: Workspace):
     assert len(flyte.put) == 1
 
 
-def test_what_flyte_has_against_it_is_said_in_one_line(work: Workspace):
+def test_an_error_of_flyte_is_reported_in_one_line(work: Workspace):
     flyte = Flyte(answers=[404] * 20)
     with serving(flyte.handler) as address:
         code, _, errors = run(work, address, "a d-dev s3://a-d-dev/data\n", wait=2)
@@ -129,7 +129,7 @@ def test_what_flyte_has_against_it_is_said_in_one_line(work: Workspace):
     ]
 
 
-def test_a_flyte_that_does_not_answer_is_given_up_in_time(work: Workspace):
+def test_the_script_gives_up_in_time_if_flyte_does_not_answer(work: Workspace):
     start = time.monotonic()
     code, _, errors = run(work, f"http://127.0.0.1:{free_port()}", "a d-dev s3://a-d-dev/data\n", wait=2)
 
@@ -138,7 +138,7 @@ def test_a_flyte_that_does_not_answer_is_given_up_in_time(work: Workspace):
     assert time.monotonic() - start < 20
 
 
-def test_where_flyte_wants_a_login_the_script_gets_a_token_for_its_client(work: Workspace):
+def test_the_script_gets_a_token_if_flyte_requires_a_login(work: Workspace):
     flyte = Flyte(secret="planted-client-secret")
     with serving(flyte.handler) as address:
         code, output, errors = run(work, address, "a d-dev s3://a/data\n", secret="planted-client-secret")
@@ -149,7 +149,7 @@ def test_where_flyte_wants_a_login_the_script_gets_a_token_for_its_client(work: 
 
 
 @pytest.mark.parametrize(("flyte", "said"), [(Flyte(secret="another"), "401"), (Flyte(gives_tokens=False), "200")])
-def test_a_login_that_fails_is_said_without_the_secret(work: Workspace, flyte: Flyte, said: str):
+def test_a_failed_login_is_reported_without_the_secret(work: Workspace, flyte: Flyte, said: str):
     flyte.secret = flyte.secret or "planted-client-secret"
     with serving(flyte.handler) as address:
         code, _, errors = run(work, address, "a d-dev s3://a/data\n", wait=2, secret="planted-client-secret")

@@ -1,4 +1,4 @@
-"""What one project's key opens in the object store, and what it does not, on a real server."""
+"""What the key of a task can and cannot access in a real object store."""
 
 import urllib.error
 import urllib.request
@@ -12,7 +12,7 @@ from botocore.config import Config
 from tests.scripts.store import BUCKET, SECRET_KEY, USER, Store, key_of, project, stopped_store, user_of
 
 OWN, OTHERS = project("remedy", "development"), project("remedy", "production")
-# Objects as Flyte and its tasks name them.
+# Names of objects as Flyte and tasks choose them.
 OWN_CODE = "remedy/development/HASH/script.tar.gz"
 OWN_METADATA = "metadata/propeller/remedy-development-a1/n0/data/0/outputs.pb"
 FORBIDDEN = {
@@ -28,7 +28,7 @@ CONTENT = b"not for everybody"
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
-    """A store with two domains of a project, a bucket that is not the stack's, and objects in all of them."""
+    """A store with two domains of a project, a bucket outside the stack, and objects in all of them."""
     with stopped_store() as made:
         made.start()
         made.mount(projects=[OWN, OTHERS])
@@ -40,7 +40,7 @@ def store() -> Iterator[Store]:
 
 
 def s3(store: Store, user: str, key: str) -> Any:
-    """A client of the store, as this user."""
+    """A client of the store that uses the key of this user."""
     return boto3.client(
         "s3",
         endpoint_url=store.url,
@@ -81,7 +81,7 @@ def refused(task: Any, call: str, **arguments: Any) -> bool:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_tasks_key_is_refused_what_is_not_its_own(
+def test_a_task_cannot_access_the_objects_of_others(
     store: Store, task: Any, what: str, call: str, arguments: dict[str, Any]
 ):
     bucket, key = FORBIDDEN[what]
@@ -91,7 +91,7 @@ def test_a_tasks_key_is_refused_what_is_not_its_own(
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_what_is_not_its_own_is_not_copied_to_where_the_task_may_read_it(store: Store, task: Any, what: str):
+def test_a_task_cannot_copy_the_objects_of_others_to_its_own_bucket(store: Store, task: Any, what: str):
     bucket, key = FORBIDDEN[what]
     target = {"Bucket": OWN.bucket, "Key": "data/stolen"}
 
@@ -107,7 +107,7 @@ def test_what_is_not_its_own_is_not_copied_to_where_the_task_may_read_it(store: 
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_a_signed_address_opens_no_more_than_the_key_it_is_signed_with(task: Any, what: str):
+def test_a_signed_address_gives_no_more_access_than_its_key(task: Any, what: str):
     bucket, key = FORBIDDEN[what]
     url = task.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
 
@@ -128,16 +128,16 @@ def test_a_signed_address_opens_no_more_than_the_key_it_is_signed_with(task: Any
         (BUCKET, "remedy/production/"),
     ],
 )
-def test_a_tasks_key_lists_nothing_that_is_not_its_own(task: Any, bucket: str, prefix: str):
+def test_a_task_cannot_list_the_objects_of_others(task: Any, bucket: str, prefix: str):
     assert refused(task, "list_objects_v2", Bucket=bucket, Prefix=prefix)
 
 
-def test_a_task_sees_no_bucket_but_those_it_uses(task: Any):
+def test_a_task_sees_only_the_buckets_it_uses(task: Any):
     assert {bucket["Name"] for bucket in task.list_buckets()["Buckets"]} <= {BUCKET, OWN.bucket}
 
 
 @pytest.mark.parametrize(("bucket", "key"), [(OWN.bucket, "data/own"), (BUCKET, OWN_METADATA)])
-def test_a_task_reads_and_changes_its_own(task: Any, bucket: str, key: str):
+def test_a_task_can_read_and_change_its_own_objects(task: Any, bucket: str, key: str):
     task.put_object(Bucket=bucket, Key=key, Body=b"of the task")
 
     assert task.get_object(Bucket=bucket, Key=key)["Body"].read() == b"of the task"
@@ -146,13 +146,13 @@ def test_a_task_reads_and_changes_its_own(task: Any, bucket: str, key: str):
     assert "Contents" not in task.list_objects_v2(Bucket=bucket, Prefix=key)
 
 
-def test_a_task_reads_the_code_registered_for_it_and_cannot_change_it(task: Any):
+def test_a_task_can_read_but_not_change_its_registered_code(task: Any):
     assert task.get_object(Bucket=BUCKET, Key=OWN_CODE)["Body"].read() == CONTENT
     assert refused(task, "put_object", Bucket=BUCKET, Key=OWN_CODE, Body=b"another program")
     assert refused(task, "delete_object", Bucket=BUCKET, Key=OWN_CODE)
 
 
-def test_a_task_can_write_in_parts(task: Any):
+def test_a_task_can_upload_in_parts(task: Any):
     part = b"x" * (5 << 20)
     upload = task.create_multipart_upload(Bucket=OWN.bucket, Key="data/large")["UploadId"]
     where = {"Bucket": OWN.bucket, "Key": "data/large", "UploadId": upload}
@@ -177,14 +177,14 @@ def test_a_task_can_write_in_parts(task: Any):
     ],
     ids=" ".join,
 )
-def test_a_tasks_key_administers_nothing(store: Store, call: list[str]):
+def test_a_task_cannot_administer_the_store(store: Store, call: list[str]):
     done = store.mc(*call, user=user_of(OWN), key=key_of(OWN))
 
     assert done.returncode != 0
     assert "Access Denied" in done.stderr
 
 
-def test_flyte_reads_and_writes_the_data_of_all_projects_but_no_other_bucket(store: Store):
+def test_flyte_can_access_the_buckets_of_all_projects_and_no_other_bucket(store: Store):
     flyte = s3(store, USER, SECRET_KEY)
 
     for bucket in (BUCKET, OWN.bucket, OTHERS.bucket):

@@ -31,14 +31,14 @@ def down() -> Iterator[Store]:
 
 @pytest.fixture
 def store(down: Store) -> Store:
-    """A store that no script has seen yet, with its server running."""
+    """A store on which no script has run yet, with its server running."""
     down.start()
     return down
 
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Store]:
-    """A provisioned store, and in it a second bucket that is not the user's. Shared: leave it as it is."""
+    """A provisioned store with a second bucket that does not belong to the user. It is shared, so do not change it."""
     with stopped_store() as made:
         made.start()
         made.provision()
@@ -47,7 +47,7 @@ def ready() -> Iterator[Store]:
         yield made
 
 
-def test_the_first_start_makes_bucket_and_user(store: Store):
+def test_the_first_run_creates_the_bucket_and_the_user(store: Store):
     assert store.root("ls", "store") == ""
 
     store.provision()
@@ -56,7 +56,7 @@ def test_the_first_start_makes_bucket_and_user(store: Store):
     assert store.lets_in(SECRET_KEY)
 
 
-def test_a_repeated_start_succeeds_and_keeps_objects(ready: Store):
+def test_a_repeated_run_succeeds_and_keeps_objects(ready: Store):
     assert ready.mc("pipe", f"store/{BUCKET}/kept", text="kept").returncode == 0
 
     ready.provision()
@@ -75,8 +75,8 @@ def test_the_user_can_write_list_read_and_delete_in_its_bucket(ready: Store):
     assert ready.mc("ls", f"store/{BUCKET}/run/").stdout == ""
 
 
-def test_the_user_can_write_an_object_in_parts(ready: Store):
-    # More than one of the 16 MiB that the client sends at a time.
+def test_the_user_can_upload_an_object_in_parts(ready: Store):
+    # More than one part; the client sends parts of 16 MiB.
     content = "0123456789abcdef" * (2 << 20)
 
     assert ready.mc("pipe", f"store/{BUCKET}/large", text=content).returncode == 0
@@ -95,7 +95,7 @@ def test_the_user_can_write_an_object_in_parts(ready: Store):
     ],
     ids=" ".join,
 )
-def test_the_user_is_refused_on_another_bucket(ready: Store, call: list[str]):
+def test_the_user_cannot_access_another_bucket(ready: Store, call: list[str]):
     done = ready.mc(*call, text="from the user")
 
     assert done.returncode != 0
@@ -119,7 +119,7 @@ def test_the_user_is_refused_on_another_bucket(ready: Store, call: list[str]):
     ],
     ids=" ".join,
 )
-def test_the_user_is_refused_what_is_not_about_objects(ready: Store, call: list[str]):
+def test_the_user_is_limited_to_operations_on_objects(ready: Store, call: list[str]):
     done = ready.mc(*call)
 
     assert done.returncode != 0
@@ -127,7 +127,7 @@ def test_the_user_is_refused_what_is_not_about_objects(ready: Store, call: list[
     assert [line.split()[-1] for line in ready.root("ls", "store").splitlines()] == [f"{BUCKET}/", "other/"]
 
 
-def test_the_bucket_is_closed_to_requests_without_a_key(ready: Store):
+def test_requests_without_a_key_are_rejected(ready: Store):
     assert ready.mc("pipe", f"store/{BUCKET}/object", text="not for everybody").returncode == 0
 
     assert ready.answers(f"/{BUCKET}/object") == 403
@@ -145,7 +145,7 @@ def test_a_changed_secret_key_replaces_the_old_one(store: Store):
     assert not store.lets_in(SECRET_KEY)
 
 
-def test_a_changed_bucket_is_made_and_the_old_one_keeps_its_objects_but_not_its_user(store: Store):
+def test_a_renamed_bucket_is_created_and_the_old_one_keeps_its_objects_but_not_its_user(store: Store):
     store.provision()
     assert store.mc("pipe", f"store/{BUCKET}/run", text="kept").returncode == 0
 
@@ -157,7 +157,7 @@ def test_a_changed_bucket_is_made_and_the_old_one_keeps_its_objects_but_not_its_
     assert store.root("cat", f"store/{BUCKET}/run") == "kept"
 
 
-def test_a_refused_root_password_ends_in_an_error_that_names_the_address_but_no_password(store: Store):
+def test_the_error_about_a_rejected_root_password_names_the_address_but_no_password(store: Store):
     store.mount(root_password="plantedWrongPassword")
 
     start = time.monotonic()
@@ -166,13 +166,13 @@ def test_a_refused_root_password_ends_in_an_error_that_names_the_address_but_no_
 
     assert done.returncode != 0
     assert took < 20
-    assert store.programs.count("mc ls") >= 2  # at once, and again within the seconds it was to wait
+    assert store.programs.count("mc ls") >= 2  # immediately, and again within the waiting time
     assert f"the object store at {store.url} does not let root in" in done.stderr
     assert "planted" not in done.stdout + done.stderr
     assert store.root("ls", "store") == ""
 
 
-def test_a_policy_that_cannot_be_read_is_an_error(store: Store):
+def test_an_invalid_policy_is_an_error(store: Store):
     store.work.file(f"scripts/{USER}.json", "{")
 
     assert store.run().returncode != 0
@@ -184,7 +184,7 @@ def test_a_missing_secret_key_is_an_error(store: Store):
     assert store.run().returncode != 0
 
 
-def test_a_server_that_comes_up_late_is_waited_for_by_who_has_the_time(down: Store):
+def test_the_script_waits_for_the_server_as_long_as_it_is_allowed_to(down: Store):
     with (
         start_script(SCRIPT, down.env(wait=0), down.work) as impatient,
         start_script(SCRIPT, down.env(wait=20), down.work) as patient,
@@ -195,7 +195,7 @@ def test_a_server_that_comes_up_late_is_waited_for_by_who_has_the_time(down: Sto
         assert "connection refused" in errors
         assert "planted" not in output + errors
 
-        # The client tries several times by itself; its second call is the script's own patience.
+        # The client retries by itself; a second call of the client is a retry of the script.
         wait_until(lambda: down.programs.count("mc ls") == 3, "the script's second try")
         assert patient.poll() is None
         down.start()
@@ -205,17 +205,17 @@ def test_a_server_that_comes_up_late_is_waited_for_by_who_has_the_time(down: Sto
     assert down.lets_in(SECRET_KEY)
 
 
-def test_secrets_are_neither_in_arguments_nor_in_output_nor_left_in_files(store: Store):
+def test_secrets_appear_neither_in_arguments_nor_in_output_nor_in_files(store: Store):
     done = store.provision()
     written = [path.read_text(errors="replace") for path in store.home.rglob("*") if path.is_file()]
 
     assert store.programs.count("mc admin user add") == 1
-    assert written  # the client does keep files of its own there
+    assert written  # the client does write its own files there
     for text in (store.programs.calls, *written, done.stdout, done.stderr):
         assert "planted" not in text
 
 
-def test_a_project_gets_its_bucket_and_its_key_without_touching_what_is_there(store: Store):
+def test_a_new_project_gets_its_bucket_and_key_without_affecting_the_others(store: Store):
     first, second = project("remedy", "development"), project("other", "development")
     store.mount(projects=[first])
     store.provision()
@@ -231,7 +231,7 @@ def test_a_project_gets_its_bucket_and_its_key_without_touching_what_is_there(st
     assert store.mc("cat", "store/remedy-development/x", user=user_of(first), key=key_of(first)).stdout == "kept"
 
 
-def test_the_key_of_a_project_that_is_gone_opens_nothing_and_its_data_waits_for_it(store: Store):
+def test_the_key_of_a_removed_project_stops_working_and_its_data_is_kept(store: Store):
     first, second = project("remedy", "development"), project("other", "development")
     store.mount(projects=[first, second])
     store.provision()
@@ -268,7 +268,7 @@ def test_both_keys_work_until_the_old_one_is_retired(store: Store):
     assert store.lets_in(CHANGED_KEY, user=f"{USER}.2")
 
 
-def test_users_are_retired_not_before_the_time(store: Store):
+def test_users_are_not_retired_early(store: Store):
     store.provision()
     store.mount(user=f"{USER}.2", secret_key=CHANGED_KEY)
     store.provision()
@@ -281,7 +281,7 @@ def test_users_are_retired_not_before_the_time(store: Store):
     assert store.mc("ls", f"store/{BUCKET}").returncode != 0
 
 
-def test_a_repeated_run_leaves_users_alone_that_are_as_they_shall_be(store: Store):
+def test_a_repeated_run_does_not_touch_users_that_are_up_to_date(store: Store):
     found = project("remedy", "development")
     store.mount(projects=[found])
     store.provision()
@@ -297,7 +297,7 @@ def test_a_repeated_run_leaves_users_alone_that_are_as_they_shall_be(store: Stor
     assert store.mc("ls", "store/remedy-development", user=user_of(found), key=key_of(found)).returncode == 0
 
 
-def test_a_user_whose_policy_or_access_was_taken_away_gets_it_back(store: Store):
+def test_a_user_that_lost_its_policy_or_was_disabled_is_restored(store: Store):
     store.provision()
 
     store.root("admin", "policy", "detach", "store", USER, "--user", USER)
@@ -309,7 +309,7 @@ def test_a_user_whose_policy_or_access_was_taken_away_gets_it_back(store: Store)
     assert store.lets_in(SECRET_KEY)
 
 
-def test_one_user_that_cannot_be_made_is_an_error_though_others_are_made_at_the_same_time(store: Store):
+def test_a_failure_to_create_one_user_is_an_error_even_if_the_others_succeed(store: Store):
     projects = [project("remedy", domain) for domain in ("a-dev", "b-dev", "c-dev")]
     store.mount(projects=projects)
     store.work.file(f"keys/{user_of(projects[0])}", "short")
@@ -318,17 +318,17 @@ def test_one_user_that_cannot_be_made_is_an_error_though_others_are_made_at_the_
 
 
 @pytest.mark.parametrize("user", ["backup", "flyte2", "flytetasks", "other-flyte-tasks-remedy-development"])
-def test_users_that_somebody_else_has_made_stay(store: Store, user: str):
+def test_users_created_by_someone_else_are_kept(store: Store, user: str):
     store.root("admin", "user", "add", "store", user, "a-key-of-the-backup")
 
     store.provision()
     store.retire()
 
-    # The store knows the user, who has no policy.
+    # The user still exists; it only has no policy.
     assert "Access Denied" in store.mc("ls", "store", user=user, key="a-key-of-the-backup").stderr
 
 
-def test_a_run_that_was_killed_while_it_removed_a_user_is_completed_by_the_next(store: Store):
+def test_the_next_run_completes_the_removal_of_a_user_that_was_interrupted(store: Store):
     gone = project("other", "development")
     store.mount(projects=[gone])
     store.provision()
