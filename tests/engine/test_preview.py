@@ -20,7 +20,7 @@ from tests.tools import require
 
 @pytest.fixture(scope="module")
 def empty_api() -> Iterator[ApiServer]:
-    """An API server on which nobody makes anything. Previews need no nodes."""
+    """An API server on which nothing is created. Previews need no nodes."""
     with api_server() as started:
         yield started
 
@@ -43,7 +43,7 @@ def named(recording: Recording) -> set[str]:
     return {f"{found.kind}:{found.name}" for found in recording.resources}
 
 
-def test_a_first_preview_shows_what_the_recorder_of_the_tests_shows_and_makes_nothing(
+def test_a_first_preview_shows_the_recorded_resources_and_creates_nothing(
     project: Project, cluster: Cluster, empty_api: ApiServer
 ):
     before = empty_api.run("get", "namespaces,customresourcedefinitions", "--output=name").stdout
@@ -57,7 +57,7 @@ def test_a_first_preview_shows_what_the_recorder_of_the_tests_shows_and_makes_no
 
 
 @pytest.mark.parametrize("uid", ["", "of-another-cluster"])
-def test_a_cluster_that_is_not_pinned_is_refused_before_any_resource(project: Project, cluster: Cluster, uid: str):
+def test_a_cluster_that_is_not_pinned_is_rejected_before_any_resource(project: Project, cluster: Cluster, uid: str):
     steps = Steps()
 
     with pytest.raises(auto.CommandError) as refused:
@@ -87,7 +87,7 @@ def test_a_wrong_setting_ends_in_one_message_without_a_traceback(
 
 
 def objects(deployment: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """What a state says is in the cluster, and who manages it; no Secrets, which are encrypted, and no definitions."""
+    """The objects of a state, each with its field manager; without definitions and Secrets, which are encrypted."""
     found = []
     for resource in deployment["resources"]:
         inputs = resource.get("inputs", {})
@@ -98,7 +98,7 @@ def objects(deployment: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     return found
 
 
-def test_another_passphrase_opens_the_stack_and_the_old_one_does_not(project: Project, cluster: Cluster):
+def test_a_changed_passphrase_opens_the_stack_and_the_old_one_no_longer_does(project: Project, cluster: Cluster):
     stack = project.stack(cluster, postgresPassword="planted-password")
     command = [require("pulumi"), "stack", "change-secrets-provider", "passphrase", "--stack", STACK]
     options: dict[str, Any] = {"cwd": project.folder, "capture_output": True, "text": True, "check": False}
@@ -122,12 +122,12 @@ def test_another_passphrase_opens_the_stack_and_the_old_one_does_not(project: Pr
 
 
 def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> tuple[auto.Stack, dict[str, Any]]:
-    """A stack with a stored state, whose objects are on the API server; and what is stored of it."""
+    """A stack with a stored state, whose objects are created on the API server, and the stored state itself."""
     stored = load(file, *cluster.identity)
     made = objects(stored["deployment"])
     api.make_namespaces(manifest for manifest, _ in made if manifest["kind"] == "Namespace")
     for manifest, manager in made:
-        # As that manager: another's fields Pulumi would not change.
+        # With the same field manager: Pulumi would not change fields of a different one.
         said = api.apply([manifest], dry_run=False, manager=manager)
         assert all(line.startswith("Warning:") for line in said), said
     stack = project.stack(cluster, **stored["settings"])
@@ -136,7 +136,7 @@ def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> t
 
 
 @pytest.mark.parametrize("file", STATES, ids=lambda file: file.stem)
-def test_the_state_of_an_earlier_version_is_taken_over_without_replacing_what_holds_data(
+def test_an_upgrade_from_an_earlier_version_replaces_nothing_that_holds_data(
     project: Project, fresh_api: ApiServer, file: Path
 ):
     stack, _ = restore(file, project, fresh_api, on(fresh_api))
