@@ -1,4 +1,4 @@
-"""What the example takes for a replacement, and what it reports."""
+"""Which tracks the example accepts as replacements, and what it reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ VANISHED = Track("1", "Naima", "John Coltrane", available=False)
 
 @dataclass
 class Shelf:
-    """A library with these playlists, which offers the same for every track."""
+    """A library with these playlists that offers the same tracks for every search."""
 
     lists: list[Playlist]
     offers: list[Track] = field(default_factory=list)
@@ -27,16 +27,16 @@ class Shelf:
 
 
 def replacements(*tracks: Track, offers: list[Track]) -> Mapping[str, str]:
-    """Which offer takes the place of which vanished track of one playlist, by their ids."""
+    """The replacements for the vanished tracks of one playlist: ids of the tracks to ids of the offers."""
     gaps = find_gaps(Shelf([Playlist("Sunday", list(tracks))], offers))
     return {gap.track.id: gap.replacement.id for gap in gaps if gap.replacement}
 
 
-def test_tracks_that_still_play_are_no_gaps():
+def test_tracks_that_are_still_available_are_not_gaps():
     assert find_gaps(Shelf([Playlist("Sunday", [Track("1", "Naima", "John Coltrane")])])) == []
 
 
-def test_a_gap_says_in_which_playlist_and_where():
+def test_a_gap_records_its_playlist_and_position():
     playing = Track("2", "Giant Steps", "John Coltrane")
 
     gaps = find_gaps(Shelf([Playlist("Rain", [playing]), Playlist("Sunday", [playing, VANISHED])]))
@@ -48,7 +48,7 @@ def test_a_gap_says_in_which_playlist_and_where():
     "title",
     ["Naima", "NAIMA", "Naima (2020 Remaster)", "Naima - Remastered 2020", "Naima [Mono]", "Naima - Stereo Mix"],
 )
-def test_another_edition_of_the_song_takes_its_place(title: str):
+def test_another_edition_of_the_same_song_is_a_replacement(title: str):
     assert replacements(VANISHED, offers=[Track("9", title, "John Coltrane")]) == {"1": "9"}
 
 
@@ -61,17 +61,17 @@ def test_another_edition_of_the_song_takes_its_place(title: str):
         ("Monophony", "John Coltrane"),
     ],
 )
-def test_a_cover_another_recording_or_another_song_does_not(title: str, artist: str):
+def test_a_cover_or_another_recording_or_another_song_is_not_a_replacement(title: str, artist: str):
     assert replacements(VANISHED, offers=[Track("9", title, artist)]) == {}
 
 
-def test_a_title_that_only_begins_like_an_edition_is_kept_whole():
+def test_a_title_that_is_itself_the_name_of_an_edition_is_not_shortened():
     edition, song = Track("1", "Mono", "A"), Track("9", "Stereo", "A")
 
     assert find_replacement(edition, [song]) is None
 
 
-def test_the_same_recording_goes_before_a_better_offer_of_the_same_title():
+def test_the_same_recording_takes_precedence_over_an_earlier_offer_with_the_same_title():
     vanished = Track("1", "Naima", "John Coltrane", isrc="US1", available=False)
     offers = [Track("8", "Naima", "John Coltrane", isrc="US2"), Track("9", "Naïma", "Coltrane", isrc="US1")]
 
@@ -82,11 +82,11 @@ def test_two_tracks_without_a_recording_number_are_not_the_same_recording():
     assert replacements(VANISHED, offers=[Track("9", "Impressions", "John Coltrane")]) == {}
 
 
-def test_an_offer_that_has_vanished_too_takes_no_place():
+def test_an_offer_that_has_vanished_too_is_not_a_replacement():
     assert replacements(VANISHED, offers=[Track("9", "Naima", "John Coltrane", available=False)]) == {}
 
 
-def test_no_playlist_gets_a_track_that_it_has():
+def test_no_playlist_gets_a_track_it_already_has():
     playing = Track("9", "Naima (2020 Remaster)", "John Coltrane")
 
     assert replacements(playing, VANISHED, offers=[playing]) == {}
@@ -98,7 +98,7 @@ def test_no_playlist_gets_a_track_twice():
     assert replacements(VANISHED, again, offers=[Track("9", "Naima", "John Coltrane")]) == {"1": "9"}
 
 
-def test_the_report_is_a_table_that_a_spreadsheet_reads(tmp_path: Path):
+def test_the_report_is_a_table_that_a_spreadsheet_can_open(tmp_path: Path):
     gaps = [
         Gap("Sunday, late", 2, VANISHED, Track("9", 'Naima ("2020" Remaster)', "John Coltrane")),
         Gap("Rain", 1, VANISHED, None),
@@ -118,7 +118,7 @@ def test_the_summary_counts_what_can_be_replaced():
     assert summary([Gap("Rain", 1, VANISHED, None)]) == "0 of 1 vanished tracks can be replaced"
 
 
-def test_the_offline_library_has_every_kind_of_gap_and_is_the_same_every_time():
+def test_the_offline_library_has_every_kind_of_gap_and_always_the_same_ones():
     library: Library = OfflineLibrary({})
 
     found = [(gap.track.title, gap.replacement and gap.replacement.title) for gap in find_gaps(library)]

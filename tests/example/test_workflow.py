@@ -1,4 +1,4 @@
-"""The example as its users start it: plain Python, pyflyte, and what a cluster would be given."""
+"""The example as its users start it, in plain Python and under pyflyte, and the package that a cluster would get."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Sunday,2,John Coltrane,Naima,102,Naima (2020 Remaster),203
 Long drive,2,NEU!,Hallogallo,104,Hallogallo 72,205
 Long drive,3,NEU!,Super 16,105,,
 """
-# Run in the environment of the example, which alone has Flyte's messages.
+# Runs in the environment of the example, because only that one has Flyte's messages.
 DECODE = """
 import sys
 from flyteidl.admin import task_pb2
@@ -51,14 +51,14 @@ def program(name: str) -> str:
     """A program of the example's environment."""
     path = EXAMPLE / ".venv" / "bin" / name
     if not path.is_file():
-        pytest.skip("needs the environment of the example: make test-example makes it")
+        pytest.skip("needs the environment of the example: make test-example creates it")
     return str(path)
 
 
 def run(
     folder: Path, *command: str, secrets: Path | None = None, cwd: Path = EXAMPLE
 ) -> subprocess.CompletedProcess[str]:
-    """The command, without what the person who runs the tests has set for Flyte; it writes below ``folder``."""
+    """The result of a command without Flyte's variables from the outer environment; it writes below ``folder``."""
     environment = {name: value for name, value in os.environ.items() if not re.match("_?F(LYTE|SEC)", name)}
     environment |= {"TMPDIR": str(folder), "COLUMNS": "1000"}
     if secrets:
@@ -67,14 +67,14 @@ def run(
 
 
 def secret(folder: Path, content: str) -> Path:
-    """A folder that has this for the example's secret."""
+    """A folder in which the example's secret has this content."""
     (folder / "secrets" / "tidal-creds").mkdir(parents=True)
     (folder / "secrets" / "tidal-creds" / "json").write_text(content)
     return folder / "secrets"
 
 
 def check_result(done: subprocess.CompletedProcess[str]) -> None:
-    """It has printed the summary, and the path of the report."""
+    """Check that the summary and the path of the report were printed."""
     assert done.returncode == 0, done.stderr
     assert SUMMARY in done.stdout
     report = re.search(r"/\S+/report\.csv", done.stdout)
@@ -82,16 +82,16 @@ def check_result(done: subprocess.CompletedProcess[str]) -> None:
     assert Path(report.group()).read_text() == REPORT
 
 
-def test_plain_python_runs_it_with_the_sample(tmp_path: Path):
+def test_the_example_runs_in_plain_python_with_the_sample(tmp_path: Path):
     check_result(run(tmp_path, program("python"), "workflow.py"))
 
 
-def test_pyflyte_runs_it_here(tmp_path: Path):
+def test_the_example_runs_locally_under_pyflyte(tmp_path: Path):
     check_result(run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=EXAMPLE / "secrets"))
 
 
 def with_packages(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """What uv ran; skips where its settings, which are not pip's, lead to no package index."""
+    """The result of uv; skips the test if uv, which does not use pip's settings, reaches no package index."""
     if done.returncode and any(
         sign in done.stderr for sign in ("Failed to fetch", "not found in the package registry")
     ):
@@ -100,19 +100,19 @@ def with_packages(done: subprocess.CompletedProcess[str]) -> subprocess.Complete
     return done
 
 
-def test_uv_runs_the_script_by_itself(tmp_path: Path):
+def test_uv_runs_the_script_without_any_setup(tmp_path: Path):
     check_result(with_packages(run(tmp_path, str(require("uv")), "run", "workflow.py")))
 
 
 @pytest.mark.parametrize("way", ["python", "local"])
-def test_make_example_needs_nothing_to_be_set(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_make_example_needs_no_environment_variables(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     program("pyflyte")
     monkeypatch.setenv("PATH", f"{require('uv').parent}{os.pathsep}{os.environ['PATH']}")
 
     check_result(with_packages(run(tmp_path, sys.executable, "-m", "ops.example", way, cwd=ROOT)))
 
 
-def test_the_locked_environment_is_the_one_that_the_script_asks_for():
+def test_the_locked_environment_matches_the_dependencies_of_the_script():
     block = re.search(r"^# /// script\n((?:# .*\n)+)# ///$", (EXAMPLE / "workflow.py").read_text(), re.MULTILINE)
     assert block
     asked = tomllib.loads(re.sub("^# ", "", block.group(1), flags=re.MULTILINE))["dependencies"]
@@ -123,7 +123,7 @@ def test_the_locked_environment_is_the_one_that_the_script_asks_for():
     assert [package for package in asked if f"{package} \\" not in locked] == []
 
 
-def test_a_library_is_opened_with_what_the_secret_holds(tmp_path: Path):
+def test_a_library_is_opened_with_the_content_of_the_secret(tmp_path: Path):
     credentials = secret(tmp_path, '{"user": "someone"}')
 
     done = run(tmp_path, program("python"), "-c", OWN_LIBRARY, secrets=credentials)
@@ -131,7 +131,7 @@ def test_a_library_is_opened_with_what_the_secret_holds(tmp_path: Path):
     assert "of someone,1,John Coltrane,Naima,1,," in done.stdout, done.stderr
 
 
-def test_a_missing_secret_is_named_with_group_key_and_where_it_should_be(tmp_path: Path):
+def test_the_message_about_a_missing_secret_names_its_group_key_and_path(tmp_path: Path):
     done = run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=tmp_path)
 
     assert done.returncode != 0
@@ -139,7 +139,7 @@ def test_a_missing_secret_is_named_with_group_key_and_where_it_should_be(tmp_pat
 
 
 @pytest.mark.parametrize("content", ['{"token": "planted-token"', '["planted-token"]'])
-def test_a_secret_that_is_no_json_object_is_refused_without_its_content(content: str, tmp_path: Path):
+def test_a_secret_that_is_not_a_json_object_is_rejected_without_showing_its_content(content: str, tmp_path: Path):
     credentials = secret(tmp_path, content)
 
     done = run(tmp_path, program("pyflyte"), "run", "workflow.py", "remedy", secrets=credentials)
@@ -149,7 +149,7 @@ def test_a_secret_that_is_no_json_object_is_refused_without_its_content(content:
     assert "planted" not in done.stdout + done.stderr
 
 
-def test_an_unknown_library_is_refused_with_those_there_are(tmp_path: Path):
+def test_the_message_about_an_unknown_library_lists_the_available_ones(tmp_path: Path):
     done = run(tmp_path, program("python"), "workflow.py", "--library", "spotify")
 
     assert done.returncode != 0
@@ -158,7 +158,7 @@ def test_an_unknown_library_is_refused_with_those_there_are(tmp_path: Path):
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what registering the workflow sends to Flyte."""
+    """A folder with what is sent to Flyte when the workflow is registered."""
     folder = tmp_path_factory.mktemp("package")
     options = ["--image", "image:tag", "--copy", "auto", "--source", ".", "--output", str(folder / "out.tgz")]
     done = run(folder, program("pyflyte"), "--pkgs", "workflow", "package", *options)
@@ -169,7 +169,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tasks(package: Path) -> dict[str, dict[str, Any]]:
-    """The tasks of the package, by their names."""
+    """The tasks of the package, by name."""
     specs = [
         json.loads(run(package, program("python"), "-c", DECODE, str(file)).stdout)["template"]
         for file in package.glob("*_workflow.[!r]*.pb")
@@ -177,7 +177,7 @@ def tasks(package: Path) -> dict[str, dict[str, Any]]:
     return {spec["id"]["name"]: spec for spec in specs}
 
 
-def test_the_cluster_is_asked_for_the_secret_as_a_file_by_the_one_task_that_reads_it(package: Path):
+def test_only_the_task_that_reads_the_secret_requests_it_as_a_file(package: Path):
     asked = {name: spec.get("securityContext", {}).get("secrets", []) for name, spec in tasks(package).items()}
 
     assert asked == {
@@ -190,10 +190,10 @@ def test_the_tasks_leave_their_resources_to_the_project(package: Path):
     assert [spec["container"].get("resources", {}) for spec in tasks(package).values()] == [{}, {}]
 
 
-def test_the_modules_of_the_example_go_along_and_no_credentials(package: Path):
+def test_the_package_contains_the_modules_of_the_example_and_no_credentials(package: Path):
     (code,) = package.glob("fast*.tar.gz")
     with tarfile.open(code) as archive:
-        # The program that packs counts as a module when its environment is a link to another one.
+        # If the environment is a link to another one, the packaging program itself counts as a module.
         sent = {name for name in archive.getnames() if not name.startswith(".venv/")}
 
     assert sent == {"library.py", "mending.py", "workflow.py"}
