@@ -36,7 +36,7 @@ def policies_of(recording: Recording) -> list[Policy]:
 
 
 def _may(policies: list[Policy], direction: str, own: Place, other: Place, port: int, protocol: str) -> bool:
-    """Whether policies allow this direction for ``own``. Pods they do not select and other addresses are not limited."""
+    """Whether policies allow this direction for ``own``. They do not limit unselected pods or other addresses."""
     selecting = [
         policy["spec"]
         for policy in policies
