@@ -1,4 +1,4 @@
-"""A real Kubernetes API server with its etcd, on loopback, without nodes and controllers."""
+"""A real Kubernetes API server with its etcd, on loopback, without nodes or controllers."""
 
 import base64
 import json
@@ -22,32 +22,32 @@ _START_SECONDS = 120
 
 @dataclass(frozen=True)
 class ApiServer:
-    """The way to an API server: ``kubectl`` and a kubeconfig, whose context has all rights."""
+    """Access to an API server: ``kubectl`` and a kubeconfig whose context has all rights."""
 
     kubectl: Path
     kubeconfig: Path
     context: str
 
     def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Run kubectl with these arguments and this on its standard input."""
+        """Run kubectl with these arguments and ``given`` on its standard input."""
         command = [self.kubectl, "--kubeconfig", self.kubeconfig, "--context", self.context, *arguments]
-        # A home of its own, so that what it knows of an earlier server is not taken for this one's.
+        # A separate home, so that kubectl does not use its cache of an earlier server for this one.
         environment = os.environ | {"HOME": str(self.kubeconfig.parent)}
         return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
 
     def apply(
         self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True, manager: str = "kubectl"
     ) -> list[str]:
-        """Apply ``manifests`` on the server, strictly; what it has against them, warnings included."""
+        """Apply ``manifests`` with strict validation; return the problems the server reports, including warnings."""
         command = ["apply", "--server-side", "--force-conflicts", f"--field-manager={manager}"]
         return self._problems(command, list(manifests), dry_run)
 
     def create(self, manifests: Iterable[Mapping[str, Any]], dry_run: bool = True) -> list[str]:
-        """Create ``manifests`` on the server, strictly; what it has against them, warnings included."""
+        """Create ``manifests`` with strict validation; return the problems the server reports, including warnings."""
         return self._problems(["create"], list(manifests), dry_run)
 
     def make_namespaces(self, manifests: Iterable[Mapping[str, Any]]) -> None:
-        """Make these namespaces, with the service account that a controller would make in each."""
+        """Create these namespaces, each with the service account that a controller would create."""
         wanted = list(manifests)
         accounts = [
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
@@ -56,9 +56,9 @@ class ApiServer:
         assert self.apply([*wanted, *accounts], dry_run=False) == []
 
     def may(self, user: str, *questions: tuple[str, str, str]) -> list[bool]:
-        """The server's answer, whether ``user`` may do each of: verb, resource, namespace or empty.
+        """Ask the server whether ``user`` has each right: verb, resource, and namespace (empty for the whole cluster).
 
-        A resource may have its group, a name and a subresource: ``deployments.apps/NAME``, ``pods//exec``.
+        A resource can include a group, a name and a subresource: ``deployments.apps/NAME``, ``pods//exec``.
         """
         reviews = []
         for verb, resource, namespace in questions:
@@ -71,7 +71,7 @@ class ApiServer:
         answer = self.run("create", "--filename=-", "--output=json", given=yaml.safe_dump_all(reviews))
         assert answer.returncode == 0, answer.stderr
         decoder, text, allowed = json.JSONDecoder(), answer.stdout.lstrip(), []
-        while text:  # one document after the other
+        while text:  # the answer can contain several documents
             found, end = decoder.raw_decode(text)
             allowed += [item["status"]["allowed"] for item in found.get("items", [found])]
             text = text[end:].lstrip()
@@ -79,7 +79,7 @@ class ApiServer:
         return allowed
 
     def uid(self) -> str:
-        """What identifies the cluster: the UID of its namespace kube-system."""
+        """The identity of the cluster: the UID of its namespace kube-system."""
         return self.run("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}").stdout
 
     def _problems(self, command: list[str], manifests: list[Mapping[str, Any]], dry_run: bool) -> list[str]:
@@ -93,12 +93,12 @@ class ApiServer:
 
 @contextmanager
 def api_server(configurations: Mapping[str, str] | None = None) -> Iterator[ApiServer]:
-    """An API server that is gone when the context ends.
+    """An API server that is stopped when the context ends.
 
-    Tests without the programs for it are skipped.
+    Without its programs, tests are skipped.
 
     Args:
-        configurations: options that name a file, and what is in it.
+        configurations: options whose value is a file, each with the content of the file.
     """
     programs = {name: require(name) for name in ("etcd", "kube-apiserver", "kubectl")}
     with workspace() as work, _etcd(programs["etcd"], work) as etcd:
@@ -115,7 +115,7 @@ def api_server(configurations: Mapping[str, str] | None = None) -> Iterator[ApiS
             "tls-private-key-file": work.file("server-key.pem", certificate.private_key_pem.bytes().decode()),
             "token-auth-file": work.file("tokens", f'{token},admin,admin,"system:masters"\n'),
             "authorization-mode": "RBAC",
-            "allow-privileged": "true",  # as clusters have it: what forbids such pods is Pod Security admission
+            "allow-privileged": "true",  # as in real clusters, where Pod Security admission rejects such pods
             "service-cluster-ip-range": "10.0.0.0/24",
             "service-account-issuer": "https://127.0.0.1",
             "service-account-key-file": key,
@@ -130,7 +130,7 @@ def api_server(configurations: Mapping[str, str] | None = None) -> Iterator[ApiS
             def ready() -> bool:
                 if server.poll() is not None:
                     raise RuntimeError(f"kube-apiserver stopped: {log.read_text()[-2000:]}")
-                # The last of what it makes at its start, so that nothing changes any more.
+                # kube-system is the last object the server creates when it starts, so nothing changes after that.
                 return found.run("get", "--raw", "/readyz").stdout == "ok" and bool(found.uid())
 
             wait_until(ready, "the API server", _START_SECONDS)
@@ -147,7 +147,7 @@ def _etcd(program: Path, work: Workspace) -> Iterator[str]:
         "listen-peer-urls": peers,
         "initial-advertise-peer-urls": peers,
         "initial-cluster": f"default={peers}",
-        "unsafe-no-fsync": "true",  # nothing here has to survive a crash
+        "unsafe-no-fsync": "true",  # the data does not have to survive a crash
     }
     command = [str(program), *(f"--{name}={value}" for name, value in options.items())]
     with (work.path / "etcd.log").open("w") as log, process(command, os.environ, work, stdout=log, stderr=log):

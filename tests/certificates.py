@@ -1,4 +1,4 @@
-"""Certificates of Flyte's webhook that its component does not make."""
+"""Certificates of Flyte's webhook that the component itself does not create."""
 
 import datetime
 
@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 
 def issued(end: datetime.datetime, host: str = "flyte-binary-webhook.flyte.svc") -> bytes:
-    """A self-signed certificate since 2020, in PEM."""
+    """A self-signed certificate in PEM, valid since 2020."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "flyte-home")])
     return (

@@ -1,4 +1,4 @@
-"""Configurations and recordings that all layers share."""
+"""Configurations and recordings shared by all layers."""
 
 import functools
 import json
@@ -17,8 +17,8 @@ from ops.lib.recorder import record
 from ops.lib.recording import Recording
 from tests.api_server import ApiServer, api_server
 
-# A slow or busy machine is no failure of what is tested. In CI the examples are the same every time, as in Hypothesis'
-# own profile: a change must not fail by a find that is not its own.
+# A slow or busy machine must not fail a test. In CI the examples are always the same, as in Hypothesis' own profile, so
+# that a change does not fail because of an unrelated finding.
 hypothesis.settings.register_profile(
     "flyte-home",
     deadline=None,
@@ -33,7 +33,7 @@ SECRET_SETTINGS = {"tidalCreds", "postgresPassword", "oidcClientSecret"}
 
 
 def stack(**settings: Any) -> tuple[dict[str, str], set[str]]:
-    """A valid configuration and its secret keys; each keyword replaces a setting, None removes it.
+    """A valid configuration and its secret keys. Each keyword replaces a setting; None removes it.
 
     ``context`` stands for kubernetes:context, and ``__`` in a name for ``-``.
     """
@@ -73,10 +73,10 @@ def _recorded(config: tuple[tuple[str, str], ...], secrets: frozenset[str], stac
     return pickle.dumps(record(dict(config), secrets, stack_name))
 
 
-# Tests that share what is slow to start, and so one process: by the name of the group, how their names begin.
+# Groups of tests that share something slow to start and so run in one process; each with the prefixes of its tests.
 _TOGETHER = {
     "apiserver": ("tests/apiserver/",),
-    # A cluster has room for one Flyte.
+    # A cluster can have only one Flyte.
     "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py"),
     "github": ("tests/engine/test_github_job.py",),
     "previews": ("tests/engine/test_preview.py",),
@@ -85,7 +85,7 @@ _TOGETHER = {
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Give each test to the process that is free, but those that belong together to the same one."""
+    """Give each test to the next free process, but all tests of a group to the same one."""
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
@@ -95,7 +95,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say for each layer what ran, so that nobody takes a skipped layer for a passed one."""
+    """Report what ran in each layer, so that a skipped layer is not mistaken for a passed one."""
     layers: dict[str, Counter[str]] = {}
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
@@ -110,13 +110,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def dev() -> Recording:
-    """The program with the smallest valid configuration."""
+    """The recording of the program with the smallest valid configuration."""
     return run()
 
 
 @pytest.fixture(scope="session")
 def prod() -> Recording:
-    """The program with data that is kept and protected."""
+    """The recording of the program with protected resources and kept volumes."""
     return run("prod", protect=True, keepVolumes=True)
 
 
@@ -128,13 +128,13 @@ def containers(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def api() -> Iterator[ApiServer]:
-    """A real API server for all tests of a run, which must not depend on what another has left there."""
+    """A real API server shared by all tests of a run. A test must not depend on what another one has left there."""
     with api_server() as started:
         yield started
 
 
 @pytest.fixture
 def fresh_api() -> Iterator[ApiServer]:
-    """A real API server for a test that leaves something on it."""
+    """A separate API server for a test that changes what other tests would see."""
     with api_server() as started:
         yield started

@@ -1,4 +1,4 @@
-"""What Helm makes of the release: the chart's own templates, with the values that the program gives them."""
+"""The release as Helm renders it: the chart's own templates with the values of the program."""
 
 import functools
 import os
@@ -17,7 +17,7 @@ from tests.tools import require
 
 
 def archive() -> Path:
-    """The pinned chart's archive. Tests without one are skipped; one with another digest is an error."""
+    """Archive of the pinned chart. Without one, tests are skipped; a different digest is an error."""
     found = _archive()
     if isinstance(found, SettingsError):
         pytest.skip(f"needs the chart: a network, or FLYTE_CHART=path of {PINNED_CHART.file_name} ({found})")
@@ -26,7 +26,7 @@ def archive() -> Path:
 
 @functools.cache
 def _archive() -> Path | SettingsError:
-    """Asked for once: on some networks the answer that there is none takes a minute."""
+    """Cached, because on some networks a failed download takes a minute."""
     try:
         return chart_archive(PINNED_CHART)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""GitHub as an issuer of tokens: its key, where an API server asks for it, and where a job gets its token."""
+"""A stand-in for GitHub as an issuer of tokens: an API server reads its key here, and a job gets its token."""
 
 import base64
 import http.server
@@ -20,14 +20,14 @@ JOB = "token-of-the-job"
 
 @dataclass(frozen=True)
 class Issuer:
-    """An issuer on loopback, and the certificate it is to be believed with."""
+    """An issuer on loopback, and the certificate of its authority."""
 
     address: str
     authority: str
     key: rsa.RSAPrivateKey
 
     def token(self, **claims: Any) -> str:
-        """A token that this issuer has signed."""
+        """A token signed by this issuer."""
         content = {"iss": self.address, "iat": int(time.time()), "exp": int(time.time()) + 300, **claims}
         signed = f"{_encoded({'alg': 'RS256', 'kid': 'one', 'typ': 'JWT'})}.{_encoded(content)}"
         return f"{signed}.{_base64(self.key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
@@ -35,7 +35,7 @@ class Issuer:
 
 @contextmanager
 def issuer() -> Iterator[Issuer]:
-    """An issuer that an API server can ask, over HTTPS as it insists on."""
+    """An issuer for an API server to use; over HTTPS, because the server requires it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     numbers = key.public_key().public_numbers()
     public = {

@@ -1,4 +1,4 @@
-"""The configurations that all layers which look at manifests go through: both stack files, and settings that differ."""
+"""The configurations tested by all layers that check manifests: both stack files, and several other settings."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from tests.conftest import run
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 STACKS = ("dev", "prod")
-# The oldest and the newest minor version of Kubernetes that the stack is for.
+# The oldest and the newest supported minor version of Kubernetes.
 KUBERNETES = ("1.31", "1.37")
 
 _HOSTS = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
@@ -97,19 +97,19 @@ CASES = (*STACKS, *SETTINGS)
 
 @functools.cache
 def recording(case: str) -> Recording:
-    """What the program registers in one of the `CASES`: the name of a stack file, or of an entry of `SETTINGS`."""
+    """The recording of one of the `CASES`: the name of a stack file or of an entry in `SETTINGS`."""
     return run(**SETTINGS[case]) if case in SETTINGS else of_stack(case)
 
 
 def of_stack(stack: str, **more: Any) -> Recording:
-    """What the program registers with a stack file of this repository, pinned to some cluster, and further settings."""
+    """The recording with a stack file of this repository, pinned to some cluster, and additional settings."""
     config, _ = stack_config(stack)
     own = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")}
     return run(stack, **{**own, "clusterUid": "pinned", **more})
 
 
 def manifests(case: str) -> dict[str, dict[str, Any]]:
-    """The Kubernetes objects in one of the `CASES`, by the file names that ``make render`` gives them."""
+    """The Kubernetes objects of one of the `CASES`, by their file names in ``make render``."""
     files = render(recording(case), show_secrets=False)
     return {
         name: yaml.load(text, _LOADER)  # noqa: S506 (a safe loader)
@@ -119,5 +119,5 @@ def manifests(case: str) -> dict[str, dict[str, Any]]:
 
 
 def distinct(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each manifest once: most are the same in many cases."""
+    """The manifests without duplicates; most are the same in many cases."""
     return list({json.dumps(manifest, sort_keys=True): manifest for manifest in manifests}.values())

@@ -1,8 +1,8 @@
-"""Breaks central lines of the program, one at a time, and sees that a test fails each time.
+"""Breaks central lines of the program, one at a time, and checks that a test fails each time.
 
 Usage: python -m tests.mutations    (or `make mutate`)
 
-Only the layers that run everywhere are asked (unit and schema), in a copy of the working tree.
+Only the layers that run everywhere (unit and schema) are run, in a copy of the working tree.
 """
 
 import shutil
@@ -19,7 +19,7 @@ _SECONDS = 300
 
 @dataclass(frozen=True)
 class Mutation:
-    """A line, and what to put in its place."""
+    """A line of the program, and its broken replacement."""
 
     file: str
     line: str
@@ -30,7 +30,7 @@ class Mutation:
         """Break the line in the copy at ``root``.
 
         Raises:
-            ValueError: the line is not there, or not once.
+            ValueError: the line does not occur exactly once.
         """
         path = root / self.file
         text = path.read_text()
@@ -212,9 +212,9 @@ MUTATIONS = (
 
 
 def main() -> int:
-    """The command line; 0 if every mutation was noticed."""
+    """Run the command line; return 0 if every mutation was noticed."""
     if failed := _first_failure():
-        print(f"without any change, this fails already: {failed}")
+        print(f"this fails even without a mutation: {failed}")
         return 1
     survivors = 0
     for mutation in MUTATIONS:
@@ -226,7 +226,7 @@ def main() -> int:
 
 
 def _first_failure(mutation: Mutation | None = None) -> str:
-    """The test that fails first after ``mutation``; empty if none does."""
+    """The first test that fails with ``mutation``; empty if none does."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "copy")
         ignored = shutil.ignore_patterns(".git", ".venv", ".tools", ".state", "__pycache__", ".*_cache", "rendered*")
@@ -234,7 +234,7 @@ def _first_failure(mutation: Mutation | None = None) -> str:
         if mutation:
             mutation.apply(root)
         command = [sys.executable, "-m", "pytest", "-x", "--quiet", "--tb=no", "-p", "no:cacheprovider"]
-        # The last only compares the program with the list above.
+        # The ignored file only compares the program with the list above.
         command += ["tests/unit", "tests/schema", "--ignore=tests/unit/test_mutations.py"]
         answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_SECONDS, check=False)
     failed = [line for line in answer.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]

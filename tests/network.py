@@ -1,4 +1,4 @@
-"""What network policies mean, and who shall reach whom in a stack.
+"""The semantics of network policies, and the connections that a stack must allow.
 
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
@@ -15,7 +15,7 @@ Policy = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """A pod, or an address that is none."""
+    """A pod, or an address outside the cluster's pods."""
 
     address: str
     namespace: str = ""
@@ -23,7 +23,7 @@ class Place:
 
 
 def allowed(policies: Iterable[Policy], source: Place, target: Place, port: int, protocol: str = "TCP") -> bool:
-    """Whether a connection may be opened: the source may send it, and the target receive it."""
+    """Whether a connection is allowed: both for the source to open and for the target to accept."""
     there = list(policies)
     return _may(there, "Egress", source, target, port, protocol) and _may(
         there, "Ingress", target, source, port, protocol
@@ -36,7 +36,7 @@ def policies_of(recording: Recording) -> list[Policy]:
 
 
 def _may(policies: list[Policy], direction: str, own: Place, other: Place, port: int, protocol: str) -> bool:
-    """What is not a pod is asked for no policy, and a pod that no policy selects may do everything."""
+    """Whether policies allow this direction for ``own``. They do not limit unselected pods or other addresses."""
     selecting = [
         policy["spec"]
         for policy in policies
@@ -72,7 +72,7 @@ def _is_peer(peer: dict[str, Any], own_namespace: str, other: Place) -> bool:
     if not other.namespace:
         return False
     if "namespaceSelector" in peer:
-        # The one label that every namespace has.
+        # The only label that every namespace has.
         found = _selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": other.namespace})
     else:
         found = other.namespace == own_namespace
@@ -80,7 +80,7 @@ def _is_peer(peer: dict[str, Any], own_namespace: str, other: Place) -> bool:
 
 
 def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    assert set(selector) <= {"matchLabels"}  # the program uses no other
+    assert set(selector) <= {"matchLabels"}  # the program uses no other kind
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
 
@@ -110,7 +110,7 @@ PLACES = {
 
 PORTS = (53, 80, 443, 2049, 5432, 6443, 8088, 8089, 9000, 9443)
 
-# From, to, port; whoever is not here may not.
+# Source, target and port of the allowed connections; all others must be denied.
 OPEN = {
     ("flyte", "postgres", 5432),
     ("flyte", "minio", 9000),
@@ -124,12 +124,12 @@ OPEN = {
         for pod in ("flyte", "minio-provision", "raw-outputs", "task", "task of another domain")
         for dns in ("dns", "node-local dns")
     ),
-    # Nothing in a policy can say which host is the API server.
+    # A policy cannot tell which host is the API server,
     *(("flyte", host, 6443) for host in PLACES if "." in PLACES[host].address and not PLACES[host].namespace),
     ("flyte", "internet over ipv6", 6443),
     ("flyte", "pod of another namespace", 6443),
     ("flyte", "dns", 6443),
-    # ... nor from where it calls the webhook.
+    # and neither where its calls to the webhook come from.
     *((source, "flyte", 9443) for source in ("pod of another namespace", "api server", "nas", "internet", "vpn")),
     *((source, "flyte", 9443) for source in ("internet over ipv6", "cloud metadata", "node-local dns", "dns")),
 }

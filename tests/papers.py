@@ -1,4 +1,4 @@
-"""The documentation of this repository: the commands, code, links and tables in it, for tests."""
+"""The documentation of this repository: its commands, code, links and tables, for tests."""
 
 import re
 import shlex
@@ -9,14 +9,14 @@ from pathlib import Path
 from paths import ROOT
 
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("examples/*/*.md")])
-# First words of the lines in an indented block that are shell commands; the other lines are pictures and output.
+# First words of shell commands in an indented block; other lines are diagrams and output.
 _PROGRAMS = ("make", "pulumi", "kubectl", "mc", "tar", "mkdir", "git", "uvx", "uv", "pyflyte", "export")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=\S* ")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A shell command, and the text above it, back to its heading."""
+    """A shell command, and the text between its heading and the command."""
 
     line: str
     above: str
@@ -32,7 +32,7 @@ class Command:
 
 
 def commands(paper: Path) -> Iterator[Command]:
-    """The commands that have a line of their own."""
+    """The commands on lines of their own."""
     section: list[str] = []
     fence = ""
     for line in paper.read_text().splitlines():
@@ -58,7 +58,7 @@ def code(paper: Path) -> list[str]:
 
 
 def inline_code(text: str) -> list[str]:
-    """What is between single backticks."""
+    """The text between single backticks."""
     return re.findall(r"`([^`\n]+)`", text)
 
 

@@ -1,4 +1,4 @@
-"""Processes and servers that tests start: a folder to work in, free ports, and nothing that stays."""
+"""Processes and servers for tests, with a working folder and free ports. Nothing remains after a test."""
 
 import http.server
 import os
@@ -21,7 +21,7 @@ import trustme
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder of one test, and who runs what is in it (None: whoever runs the tests)."""
+    """Folder of a test, and the user that runs its programs (None: the user that runs the tests)."""
 
     path: Path
     uid: int | None = None
@@ -50,9 +50,9 @@ class Workspace:
 
 @contextmanager
 def workspace(uid: int | None = None) -> Iterator[Workspace]:
-    """A folder that is removed in the end.
+    """A folder that is removed when the context ends.
 
-    Not pytest's own: that one is closed to other users, and its path may be too long for a Unix socket.
+    Unlike pytest's own folder, other users can access it, and its path is short enough for a Unix socket.
     """
     path = Path(tempfile.mkdtemp(prefix="scripts-"))
     try:
@@ -67,9 +67,9 @@ def workspace(uid: int | None = None) -> Iterator[Workspace]:
 def process(
     command: list[str], env: Mapping[str, str], work: Workspace, **options: Any
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process that is gone when the context ends, with every process it has started."""
+    """A process that is killed when the context ends, with every process it has started."""
     options = {"stdin": subprocess.DEVNULL, "text": True, "cwd": work.path, **options}
-    # A session of its own makes it the head of a process group, which can be ended as a whole.
+    # A new session makes it the leader of a process group, which can be killed as a whole.
     started = subprocess.Popen(command, env=dict(env), start_new_session=True, **work.identity, **options)
     try:
         yield started
@@ -86,11 +86,11 @@ def process(
 def serving(
     handler: Callable[..., http.server.BaseHTTPRequestHandler], authority: trustme.CA | None = None
 ) -> Iterator[str]:
-    """The address of an HTTP server on loopback that answers as ``handler`` does, until the context ends.
+    """The address of an HTTP server on loopback that uses ``handler`` until the context ends.
 
-    With an authority it speaks TLS, and shows a certificate of it.
+    With an authority, it uses TLS with a certificate from this authority.
     """
-    # A connection that only looks whether somebody is there must not keep others waiting.
+    # Threads, because a client that only checks whether the server is up must not block the others.
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,7 +118,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) ->
     """Wait until ``condition`` holds.
 
     Raises:
-        TimeoutError: it does not within ``seconds``; the message says ``what`` was waited for.
+        TimeoutError: it does not hold within ``seconds``; the message names ``what`` was waited for.
     """
     end = time.monotonic() + seconds
     while not condition():

@@ -1,4 +1,4 @@
-"""Two public scanners for Kubernetes manifests, and the one list of what they may find."""
+"""Two public scanners for Kubernetes manifests, and the list of findings that are accepted."""
 
 import fnmatch
 import json
@@ -14,23 +14,23 @@ import yaml
 from tests.matrix import KUBERNETES
 from tests.tools import require
 
-Findings = dict[str, set[str]]  # by the scanner's name of the check: the objects, as Kind/name
-# kube-score's grades: 1 critical, 5 warning, 7 almost OK, 10 all OK.
+Findings = dict[str, set[str]]  # objects as Kind/name, by the scanner's name of the check
+# Grades of kube-score: 1 critical, 5 warning, 7 almost OK, 10 all OK.
 _ALL_OK = 10
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a check may find, and why."""
+    """A finding that is accepted, and the reason."""
 
     check: str
-    # Patterns of Kind/name; those of names that Pulumi completes end in ``*``.
+    # Patterns of Kind/name; they end in ``*`` if Pulumi adds a suffix to the name.
     objects: tuple[str, ...]
     reason: str
 
     @property
     def scanner(self) -> str:
-        """Whose check it is."""
+        """Name of the scanner that has this check."""
         return "checkov" if self.check.startswith("CKV") else "kube-score"
 
     def covers(self, name: str) -> bool:
@@ -45,17 +45,17 @@ ACCEPTED = [
 
 
 def object_name(manifest: Mapping[str, Any]) -> str:
-    """How the list of accepted findings names an object: ``Kind/name``."""
+    """Name of an object in the list of accepted findings: ``Kind/name``."""
     return f"{manifest['kind']}/{manifest['metadata']['name']}"
 
 
 def _checkov(manifests: Sequence[Mapping[str, Any]]) -> Findings:
-    """What checkov (https://www.checkov.io) finds; it asks nobody on the network."""
+    """The findings of checkov (https://www.checkov.io), which runs without a network."""
     command = [require("checkov"), "--framework", "kubernetes", "--skip-download", "--output", "json", "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
         for index, manifest in enumerate(manifests):
             Path(folder, f"{index}.yaml").write_text(yaml.safe_dump(manifest))
-        # Its exit code says whether it found anything; what it found is read below.
+        # The exit code only says whether there are findings; they are read below.
         answer = subprocess.run([*command, "--directory", folder], capture_output=True, text=True, check=False)
     report = json.loads(answer.stdout)
     assert report["summary"]["parsing_errors"] == 0
@@ -68,7 +68,7 @@ def _checkov(manifests: Sequence[Mapping[str, Any]]) -> Findings:
 
 
 def _kube_score(manifests: Sequence[Mapping[str, Any]]) -> Findings:
-    """What kube-score (https://github.com/zegl/kube-score) calls critical or worth a warning."""
+    """The findings of kube-score (https://github.com/zegl/kube-score) that are critical or worth a warning."""
     answer = subprocess.run(
         [require("kube-score"), "score", "--kubernetes-version", f"v{KUBERNETES[0]}", "--output-format", "json", "-"],
         input=yaml.safe_dump_all(manifests),
@@ -92,18 +92,18 @@ SCANNERS: dict[str, Callable[[Sequence[Mapping[str, Any]]], Findings]] = {
 
 
 def problems(scanner: str, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What ``scanner`` finds and is not accepted, and what was accepted and it finds no more; empty if all is well."""
+    """New findings of ``scanner`` that are not accepted, and accepted ones it no longer has; empty if all is well."""
     found = SCANNERS[scanner](manifests)
     accepted = [entry for entry in ACCEPTED if entry.scanner == scanner]
     there = {object_name(manifest) for manifest in manifests}
     new = [
-        f"{check} finds fault with {name}; mend it, or accept it with a reason in tests/accepted_findings.yaml"
+        f"{check} complains about {name}; fix it, or accept it with a reason in tests/accepted_findings.yaml"
         for check, names in sorted(found.items())
         for name in sorted(names)
         if not any(entry.check == check and entry.covers(name) for entry in accepted)
     ]
     gone = [
-        f"{entry.check} finds no fault with {pattern} any more; take it out of tests/accepted_findings.yaml"
+        f"{entry.check} no longer complains about {pattern}; remove it from tests/accepted_findings.yaml"
         for entry in accepted
         for pattern in entry.objects
         if fnmatch.filter(there, pattern) and not fnmatch.filter(found.get(entry.check, set()), pattern)

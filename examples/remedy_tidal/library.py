@@ -1,4 +1,4 @@
-"""Playlists, and the one interface behind which they are found. Yours is a class like `OfflineLibrary`."""
+"""Playlists, and the interface to a music service. Write a class like `OfflineLibrary` for yours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ class Track:
     id: str
     title: str
     artist: str
-    # International number of the recording, the same on all its releases. Empty if unknown: Tidal, for one, does not
-    # tell it of a vanished track.
+    # International number of the recording, the same on all its releases. Empty if unknown: Tidal, for example, does
+    # not return it for a vanished track.
     isrc: str = ""
-    # Whether the service still plays it.
+    # Whether the service still offers the track.
     available: bool = True
 
 
 @dataclass(frozen=True)
 class Playlist:
-    """Tracks in their order."""
+    """A named list of tracks, in order."""
 
     name: str
     tracks: list[Track]
@@ -38,10 +38,10 @@ class Library(Protocol):
 
 
 class OfflineLibrary:
-    """Three playlists, of which two have rotted; the same every time, and without a network."""
+    """Three playlists, two of which have lost tracks. They are always the same, and need no network."""
 
     def __init__(self, credentials: Mapping[str, Any]) -> None:
-        pass  # a real one logs in here
+        pass  # a real library logs in here
 
     def playlists(self) -> list[Playlist]:
         """The playlists with all their tracks, vanished ones too."""

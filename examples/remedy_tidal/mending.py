@@ -1,4 +1,4 @@
-"""What has vanished from playlists, and what could take its place. Nothing here knows Flyte, or the service."""
+"""Finds tracks that have vanished from playlists, and their replacements. Needs neither Flyte nor a music service."""
 
 import csv
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from library import Library, Track
 
-# What a release adds to the title of the same recording, such as "(2020 Remaster)" or " - Mono". A live version or an
-# edit is another recording.
+# Additions of a release to the title of the same recording, such as "(2020 Remaster)" or " - Mono". A live version
+# or an edit is another recording.
 _EDITION = re.compile(r"\s*[-(\[][^-(\[]*\b(?:remaster|remastered|mono|stereo)\b.*", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ class Gap:
 
 
 def find_gaps(library: Library) -> list[Gap]:
-    """The vanished tracks of all playlists. No playlist is offered a track twice, or one that it has."""
+    """The vanished tracks of all playlists. No playlist is offered a track twice, or a track it already has."""
     gaps = []
     for playlist in library.playlists():
         taken = {track.id for track in playlist.tracks}
@@ -42,7 +42,7 @@ def find_gaps(library: Library) -> list[Gap]:
 
 
 def find_replacement(track: Track, offers: Iterable[Track]) -> Track | None:
-    """The first offer with the same recording; without one, the first with the same title by the same artist."""
+    """The first offer with the same recording; otherwise the first one with the same title by the same artist."""
     offers = list(offers)
     same_recording = (offer for offer in offers if track.isrc and offer.isrc == track.isrc)
     same_song = (offer for offer in offers if _song(offer) == _song(track))
@@ -50,7 +50,7 @@ def find_replacement(track: Track, offers: Iterable[Track]) -> Track | None:
 
 
 def write_report(gaps: Iterable[Gap], path: Path) -> None:
-    """A CSV file with a line for each gap; without a replacement, its columns are empty."""
+    """Write a CSV file with a line for each gap; the columns of a missing replacement are empty."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["playlist", "position", "artist", "title", "track_id", "replacement", "replacement_id"])
@@ -60,7 +60,7 @@ def write_report(gaps: Iterable[Gap], path: Path) -> None:
 
 
 def summary(gaps: Iterable[Gap]) -> str:
-    """The gaps in a sentence."""
+    """The gaps, summarized in a sentence."""
     gaps = list(gaps)
     if not gaps:
         return "nothing has vanished"

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["flytekit==1.16.31"]
 # ///
-"""Looks for tracks that have vanished from playlists, and reports what could take their place.
+"""Looks for tracks that have vanished from playlists, and reports possible replacements.
 
 It runs as it is in plain Python, under pyflyte, in Flyte's sandbox and on a cluster; README.md has a command for each.
 """
@@ -24,22 +24,22 @@ from mending import Gap
 GROUP, KEY = "tidal-creds", "json"
 CREDENTIALS = Secret(group=GROUP, key=KEY, mount_requirement=Secret.MountType.FILE)
 
-# Put yours here; each is opened with what the secret holds.
+# Add yours here; each is opened with the content of the secret.
 LIBRARIES: dict[str, Callable[[Mapping[str, Any]], Library]] = {"offline": OfflineLibrary}
 
 
 class Remedy(NamedTuple):
-    """What the workflow hands over."""
+    """The result of the workflow."""
 
     report: FlyteFile
     summary: str
 
 
 def read_credentials() -> dict[str, Any]:
-    """What the secret holds, wherever Flyte has put it.
+    """The content of the secret, wherever Flyte has mounted it.
 
     Raises:
-        ValueError: there is no such secret, or it is not a JSON object; the message never has its content.
+        ValueError: the secret is missing or is not a JSON object; the message never contains it.
     """
     try:
         text = current_context().secrets.get(GROUP, KEY)
@@ -62,7 +62,7 @@ def open_library(name: str) -> Library:
     """The library of this name, opened with the credentials.
 
     Raises:
-        ValueError: there is none, or the credentials are missing.
+        ValueError: there is no such library, or the credentials are missing.
     """
     if name not in LIBRARIES:
         raise ValueError(f"there is no library {name!r}; LIBRARIES in workflow.py has {', '.join(sorted(LIBRARIES))}")
@@ -71,13 +71,13 @@ def open_library(name: str) -> Library:
 
 @task(secret_requests=[CREDENTIALS])
 def find_gaps(library: str) -> list[Gap]:
-    """What has vanished from the playlists, and what could take its place."""
+    """The tracks that have vanished from the playlists, with possible replacements."""
     return mending.find_gaps(open_library(library))
 
 
 @task
 def write_report(gaps: list[Gap]) -> Remedy:
-    """The gaps as a file and in a sentence."""
+    """The gaps as a file, and summarized in a sentence."""
     report = Path(current_context().working_directory, "report.csv")
     mending.write_report(gaps, report)
     return Remedy(FlyteFile(str(report)), mending.summary(gaps))
@@ -85,13 +85,13 @@ def write_report(gaps: list[Gap]) -> Remedy:
 
 @workflow
 def remedy(library: str = "offline") -> Remedy:
-    """From the playlists of a library to a report; nothing is changed there."""
+    """Reports on the playlists of a library without changing them."""
     written = write_report(gaps=find_gaps(library=library))
     return Remedy(written.report, written.summary)
 
 
 if __name__ == "__main__":
-    # The sample, if nobody says where the secret is.
+    # By default, use the sample.
     os.environ.setdefault("FLYTE_SECRETS_DEFAULT_DIR", str(Path(__file__).with_name("secrets")))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--library", default="offline", help="one of " + ", ".join(sorted(LIBRARIES)))

@@ -1,4 +1,4 @@
-"""A real API server takes every manifest: strict about fields, with Pod Security admission, and without a warning."""
+"""A real API server accepts every manifest without a warning, with strict fields and Pod Security admission."""
 
 import copy
 import functools
@@ -12,7 +12,7 @@ from tests.processes import wait_until
 
 @functools.cache
 def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
-    """What the cases have the server take, once their namespaces and service accounts are there."""
+    """The manifests of the cases. Their namespaces and service accounts are created on the server first."""
     found = distinct(manifest for case in cases for manifest in manifests(case).values())
     api.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
     assert api.apply([one for one in found if one["kind"] == "ServiceAccount"], dry_run=False) == []
@@ -20,12 +20,12 @@ def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
 
 
 def unexpected(said: list[str]) -> list[str]:
-    """What the server has against manifests, but for its warning about the project that wants to be root."""
+    """The problems and warnings of the server, except for the warning about the project that runs as root."""
     return [line for line in said if "(pod must not set runAsUser=0)" not in line]
 
 
 def pods(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pods that controllers, or Flyte, would make of these manifests."""
+    """The pods that controllers or Flyte would create from these manifests."""
     made = []
     for manifest in found:
         template = manifest.get("template") or manifest.get("spec", {}).get("template")
@@ -60,7 +60,7 @@ def test_the_server_accepts_the_rendered_release_and_its_pod(api: ApiServer):
     assert api.create(pods(rendered)) == []
 
 
-def test_settings_can_be_changed_in_place(fresh_api: ApiServer):
+def test_objects_can_be_updated_in_place_when_settings_change(fresh_api: ApiServer):
     assert fresh_api.apply(prepared(fresh_api, "smallest"), dry_run=False) == []
 
     for case in ("given password, secret of one domain, mirror", "own values of the chart and addresses"):
@@ -120,7 +120,7 @@ def test_a_pod_that_would_show_files_of_flytes_own_pod_is_rejected(fresh_api: Ap
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "task", "namespace": namespace}, "spec": spec}
         return " ".join(fresh_api.create([pod]))
 
-    # As Flyte's webhook names it for the group ../flyte/config.d and the key 202-database.yaml.
+    # The variable that Flyte's webhook sets for the group ../flyte/config.d and the key 202-database.yaml.
     file = "_FSEC_../FLYTE/CONFIG.D_202-DATABASE.YAML"
     wait_until(lambda: "whose group or key is no name" in said(file), "the policy", 30)
     assert "whose group or key is no name" in said(file, "initContainers")
@@ -130,7 +130,7 @@ def test_a_pod_that_would_show_files_of_flytes_own_pod_is_rejected(fresh_api: Ap
     assert said(file, namespace="flyte") == ""
 
 
-def test_a_workflow_of_flyte_is_stored_whole(api: ApiServer):
+def test_a_flyte_workflow_is_stored_with_all_its_fields(api: ApiServer):
     found = prepared(api, "smallest")
     definitions = [manifest for manifest in found if manifest["kind"] == "CustomResourceDefinition"]
     assert api.apply(definitions, dry_run=False) == []

@@ -1,4 +1,4 @@
-"""Who may do what in the cluster, as a real API server answers it (SubjectAccessReview)."""
+"""The rights in the cluster, as a real API server reports them (SubjectAccessReview)."""
 
 import pytest
 
@@ -36,11 +36,11 @@ def certificate() -> str:
 
 
 def allowed(server: ApiServer, user: str, *questions: tuple[str, str, str]) -> set[tuple[str, str, str]]:
-    """Those of the questions that the server answers with yes."""
+    """The questions that the server answers with yes."""
     return {question for question, answer in zip(questions, server.may(user, *questions), strict=True) if answer}
 
 
-def test_flyte_may_do_what_a_workflow_needs(server: ApiServer):
+def test_flyte_has_the_rights_that_workflows_need(server: ApiServer):
     needed = [
         *(
             (verb, resource, "")
@@ -57,12 +57,12 @@ def test_flyte_may_do_what_a_workflow_needs(server: ApiServer):
     assert allowed(server, FLYTE, *needed) == set(needed)
 
 
-def test_flyte_may_neither_read_nor_write_secrets(server: ApiServer):
+def test_flyte_can_neither_read_nor_write_secrets(server: ApiServer):
     questions = [(verb, "secrets", namespace) for verb in VERBS for namespace in NAMESPACES]
     questions += [(verb, "secrets/tidal-creds", "remedy-development") for verb in VERBS if verb != "create"]
     questions += [(verb, "secrets/postgres-credentials", "flyte") for verb in VERBS if verb != "create"]
 
-    # Its own namespace has to let it try to make the certificate that is there already.
+    # Flyte tries to create the certificate that already exists, so it needs the right to do so in its own namespace.
     assert allowed(server, FLYTE, *questions) == {("create", "secrets", "flyte")}
 
 
@@ -109,7 +109,7 @@ def test_flyte_cannot_gain_rights(server: ApiServer, resource: str):
     assert allowed(server, FLYTE, *questions) == set()
 
 
-def test_tasks_may_do_nothing_at_all(server: ApiServer):
+def test_tasks_have_no_rights_at_all(server: ApiServer):
     questions = [
         (verb, resource, namespace)
         for verb in VERBS
@@ -120,8 +120,8 @@ def test_tasks_may_do_nothing_at_all(server: ApiServer):
     assert allowed(server, TASK, *questions) == set()
 
 
-def test_with_the_charts_own_role_flyte_reads_every_secret(api: ApiServer):
-    # In another namespace, so that the Flyte of the other tests does not have this role.
+def test_with_the_role_of_the_chart_flyte_can_read_every_secret(api: ApiServer):
+    # In another namespace, so that Flyte does not get this role in the other tests.
     stack = run(namespace="charts", flyte={"rights": "chart"})
     api.make_namespaces(found.manifest for found in stack.of("Namespace"))
     rendered = template(stack, KUBERNETES[-1])

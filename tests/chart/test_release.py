@@ -1,4 +1,4 @@
-"""The release as Helm renders it: the pinned chart with the values of the program."""
+"""The release as Helm renders it, from the pinned chart and the values of the program."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def one(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def content_of(file: str) -> dict[str, Any]:
-    """A YAML file in the archive."""
+    """The content of a YAML file in the archive."""
     with tarfile.open(archive()) as chart:
         return yaml.safe_load(chart.extractfile(f"{PINNED_CHART.name}/{file}").read())
 
@@ -37,7 +37,7 @@ def deployment(found: Recording) -> dict[str, Any]:
 
 
 def configuration(found: Recording) -> dict[str, Any]:
-    """What Flyte makes of its files: read in the order of their names, later ones over earlier ones."""
+    """The configuration Flyte reads: its files are merged in the order of their names, and later ones win."""
     files = dict(one(template(found, NEWEST), "ConfigMap/flyte-binary-config")["data"])
     files |= found.one("Secret", "flyte-config").plain["stringData"]
     result: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def configuration(found: Recording) -> dict[str, Any]:
     return result
 
 
-def test_the_archive_is_the_pinned_one():
+def test_the_archive_is_the_pinned_chart():
     assert hashlib.sha256(archive().read_bytes()).hexdigest() == PINNED_CHART.sha256
     chart = content_of("Chart.yaml")
     assert (chart["name"], chart["version"]) == (PINNED_CHART.name, PINNED_CHART.version)
@@ -110,7 +110,7 @@ def test_neither_helms_input_nor_its_output_has_a_credential():
 
     text = json.dumps([found.one("Release").plain["values"], rendered])
     assert "planted" not in text
-    assert "generated" not in text  # what every generated password is in a recording
+    assert "generated" not in text  # the value of every generated password in a recording
     assert not one(rendered, "Secret/flyte-binary-config-secret").get("stringData")
 
 
@@ -129,7 +129,7 @@ def test_the_credentials_are_mounted_with_the_configuration_and_read_last():
     assert max(one(rendered, "ConfigMap/flyte-binary-config")["data"]) < min(ours)
 
 
-def test_other_credentials_and_other_configuration_restart_flyte():
+def test_changed_credentials_and_changed_configuration_restart_flyte():
     pods = [
         json.dumps(deployment(run(**settings))["spec"]["template"])
         for settings in ({}, {"postgresPassword": "another-password"}, {"flyte": {"logLevel": 5}})

@@ -1,4 +1,4 @@
-"""The real engine: Pulumi's command line and plugins, with a copy of the program and a state of its own."""
+"""The real engine: Pulumi's command line and plugins, with a copy of the program and its own state."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.helm import archive
 from tests.processes import workspace
 from tests.tools import require
 
-# Also the passphrase of the states in the folder `states`; they hold nothing that opens anything.
+# Also the passphrase of the states in the folder `states`, which contain no real credentials.
 PASSPHRASE = "only-for-tests"
 STACK = "dev"
 _PLUGINS = ("kubernetes", "random")
@@ -29,7 +29,7 @@ _PLUGINS = ("kubernetes", "random")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a stack goes, and the settings that this cluster needs (images, storage classes)."""
+    """The cluster a stack is deployed to, and the settings that this cluster needs (images, storage classes)."""
 
     kubeconfig: Path
     context: str
@@ -38,13 +38,13 @@ class Cluster:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What is different in the state of the same stack on another cluster."""
+        """The values that differ between states of the same stack on different clusters."""
         return str(self.kubeconfig), self.uid, self.context
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the engine does, or would do, to a resource."""
+    """An operation that the engine performs, or would perform, on a resource."""
 
     operation: str
     urn: str
@@ -57,13 +57,13 @@ class Step:
 
 
 class Steps:
-    """Listens to the engine and keeps every step that is not ``same`` or ``read``."""
+    """Records every step of the engine."""
 
     def __init__(self) -> None:
         self.all: list[Step] = []
 
     def __call__(self, event: auto.EngineEvent) -> None:
-        # A refresh says only afterwards whether something is another; everything else already says it before.
+        # A refresh reports only afterwards whether a resource has changed; the other operations report it in advance.
         for found in (event.resource_pre_event, event.res_outputs_event):
             if found:
                 metadata = found.metadata
@@ -71,7 +71,7 @@ class Steps:
 
     @property
     def changes(self) -> set[tuple[str, str]]:
-        """Operation and name of every change, without those of the stack itself."""
+        """Operation and name of every change, except for changes of the stack itself."""
         return {
             (step.operation, step.name)
             for step in self.all
@@ -81,13 +81,13 @@ class Steps:
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the program whose stacks are kept in the copy's own folder."""
+    """A copy of the program that stores its stacks in its own folder."""
 
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a `pulumi` in this project needs around it."""
+        """Environment variables for running `pulumi` in this project."""
         return {
             "PULUMI_BACKEND_URL": f"file://{self.folder}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
@@ -96,7 +96,7 @@ class Project:
         }
 
     def stack(self, cluster: Cluster, **settings: Any) -> auto.Stack:
-        """The stack, with the smallest valid configuration for ``cluster`` and these settings over it."""
+        """The stack, with the smallest valid configuration for ``cluster`` plus these settings."""
         options = auto.LocalWorkspaceOptions(env_vars=self.environment)
         found = auto.create_or_select_stack(STACK, work_dir=str(self.folder), opts=options)
         self.configure(
@@ -115,14 +115,14 @@ class Project:
         return found
 
     def state(self) -> dict[str, Any]:
-        """The stack's state as it is kept. Automation's own export decrypts the secrets in it."""
+        """The state of the stack as it is stored. The export of the Automation API would decrypt its secrets."""
         command = [require("pulumi"), "stack", "export", "--stack", STACK, "--non-interactive"]
         environment = os.environ | self.environment
         answer = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=True)
         return json.loads(answer.stdout)["deployment"]
 
     def configure(self, stack: auto.Stack, **settings: Any) -> None:
-        """Set these settings, ``__`` in a name standing for ``-``; None removes one."""
+        """Change these settings; ``__`` in a name stands for ``-``, and None removes the setting."""
         file = self.folder / f"Pulumi.{STACK}.yaml"
         content = yaml.safe_load(file.read_text()) or {}
         for name, value in settings.items():
@@ -138,10 +138,10 @@ class Project:
 
 @pytest.fixture(scope="session")
 def new_project() -> Iterator[Callable[[], Project]]:
-    """Makes copies of the program. Tests without the engine are skipped."""
+    """A function that creates copies of the program. Without the engine, its tests are skipped."""
     pulumi = require("pulumi")
     if not (shutil.which("pulumi-language-python") or (pulumi.resolve().parent / "pulumi-language-python").exists()):
-        pytest.skip("needs pulumi-language-python beside pulumi: install Pulumi whole")
+        pytest.skip("needs pulumi-language-python beside pulumi: install all of Pulumi")
     command = [pulumi, "plugin", "ls", "--json"]
     listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout)
     there = {(plugin["name"], plugin["version"]) for plugin in listed}
@@ -167,12 +167,12 @@ def new_project() -> Iterator[Callable[[], Project]]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """A cluster with nodes, on which the tests may deploy and destroy. It has to be named for that on purpose."""
+    """A cluster with nodes that tests may deploy to and destroy on. It must be named explicitly for this purpose."""
     named = os.environ.get("FLYTE_HOME_TEST_KUBECONFIG", "")
     if not named:
         pytest.skip(
             "needs a cluster to deploy to and destroy on: FLYTE_HOME_TEST_KUBECONFIG=kubeconfig of a throw-away "
-            "cluster (its current context is taken), and where that cluster wants other images or storage classes, "
+            "cluster (its current context is used) and, if that cluster needs other images or storage classes, "
             "FLYTE_HOME_TEST_SETTINGS=a YAML file with settings"
         )
     kubeconfig = Path(named).expanduser().resolve()
@@ -188,7 +188,7 @@ class KubectlError(Exception):
 
 
 def kubectl(kubeconfig: Path, *arguments: str, given: str = "") -> str:
-    """What kubectl prints."""
+    """The output of kubectl."""
     command = [require("kubectl"), "--kubeconfig", kubeconfig, *arguments]
     answer = subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=False)
     if answer.returncode:

@@ -1,4 +1,4 @@
-"""A stack's whole life on a cluster with nodes: preview, up, nothing to do, a change, a rotation, refresh, destroy."""
+"""The life of a stack on a cluster with nodes: preview, up, up again, a change, a rotation, refresh, destroy."""
 
 import base64
 import contextlib
@@ -26,7 +26,7 @@ PLANTED = {
     "tidalCreds__production": '{"token": "planted-production"}',
     "postgresPassword": "planted-postgres-1",
 }
-# Where something listens.
+# Services and the ports they listen on.
 TRIED = [("postgres", 5432), ("minio", 9000), ("flyte", 8088), ("flyte", 8089), ("flyte", 9443), ("api server", 6443)]
 _POD = ["get", "pods", "--namespace=flyte", "--output=jsonpath={.items[*].status.podIP}", "--selector"]
 _ADDRESSES = {
@@ -35,31 +35,31 @@ _ADDRESSES = {
     "flyte": [*_POD, "app.kubernetes.io/component=flyte-binary"],
     "api server": ["get", "endpointslice", "kubernetes", "--output=jsonpath={.endpoints[0].addresses[0]}"],
 }
-# Seconds after which an up is killed while it rotates everything: among the servers, and at Flyte.
+# Seconds after which an up that rotates everything is killed: while it updates the servers, and while it updates Flyte.
 KILLED_AFTER = (9, 22)
 ROTATED = {"tidalCreds": '{"token": "planted-rotated"}', "postgresPassword": "planted-postgres-2"}
 
 
 @dataclass
 class Life:
-    """What was seen at each stage."""
+    """What was observed at each stage."""
 
     cluster: Cluster
-    # By the name of the stage: operation and resource of every change.
+    # Operation and resource of every change, by stage.
     changes: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    # By the name of the stage: everything in the cluster that a credential could have got into, as text.
+    # Everything in the cluster that a credential could have leaked into, as text, by stage.
     visible: dict[str, str] = field(default_factory=dict)
-    # By the name of the stage: the exported state.
+    # The exported state, by stage.
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
-    # By the name of the stage: the generated passwords and keys that are in the Secrets of the stack.
+    # The generated passwords and keys in the Secrets of the stack, by stage.
     generated: dict[str, set[str]] = field(default_factory=dict)
-    # By password: whether the database lets its user in, after the rotation.
+    # Whether the database accepts a password after the rotation, by password.
     logins: dict[str, bool] = field(default_factory=dict)
-    # By namespace: the value in the Secret for the tasks, after the rotation.
+    # Value of the task secret after the rotation, by domain.
     task_secrets: dict[str, str] = field(default_factory=dict)
-    # From, to and port of the connections that were opened, of all that were tried.
+    # Source, target and port of the attempted connections that succeeded.
     reached: set[tuple[str, str, int]] = field(default_factory=set)
-    # Names of what there was before the first and after the last stage.
+    # Names of the objects before the first and after the last stage.
     before: set[str] = field(default_factory=set)
     after: set[str] = field(default_factory=set)
 
@@ -67,12 +67,12 @@ class Life:
         return kubectl(self.cluster.kubeconfig, "--context", self.cluster.context, *arguments, given=given)
 
     def objects(self) -> set[str]:
-        """What a stack could leave behind; not volumes, of which their storage class decides."""
+        """The objects a stack could leave behind, except for volumes, whose fate depends on their storage class."""
         kinds = "namespaces,customresourcedefinitions,mutatingwebhookconfigurations,clusterroles,clusterrolebindings"
         return set(self.kubectl("get", kinds, "--output=name").split())
 
     def look(self) -> str:
-        """ConfigMaps, workloads, events and logs of all namespaces, and what Helm keeps of the release."""
+        """ConfigMaps, workloads and events of all namespaces, logs of the platform, and Helm's own release records."""
         texts = [self.kubectl("get", "configmaps,pods,jobs,statefulsets,deployments,events", "-A", "--output=yaml")]
         releases = self.kubectl("get", "secrets", "-A", "--field-selector=type=helm.sh/release.v1", "--output=json")
         for release in json.loads(releases)["items"]:
@@ -84,7 +84,7 @@ class Life:
         return "\n".join(texts)
 
     def generated_secrets(self) -> set[str]:
-        """Every password and key in the Secrets of the stack that is long enough to be found nowhere by chance."""
+        """Every password and key in the Secrets of the stack that is too long to occur elsewhere by chance."""
         found = set()
         for namespace in ("flyte", "remedy-development"):
             answer = self.kubectl("get", "secrets", f"--namespace={namespace}", "--output=json")
@@ -96,9 +96,9 @@ class Life:
         return found
 
     def reach(self) -> set[tuple[str, str, int]]:
-        """Which of `TRIED` can be opened, by pods made for that."""
+        """The connections to `TRIED` that succeed, from Postgres and from pods that are created for the attempt."""
         images: Mapping[str, str] = self.cluster.settings.get("images", {})
-        image = images.get("postgres", IMAGES["postgres"].reference)  # one with a shell
+        image = images.get("postgres", IMAGES["postgres"].reference)  # an image with a shell
         spec = {
             "containers": [{"name": "probe", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["cat"]}],
             "automountServiceAccountToken": False,
@@ -133,7 +133,7 @@ class Life:
                 self.kubectl("delete", "pod", "probe", f"--namespace={namespace}", "--ignore-not-found")
 
     def logs_in(self, password: str) -> bool:
-        """Whether the database lets the role flyte in, over the network, with this password."""
+        """Whether the role flyte can log in to the database over the network with this password."""
         script = 'PGPASSWORD="$(cat)" exec psql -h "$(hostname -i)" -U flyte -d flyte -tAc "select 1"'
         try:
             return "1" in self.kubectl(
@@ -146,7 +146,7 @@ class Life:
 
 
 def kill_up(project: Project, seconds: float) -> None:
-    """Start an up and end it and all its processes at once, as a power cut would; its lock is left to be lifted."""
+    """Start an up, kill it with all its processes as a power cut would, and remove the lock it leaves behind."""
     pulumi, environment = str(require("pulumi")), os.environ | project.environment
     options = {"cwd": project.folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     up = [pulumi, "up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK]
@@ -160,11 +160,11 @@ def kill_up(project: Project, seconds: float) -> None:
 
 @pytest.fixture(scope="module")
 def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
-    """One life of a stack, from the first preview to the last trace."""
+    """The life of a stack, from the first preview to the cleanup."""
     found = Life(cluster)
     found.before = found.objects()
     if "customresourcedefinition.apiextensions.k8s.io/flyteworkflows.flyte.lyft.com" in found.before:
-        pytest.fail(f"the cluster of {cluster.kubeconfig} has a Flyte already; the tests need one without")
+        pytest.fail(f"the cluster of {cluster.kubeconfig} already has a Flyte; the tests need one without it")
     project = new_project()
     stack = project.stack(cluster, **PLANTED)
 
@@ -206,7 +206,7 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
             stage(f"up after a kill at {seconds} s", stack.up)
             found.logins[password] = found.logs_in(password)
         stage("refresh", stack.refresh)
-        # Encrypted anew, so the stack file does change.
+        # The values are encrypted again, so the stack file does change.
         project.configure(stack, tidalCreds=ROTATED["tidalCreds"], postgresPassword=password)
         stage("up after refresh", stack.up)
     finally:
@@ -224,7 +224,7 @@ def test_the_recorder_and_the_engine_see_the_same_resources(life: Life):
     engine = {resource["urn"]: resource.get("parent", "") for resource in life.state["up"]["resources"]}
     recorded = {resource.urn: resource.parent for resource in run(**PLANTED).resources}
 
-    # The stack itself, and what is only read, are not registered.
+    # The stack itself and resources that are only read are not registered.
     read = ("::cluster-kube-system", "::network-api-servers")
     others = {urn for urn in engine if urn.endswith(("::flyte-home-dev", *read))}
     assert set(engine) - others == set(recorded)
@@ -285,7 +285,7 @@ def test_a_second_project_gets_all_it_needs_and_changes_nothing_of_the_first(lif
         assert {f"NetworkPolicy:network-other-{domain}-{name}" for name in ("deny", "tasks")} <= created
         assert f"Secret:flyte-object-store-other-{domain}" in created
     assert not [name for name in others if "remedy" in name]
-    # Flyte restarts with the project; who serves the data does not.
+    # Flyte restarts to register the project; the servers that hold data do not.
     assert ("update", "Release:flyte") in changes
     assert not [name for name in others if name.startswith(("StatefulSet:", "PersistentVolumeClaim:", "Namespace:"))]
 
@@ -301,14 +301,14 @@ def test_the_network_plugin_allows_exactly_what_the_policies_allow(life: Life):
     if ("pod of another namespace", "postgres", 5432) in life.reached:
         pytest.skip("needs a cluster whose network plugin enforces network policies; this one's does not")
     sources = ("task", "pod of another namespace", "postgres")
-    # No policy of the stack is about a pod and itself, or about what is not the stack's.
+    # The policies do not cover connections of a pod to itself or connections outside the stack.
     tried = {(source, target, port) for source in sources for target, port in TRIED if source != target}
     tried -= {("pod of another namespace", "api server", 6443)}
 
     assert life.reached & tried == OPEN & tried
 
 
-def test_refresh_finds_nothing_that_has_drifted(life: Life):
+def test_refresh_finds_no_drift(life: Life):
     assert life.changes["refresh"] == set()
 
 
@@ -321,7 +321,7 @@ def test_setting_the_same_secrets_again_restarts_nothing(life: Life):
 def test_planted_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(life: Life, place: str, stage: str):
     text = json.dumps(life.state[stage]) if place == "state" else life.visible[stage]
     for secret in (*PLANTED.values(), *ROTATED.values()):
-        # The part that is the same in whatever quoting; and in base64, wherever in the text it stands.
+        # The part that does not depend on quoting, and its base64 forms at any offset.
         core = next(part for part in secret.replace('"', " ").split() if part.startswith("planted"))
         found = [text[max(0, text.index(form) - 300) :][:400] for form in (core, *_base64_forms(core)) if form in text]
         assert found == []
@@ -332,14 +332,14 @@ def test_planted_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(life:
 def test_generated_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(life: Life, place: str, stage: str):
     text = json.dumps(life.state[stage]) if place == "state" else life.visible[stage]
 
-    # Two of the database or one and a given one, root's, Flyte's and a task's of the store, the webhook's.
+    # One or two database passwords, the store's keys of root, Flyte and a task, and the webhook's key.
     assert len(life.generated[stage]) >= 5
     for secret in life.generated[stage]:
         assert not [form for form in (secret, *_base64_forms(secret)) if form in text]
 
 
 def _base64_forms(text: str) -> list[str]:
-    """What of ``text`` is always the same in base64, wherever in a longer text it stands."""
+    """The parts of ``text`` in base64 that stay the same at each possible offset in a longer text."""
     return [base64.b64encode(b"x" * offset + text.encode())[4 * bool(offset) : -4].decode() for offset in range(3)]
 
 

@@ -20,7 +20,7 @@ from tests.tools import require
 
 @pytest.fixture(scope="module")
 def empty_api() -> Iterator[ApiServer]:
-    """An API server on which nobody makes anything. Previews need no nodes."""
+    """An API server on which nothing is created. Previews need no nodes."""
     with api_server() as started:
         yield started
 
@@ -87,7 +87,7 @@ def test_a_wrong_setting_ends_in_one_message_without_a_traceback(
 
 
 def objects(deployment: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """What a state says is in the cluster, and who manages it; no Secrets, which are encrypted, and no definitions."""
+    """The objects of a state, each with its field manager; without definitions and Secrets, which are encrypted."""
     found = []
     for resource in deployment["resources"]:
         inputs = resource.get("inputs", {})
@@ -98,7 +98,7 @@ def objects(deployment: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     return found
 
 
-def test_another_passphrase_opens_the_stack_and_the_old_one_does_not(project: Project, cluster: Cluster):
+def test_a_changed_passphrase_opens_the_stack_and_the_old_one_no_longer_does(project: Project, cluster: Cluster):
     stack = project.stack(cluster, postgresPassword="planted-password")
     command = [require("pulumi"), "stack", "change-secrets-provider", "passphrase", "--stack", STACK]
     options: dict[str, Any] = {"cwd": project.folder, "capture_output": True, "text": True, "check": False}
@@ -122,12 +122,12 @@ def test_another_passphrase_opens_the_stack_and_the_old_one_does_not(project: Pr
 
 
 def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> tuple[auto.Stack, dict[str, Any]]:
-    """A stack with a stored state, whose objects are on the API server; and what is stored of it."""
+    """A stack with a stored state, whose objects are created on the API server, and the stored state itself."""
     stored = load(file, *cluster.identity)
     made = objects(stored["deployment"])
     api.make_namespaces(manifest for manifest, _ in made if manifest["kind"] == "Namespace")
     for manifest, manager in made:
-        # As that manager: another's fields Pulumi would not change.
+        # With the same field manager: Pulumi would not change fields of a different one.
         said = api.apply([manifest], dry_run=False, manager=manager)
         assert all(line.startswith("Warning:") for line in said), said
     stack = project.stack(cluster, **stored["settings"])

@@ -1,4 +1,4 @@
-"""What the example takes for a replacement, and what it reports."""
+"""Which tracks the example accepts as replacements, and what it reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ VANISHED = Track("1", "Naima", "John Coltrane", available=False)
 
 @dataclass
 class Shelf:
-    """A library with these playlists, which offers the same for every track."""
+    """A library with these playlists that offers the same tracks for every search."""
 
     lists: list[Playlist]
     offers: list[Track] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Shelf:
 
 
 def replacements(*tracks: Track, offers: list[Track]) -> Mapping[str, str]:
-    """Which offer takes the place of which vanished track of one playlist, by their ids."""
+    """The replacements for the vanished tracks of one playlist: ids of the tracks to ids of the offers."""
     gaps = find_gaps(Shelf([Playlist("Sunday", list(tracks))], offers))
     return {gap.track.id: gap.replacement.id for gap in gaps if gap.replacement}
 
@@ -118,7 +118,7 @@ def test_the_summary_counts_what_can_be_replaced():
     assert summary([Gap("Rain", 1, VANISHED, None)]) == "0 of 1 vanished tracks can be replaced"
 
 
-def test_the_offline_library_has_every_kind_of_gap_and_is_the_same_every_time():
+def test_the_offline_library_has_every_kind_of_gap_and_always_the_same_ones():
     library: Library = OfflineLibrary({})
 
     found = [(gap.track.title, gap.replacement and gap.replacement.title) for gap in find_gaps(library)]

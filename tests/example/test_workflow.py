@@ -1,4 +1,4 @@
-"""The example as its users start it: plain Python, pyflyte, and what a cluster would be given."""
+"""The example as its users start it, in plain Python and under pyflyte, and the package that a cluster would get."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Sunday,2,John Coltrane,Naima,102,Naima (2020 Remaster),203
 Long drive,2,NEU!,Hallogallo,104,Hallogallo 72,205
 Long drive,3,NEU!,Super 16,105,,
 """
-# Run in the environment of the example, which alone has Flyte's messages.
+# Runs in the environment of the example, because only that one has Flyte's messages.
 DECODE = """
 import sys
 from flyteidl.admin import task_pb2
@@ -51,14 +51,14 @@ def program(name: str) -> str:
     """A program of the example's environment."""
     path = EXAMPLE / ".venv" / "bin" / name
     if not path.is_file():
-        pytest.skip("needs the environment of the example: make test-example makes it")
+        pytest.skip("needs the environment of the example: make test-example creates it")
     return str(path)
 
 
 def run(
     folder: Path, *command: str, secrets: Path | None = None, cwd: Path = EXAMPLE
 ) -> subprocess.CompletedProcess[str]:
-    """The command, without what the person who runs the tests has set for Flyte; it writes below ``folder``."""
+    """The result of a command without Flyte's variables from the outer environment; it writes below ``folder``."""
     environment = {name: value for name, value in os.environ.items() if not re.match("_?F(LYTE|SEC)", name)}
     environment |= {"TMPDIR": str(folder), "COLUMNS": "1000"}
     if secrets:
@@ -67,14 +67,14 @@ def run(
 
 
 def secret(folder: Path, content: str) -> Path:
-    """A folder that has this for the example's secret."""
+    """A folder in which the example's secret has this content."""
     (folder / "secrets" / "tidal-creds").mkdir(parents=True)
     (folder / "secrets" / "tidal-creds" / "json").write_text(content)
     return folder / "secrets"
 
 
 def check_result(done: subprocess.CompletedProcess[str]) -> None:
-    """It has printed the summary, and the path of the report."""
+    """Check that the summary and the path of the report were printed."""
     assert done.returncode == 0, done.stderr
     assert SUMMARY in done.stdout
     report = re.search(r"/\S+/report\.csv", done.stdout)
@@ -91,7 +91,7 @@ def test_pyflyte_runs_the_example_locally(tmp_path: Path):
 
 
 def with_packages(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """What uv ran; skips where its settings, which are not pip's, lead to no package index."""
+    """The result of uv; skips the test if uv, which does not use pip's settings, reaches no package index."""
     if done.returncode and any(
         sign in done.stderr for sign in ("Failed to fetch", "not found in the package registry")
     ):
@@ -158,7 +158,7 @@ def test_an_unknown_library_is_rejected_with_a_list_of_the_existing_ones(tmp_pat
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what registering the workflow sends to Flyte."""
+    """A folder with what is sent to Flyte when the workflow is registered."""
     folder = tmp_path_factory.mktemp("package")
     options = ["--image", "image:tag", "--copy", "auto", "--source", ".", "--output", str(folder / "out.tgz")]
     done = run(folder, program("pyflyte"), "--pkgs", "workflow", "package", *options)
@@ -169,7 +169,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tasks(package: Path) -> dict[str, dict[str, Any]]:
-    """The tasks of the package, by their names."""
+    """The tasks of the package, by name."""
     specs = [
         json.loads(run(package, program("python"), "-c", DECODE, str(file)).stdout)["template"]
         for file in package.glob("*_workflow.[!r]*.pb")
@@ -193,7 +193,7 @@ def test_the_tasks_leave_their_resources_to_the_project(package: Path):
 def test_the_modules_of_the_example_are_uploaded_but_no_credentials(package: Path):
     (code,) = package.glob("fast*.tar.gz")
     with tarfile.open(code) as archive:
-        # The program that packs counts as a module when its environment is a link to another one.
+        # If the environment is a link to another one, the packaging program itself counts as a module.
         sent = {name for name in archive.getnames() if not name.startswith(".venv/")}
 
     assert sent == {"library.py", "mending.py", "workflow.py"}

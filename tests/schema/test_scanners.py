@@ -1,4 +1,4 @@
-"""What public scanners say about the rendered manifests of both stacks."""
+"""What public scanners find in the rendered manifests of both stacks."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every rendered manifest, strictly, against the schemas of the oldest and the newest supported Kubernetes."""
+"""Strict validation of every rendered manifest against the oldest and the newest supported version of Kubernetes."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What the tests of all scripts need: running one, with a PATH that remembers."""
+"""Shared by the tests of all scripts: run a script with a PATH that records every call."""
 
 import shlex
 import shutil
@@ -13,9 +13,9 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 class Programs:
-    """A folder to be the whole PATH of a script: only the programs in it are found, and every call is written down.
+    """A folder that is the whole PATH of a script, which finds only the programs in it. Every call is recorded.
 
-    The record replaces looking at the process list, where a short process is easily missed.
+    In the process list, a short-lived process would be easy to miss.
     """
 
     def __init__(self, work: Workspace, programs: Mapping[str, Path | str]) -> None:
@@ -32,23 +32,23 @@ class Programs:
 
     @property
     def calls(self) -> str:
-        """Names and arguments of all programs started so far, one call a line."""
+        """Names and arguments of all programs started so far, one call per line."""
         return self._record.read_text()
 
     def count(self, call: str) -> int:
-        """How often a program was called with these arguments, and possibly more."""
+        """Number of calls of a program that begin with these arguments."""
         return sum(line.startswith(call) for line in self.calls.splitlines())
 
 
 def tools(*names: str) -> dict[str, str]:
-    """The system's own programs of these names."""
+    """The programs of the system with these names."""
     return {name: found for name in names if (found := shutil.which(name))}
 
 
 def run_script(
     script: str, env: Mapping[str, str], work: Workspace, timeout: float = 30
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script to its end, as a pod does: by the shell, whatever the file's mode."""
+    """Run a script to its end. As in a pod, the shell runs it, so the mode of the file does not matter."""
     with start_script(script, env, work) as process:
         output, errors = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
@@ -56,6 +56,6 @@ def run_script(
 
 @contextmanager
 def start_script(script: str, env: Mapping[str, str], work: Workspace) -> Iterator[subprocess.Popen[str]]:
-    """Run a script in the background; it is gone when the context ends."""
+    """Run a script in the background; it is killed when the context ends."""
     with process(["/bin/sh", str(SCRIPTS / script)], env, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         yield run

@@ -1,4 +1,4 @@
-"""A real object store, and the script that provisions it as its Job would run it."""
+"""A real object store, and the script that provisions it, run as its Job runs it."""
 
 import subprocess
 import urllib.error
@@ -15,13 +15,13 @@ from tests.scripts.conftest import SCRIPTS, Programs, run_script, tools
 from tests.tools import require
 
 SCRIPT, RETIRE = "minio/provision.sh", "minio/retire.sh"
-# Letters and digits, as the program generates them.
+# Letters and digits, like generated keys.
 ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretKey1", "plantedSecretKey2"
 BUCKET, USER = "flyte", "flyte"
 
 
 def project(name: str, domain: str) -> TaskScope:
-    """A project in a domain, with the bucket that it has by default."""
+    """A task scope with its default bucket."""
     return TaskScope(
         project=name,
         domain=domain,
@@ -37,17 +37,17 @@ def project(name: str, domain: str) -> TaskScope:
 
 
 def user_of(project: TaskScope) -> str:
-    """The user of the project's tasks."""
+    """The user of the scope's tasks."""
     return f"{USER}-tasks-{project.project}-{project.domain}"
 
 
 def key_of(project: TaskScope) -> str:
-    """The secret key of the project's tasks."""
+    """The secret key of the scope's tasks."""
     return f"plantedKeyOf{project.project}{project.domain}".replace("-", "")
 
 
 class Store:
-    """An object store, its server, and the script as its Job would run it."""
+    """An object store with its server, and the script, run as its Job runs it."""
 
     def __init__(self, server: str, client: str, work: Workspace) -> None:
         self.work, self.port = work, free_port()
@@ -68,7 +68,7 @@ class Store:
         projects: Sequence[TaskScope] = (),
         user: str = USER,
     ) -> None:
-        """Put credentials and policies where the Job would have its Secrets and its ConfigMap."""
+        """Write credentials and policies to where the Job mounts its Secrets and its ConfigMap."""
         self.work.file("root/root-user", "root")
         self.work.file("root/root-password", root_password)
         for folder in (self._keys, self._scripts):
@@ -84,7 +84,7 @@ class Store:
         self._buckets = [bucket, *(project.bucket for project in projects)]
 
     def env(self, wait: int) -> dict[str, str]:
-        """The script's environment."""
+        """The environment of the script."""
         return {
             "PATH": str(self.programs.path),
             "HOME": str(self.home),
@@ -133,7 +133,7 @@ class Store:
                 self._process.wait()
 
     def answers(self, path: str) -> int | None:
-        """The status of an answer to a request without credentials, None if there is no answer."""
+        """The status of the response to a request without credentials; None if there is no response."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310 (the URL is ours)
                 return int(answer.status)
@@ -147,20 +147,20 @@ class Store:
         return run_script(SCRIPT, self.env(wait), self.work)
 
     def provision(self) -> subprocess.CompletedProcess[str]:
-        """Run the script, which has to succeed."""
+        """Run the script that provisions the store, which must succeed."""
         done = self.run()
         assert done.returncode == 0, done.stderr
         return done
 
     def retire(self, **environment: str) -> None:
-        """Run the other script, which has to succeed."""
+        """Run the script that removes retired users, which must succeed."""
         done = run_script(RETIRE, self.env(20) | environment, self.work)
         assert done.returncode == 0, done.stderr
 
     def mc(
         self, *arguments: str, user: str = USER, key: str = SECRET_KEY, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """What the client gets, as this user, from the alias ``store``."""
+        """The result of running the client as this user on the alias ``store``."""
         env = {
             "HOME": str(self._own_home),
             "MC_CONFIG_DIR": str(self._own_home / ".mc"),
@@ -170,13 +170,13 @@ class Store:
         return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=20)
 
     def root(self, *arguments: str, text: str = "") -> str:
-        """What the client prints for root, who may do everything."""
+        """The output of the client for root, who has all rights."""
         done = self.mc(*arguments, user="root", key=ROOT_PASSWORD, text=text)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def lets_in(self, key: str, user: str = USER) -> bool:
-        """Whether the user can list its bucket with this key; any failure but a refused key is an error."""
+        """Whether the user can list its bucket with this key; any failure other than a rejected key is an error."""
         done = self.mc("ls", f"store/{BUCKET}", user=user, key=key)
         if done.returncode != 0:
             assert "signature we calculated does not match" in done.stderr
@@ -185,7 +185,7 @@ class Store:
 
 @contextmanager
 def stopped_store() -> Iterator[Store]:
-    """A store whose server is not running, and will not be when the context ends."""
+    """A store whose server is not running; it is stopped when the context ends."""
     with workspace() as work:
         made = Store(str(require("minio")), str(require("mc")), work)
         try:

@@ -1,4 +1,4 @@
-"""The commands of docs/backup.md, as they stand there, against real servers."""
+"""The commands of docs/backup.md, exactly as written there, against real servers."""
 
 import os
 import subprocess
@@ -22,13 +22,13 @@ from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)
 
 
 def documented(part: str) -> str:
-    """The one command of the paper that has this part."""
+    """The only command of the document that contains this text."""
     (found,) = {command.line for command in commands(ROOT / "docs" / "backup.md") if part in command.line}
     return found
 
 
 def in_the_pod(database: Cluster, line: str, folder: Path) -> None:
-    """Run what the line runs in the pod, in its shell redirections and all."""
+    """Run the part of the line that runs in the pod, including its redirections."""
     inside = line.split(" -- ")[1]
     program, _, rest = inside.partition(" ")
     done = subprocess.run(
@@ -53,10 +53,10 @@ def test_a_dump_of_the_database_restores_exactly_its_content(running: Cluster): 
     in_the_pod(running, documented("pg_restore"), folder)
 
     assert running.login("flyte", FLYTE, statement="SELECT id FROM runs").stdout == "1\n"
-    assert running.login("flyte", FLYTE, statement="INSERT INTO runs VALUES (3)").returncode == 0  # still its owner
+    assert running.login("flyte", FLYTE, statement="INSERT INTO runs VALUES (3)").returncode == 0  # still the owner
 
 
-def test_a_dump_restores_into_the_empty_database_of_a_new_stack(running: Cluster):  # noqa: F811
+def test_a_dump_can_be_restored_into_the_empty_database_of_a_new_stack(running: Cluster):  # noqa: F811
     running.ensure_roles()
     folder = running.work.folder("dumps")
     assert running.login("flyte", FLYTE, statement="CREATE TABLE runs AS SELECT 1 AS id").returncode == 0
@@ -89,7 +89,7 @@ def test_the_buckets_are_restored_with_their_content(store: Store, tmp_path: Pat
     typed(documented("mc alias"), f"root\n{ROOT_PASSWORD}\n")
     subprocess.run(documented("mkdir").split(), cwd=tmp_path, check=True)
     typed(documented("home backup/"))
-    typed(documented("home backup/"))  # once more, as the next night
+    typed(documented("home backup/"))  # again, as on the next night
     store.root("rb", "--force", "store/flyte")
     store.provision()
     typed(documented("backup/ home"))

@@ -1,4 +1,4 @@
-"""The script that tells Flyte where the tasks put their data, against a server that answers as Flyte does."""
+"""The script that tells Flyte where tasks store their data, against a server that answers like Flyte."""
 
 import base64
 import http.server
@@ -21,13 +21,13 @@ SCRIPT = str(SCRIPTS / "flyte" / "raw-outputs.sh")
 
 @dataclass
 class Flyte:
-    """What was put, and how it is answered."""
+    """A stand-in for Flyte: what it has received, and how it answers."""
 
-    # By path: the body.
+    # Bodies of the accepted requests, by path.
     put: dict[str, Any] = field(default_factory=dict)
-    # Statuses of the next answers; 200 after them.
+    # Statuses of the next responses; 200 after these.
     answers: list[int] = field(default_factory=list)
-    # The client's secret, where it wants a login; and whether it gives a token for it.
+    # Secret of the client if a login is required, and whether a token is issued for it.
     secret: str = ""
     gives_tokens: bool = True
 
@@ -47,7 +47,7 @@ class Flyte:
                 self.wfile.write(b"{}" if status == 200 else b'{"error": "of flyte"}')
 
             def do_POST(self) -> None:
-                """As Flyte's own authorization server answers a client."""
+                """Answer a client like Flyte's own authorization server."""
                 form = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 basic = base64.b64encode(f"flytepropeller:{flyte.secret}".encode()).decode()
                 known = self.headers["Authorization"] == f"Basic {basic}" and "client_credentials" in form
@@ -58,7 +58,7 @@ class Flyte:
                 self.wfile.write(json.dumps(token or {"error": "of the login"}, separators=(",", ":")).encode())
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler(*arguments)
 
@@ -70,7 +70,7 @@ def work() -> Iterator[Workspace]:
 
 
 def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str = "") -> tuple[int, str, str]:
-    """Exit code, output and errors of the script; all programs but those it names are out of its reach."""
+    """Exit code, output and errors of the script. It finds only the programs that it needs."""
     bash = shutil.which("bash")
     if not bash:
         pytest.skip("needs bash")
@@ -83,7 +83,7 @@ def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str
         "WAIT": str(wait),
     }
     if secret:
-        # As Kubernetes mounts it: without a line's end.
+        # As Kubernetes mounts it, without a newline at the end.
         environment |= {"CLIENT_ID": "flytepropeller", "CLIENT_SECRET_FILE": str(work.file("client_secret", secret))}
     with process([bash, SCRIPT], environment, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
         output, errors = started.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""What one project's key opens in the object store, and what it does not, on a real server."""
+"""What the key of a task can and cannot access in a real object store."""
 
 import urllib.error
 import urllib.request
@@ -12,7 +12,7 @@ from botocore.config import Config
 from tests.scripts.store import BUCKET, SECRET_KEY, USER, Store, key_of, project, stopped_store, user_of
 
 OWN, OTHERS = project("remedy", "development"), project("remedy", "production")
-# Objects as Flyte and its tasks name them.
+# Names of objects as Flyte and tasks choose them.
 OWN_CODE = "remedy/development/HASH/script.tar.gz"
 OWN_METADATA = "metadata/propeller/remedy-development-a1/n0/data/0/outputs.pb"
 FORBIDDEN = {
@@ -28,7 +28,7 @@ CONTENT = b"not for everybody"
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
-    """A store with two domains of a project, a bucket that is not the stack's, and objects in all of them."""
+    """A store with two domains of a project, a bucket outside the stack, and objects in all of them."""
     with stopped_store() as made:
         made.start()
         made.mount(projects=[OWN, OTHERS])
@@ -40,7 +40,7 @@ def store() -> Iterator[Store]:
 
 
 def s3(store: Store, user: str, key: str) -> Any:
-    """A client of the store, as this user."""
+    """A client of the store that uses the key of this user."""
     return boto3.client(
         "s3",
         endpoint_url=store.url,
@@ -144,13 +144,13 @@ def test_a_task_reads_and_changes_its_own_data(task: Any, bucket: str, key: str)
     assert "Contents" not in task.list_objects_v2(Bucket=bucket, Prefix=key)
 
 
-def test_a_task_reads_the_code_registered_for_it_and_cannot_change_it(task: Any):
+def test_a_task_can_read_but_not_change_its_registered_code(task: Any):
     assert task.get_object(Bucket=BUCKET, Key=OWN_CODE)["Body"].read() == CONTENT
     assert refused(task, "put_object", Bucket=BUCKET, Key=OWN_CODE, Body=b"another program")
     assert refused(task, "delete_object", Bucket=BUCKET, Key=OWN_CODE)
 
 
-def test_a_task_can_write_in_parts(task: Any):
+def test_a_task_can_upload_in_parts(task: Any):
     part = b"x" * (5 << 20)
     upload = task.create_multipart_upload(Bucket=OWN.bucket, Key="data/large")["UploadId"]
     where = {"Bucket": OWN.bucket, "Key": "data/large", "UploadId": upload}
@@ -182,7 +182,7 @@ def test_a_tasks_key_cannot_administer_the_store(store: Store, call: list[str]):
     assert "Access Denied" in done.stderr
 
 
-def test_flyte_reads_and_writes_the_data_of_all_projects_but_no_other_bucket(store: Store):
+def test_flyte_can_access_the_buckets_of_all_projects_and_no_other_bucket(store: Store):
     flyte = s3(store, USER, SECRET_KEY)
 
     for bucket in (BUCKET, OWN.bucket, OTHERS.bucket):

@@ -31,14 +31,14 @@ def down() -> Iterator[Store]:
 
 @pytest.fixture
 def store(down: Store) -> Store:
-    """A store that no script has seen yet, with its server running."""
+    """A store on which no script has run yet, with its server running."""
     down.start()
     return down
 
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Store]:
-    """A provisioned store, and in it a second bucket that is not the user's. Shared: leave it as it is."""
+    """A provisioned store with a second bucket that does not belong to the user. It is shared, so do not change it."""
     with stopped_store() as made:
         made.start()
         made.provision()
@@ -75,8 +75,8 @@ def test_the_user_can_write_list_read_and_delete_in_its_bucket(ready: Store):
     assert ready.mc("ls", f"store/{BUCKET}/run/").stdout == ""
 
 
-def test_the_user_can_write_an_object_in_parts(ready: Store):
-    # More than one of the 16 MiB that the client sends at a time.
+def test_the_user_can_upload_an_object_in_parts(ready: Store):
+    # More than one part; the client sends parts of 16 MiB.
     content = "0123456789abcdef" * (2 << 20)
 
     assert ready.mc("pipe", f"store/{BUCKET}/large", text=content).returncode == 0
@@ -127,7 +127,7 @@ def test_the_user_may_do_nothing_but_use_objects(ready: Store, call: list[str]):
     assert [line.split()[-1] for line in ready.root("ls", "store").splitlines()] == [f"{BUCKET}/", "other/"]
 
 
-def test_the_bucket_is_closed_to_requests_without_a_key(ready: Store):
+def test_requests_without_a_key_are_rejected(ready: Store):
     assert ready.mc("pipe", f"store/{BUCKET}/object", text="not for everybody").returncode == 0
 
     assert ready.answers(f"/{BUCKET}/object") == 403
@@ -166,13 +166,13 @@ def test_a_rejected_root_password_is_an_error_that_names_the_address_but_not_the
 
     assert done.returncode != 0
     assert took < 20
-    assert store.programs.count("mc ls") >= 2  # at once, and again within the seconds it was to wait
+    assert store.programs.count("mc ls") >= 2  # immediately, and again within the waiting time
     assert f"the object store at {store.url} does not let root in" in done.stderr
     assert "planted" not in done.stdout + done.stderr
     assert store.root("ls", "store") == ""
 
 
-def test_a_policy_that_cannot_be_read_is_an_error(store: Store):
+def test_an_invalid_policy_is_an_error(store: Store):
     store.work.file(f"scripts/{USER}.json", "{")
 
     assert store.run().returncode != 0
@@ -195,7 +195,7 @@ def test_the_script_waits_for_a_server_that_starts_late(down: Store):
         assert "connection refused" in errors
         assert "planted" not in output + errors
 
-        # The client tries several times by itself; its second call is the script's own patience.
+        # The client retries by itself; a second call of the client is a retry of the script.
         wait_until(lambda: down.programs.count("mc ls") == 3, "the script's second try")
         assert patient.poll() is None
         down.start()
@@ -205,17 +205,17 @@ def test_the_script_waits_for_a_server_that_starts_late(down: Store):
     assert down.lets_in(SECRET_KEY)
 
 
-def test_secrets_are_neither_in_arguments_nor_in_output_nor_left_in_files(store: Store):
+def test_secrets_appear_neither_in_arguments_nor_in_output_nor_in_files(store: Store):
     done = store.provision()
     written = [path.read_text(errors="replace") for path in store.home.rglob("*") if path.is_file()]
 
     assert store.programs.count("mc admin user add") == 1
-    assert written  # the client does keep files of its own there
+    assert written  # the client does write its own files there
     for text in (store.programs.calls, *written, done.stdout, done.stderr):
         assert "planted" not in text
 
 
-def test_a_project_gets_its_bucket_and_its_key_without_touching_what_is_there(store: Store):
+def test_a_new_project_gets_its_bucket_and_key_without_affecting_the_others(store: Store):
     first, second = project("remedy", "development"), project("other", "development")
     store.mount(projects=[first])
     store.provision()
@@ -324,7 +324,7 @@ def test_users_of_others_stay(store: Store, user: str):
     store.provision()
     store.retire()
 
-    # The store knows the user, who has no policy.
+    # The user still exists; it only has no policy.
     assert "Access Denied" in store.mc("ls", "store", user=user, key="a-key-of-the-backup").stderr
 
 

