@@ -34,7 +34,7 @@ echo "$FLYTE_SECRETS_DEFAULT_DIR" >{folder}/$name.secrets
 
 @dataclass(frozen=True)
 class StandIns:
-    """Programs of our own in place of those that `make example` starts, and nothing else on the PATH."""
+    """Stand-ins for the programs that the commands start."""
 
     folder: Path
 

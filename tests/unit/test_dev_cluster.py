@@ -104,7 +104,7 @@ def with_docker(machine: Machine, *programs: str) -> None:
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> list[str]:
-    """Somebody at the terminal who gives this answer; what they were asked."""
+    """A user at the terminal who gives this answer; the list collects the questions."""
     asked: list[str] = []
 
     def ask(question: str) -> str:
@@ -246,7 +246,7 @@ def installer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr("ops.tools.Tool.fetch", lambda _tool: script)
     monkeypatch.setattr(dev_cluster.K3s, "_kubeconfig", str(machine.folder / "k3s.yaml"))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    # The kubeconfig is the test's own matter here, and what answers is not.
+    # This test is about the kubeconfig, not about a cluster that answers.
     monkeypatch.setattr(dev_cluster, "_wait_for", lambda _context: None)
     return machine
 
@@ -375,12 +375,12 @@ def test_up_offers_to_create_a_cluster_if_none_answers_and_deploys_to_it(
     ]
 
 
-@pytest.mark.parametrize("who", ["nobody", "somebody who declines", "a job of CI"])
+@pytest.mark.parametrize("who", ["no terminal", "a user who declines", "a job of CI"])
 def test_nothing_is_created_without_consent(who: str, machine: Machine, monkeypatch: pytest.MonkeyPatch):
     with_docker(machine, "kind", "k3d")
     pinned(monkeypatch, "")
-    if who != "nobody":
-        on_a_terminal(monkeypatch, "n" if who == "somebody who declines" else "y")
+    if who != "no terminal":
+        on_a_terminal(monkeypatch, "n" if who == "a user who declines" else "y")
     if who == "a job of CI":
         monkeypatch.setenv("CI", "true")
 
