@@ -34,7 +34,7 @@ echo "$FLYTE_SECRETS_DEFAULT_DIR" >{folder}/$name.secrets
 
 @dataclass(frozen=True)
 class StandIns:
-    """Stand-ins for the programs that the commands start."""
+    """Stand-ins for the programs that `make example` starts; nothing else is on the PATH."""
 
     folder: Path
 
