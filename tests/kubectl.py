@@ -71,6 +71,10 @@ def states(said: list[Result]) -> list[str]:
     return [one.state for one in said]
 
 
+# Copies keep Python's bytecode, so that their programs start faster, but not files that another process is writing.
+HALF_COMPILED = shutil.ignore_patterns("*.pyc.*")
+
+
 def program_copy(folder: Path, **changed: Any) -> Path:
     """A copy of the program whose stack ``dev`` has these settings; it keeps what it writes in its own folder."""
     config, _ = stack(**{"domains": ["development"], "tidalCreds": SAMPLE_CREDENTIALS, **changed})
@@ -79,7 +83,7 @@ def program_copy(folder: Path, **changed: Any) -> Path:
         shutil.copy(ROOT / name, folder)
     for name in ("settings", "components", "charts", "ops"):
         (folder / name).mkdir()
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        shutil.copytree(ROOT / name, folder / name, ignore=HALF_COMPILED, dirs_exist_ok=True)
     (folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     return folder
 

@@ -18,6 +18,7 @@ from paths import ROOT
 from settings import PROJECT
 from tests.conftest import SECRET_SETTINGS
 from tests.helm import archive
+from tests.kubectl import HALF_COMPILED
 from tests.processes import workspace
 from tests.tools import require
 
@@ -131,9 +132,13 @@ class Project:
             if value is None:
                 del content["config"][key]
         file.write_text(yaml.safe_dump(content))
-        for key, value in dict(content["config"]).items():
-            if isinstance(value, str) and key.removeprefix(f"{PROJECT}:").split("-")[0] in SECRET_SETTINGS:
-                stack.set_config(key, auto.ConfigValue(value, secret=True))
+        secrets = {
+            key: auto.ConfigValue(value, secret=True)
+            for key, value in content["config"].items()
+            if isinstance(value, str) and key.removeprefix(f"{PROJECT}:").split("-")[0] in SECRET_SETTINGS
+        }
+        if secrets:
+            stack.set_all_config(secrets)
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +163,7 @@ def new_project() -> Iterator[Callable[[], Project]]:
             for name in ("__main__.py", "paths.py", "Pulumi.yaml", "requirements.txt", "pyproject.toml"):
                 shutil.copy(ROOT / name, folder)
             for name in ("settings", "components", "charts", "scripts", "ops"):
-                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(ROOT / name, folder / name, ignore=HALF_COMPILED)
             (folder / ".venv").symlink_to(sys.prefix)
             return Project(folder)
 
