@@ -24,7 +24,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         with engine(args.stack) as found:
-            # Run the program, and so its fence. Otherwise any cluster behind the context would do.
+            # Run the program, because its fence rejects any other cluster behind the context.
             cluster = found.ask(found.stack.preview_refresh, run_program=True).all
             program = found.ask(found.stack.preview).all
     except (SettingsError, EngineError) as error:

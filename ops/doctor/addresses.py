@@ -74,7 +74,7 @@ def check_address(stack: Stack, endpoint: ClientEndpoint, forwards: Forwards | N
 
 
 def _elsewhere(stack: Stack, endpoint: ClientEndpoint) -> Result:
-    """Check an address outside of this machine, such as that of an ingress."""
+    """Check an address outside this machine, such as the address of an ingress."""
     try:
         stack.client.reach(endpoint.address)
         if endpoint.setting != "grpc":  # gRPC has its own check

@@ -37,7 +37,7 @@ def _bucket(stack: Stack, scope: TaskScope) -> Iterator[Result]:
         elif code in {"InvalidAccessKeyId", "SignatureDoesNotMatch"}:
             renew = stack.cluster.shown("delete", "secret", TASK_STORE_SECRET, "--namespace", scope.namespace)
             yield wrong(
-                f"wrong key: the store rejects that of {scope.namespace} ({code})", f"{renew} && {stack.up_again}"
+                f"wrong key: the store rejects the key of {scope.namespace} ({code})", f"{renew} && {stack.up_again}"
             )
         elif code == "AccessDenied":
             yield wrong(

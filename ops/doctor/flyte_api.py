@@ -32,7 +32,7 @@ def check_login(stack: Stack) -> Iterator[Result]:
 
 
 def check_api(stack: Stack) -> Iterator[Result]:
-    """Check that Flyte's API answers from its database and has the projects of the settings."""
+    """Check that Flyte's API answers from its database and has every project in the settings."""
     client = stack.client
     url = f"{client.http}/api/v1/projects?limit=1000"
     try:

@@ -26,7 +26,7 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
             if claimed not in claims:
                 fine = False
                 yield wrong(
-                    f"the volume {claimed} of {name} is gone",
+                    f"the volume {claimed} of {name} is missing",
                     f"{stack.up_again}  # recreates it, empty",
                 )
             elif claims[claimed]["status"].get("phase") != "Bound":

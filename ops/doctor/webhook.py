@@ -1,4 +1,4 @@
-"""The checks of what gives tasks their secrets: Flyte's webhook, and the policy that limits it."""
+"""The checks of Flyte's webhook, which gives tasks their secrets, and of the policy that limits it."""
 
 import base64
 import json

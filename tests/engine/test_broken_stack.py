@@ -1,4 +1,4 @@
-"""The laptop's side on a real stack: what is broken is named, with the command that mends it, and works after that."""
+"""The commands of the laptop on a broken stack: the doctor names each problem, and its command fixes the problem."""
 
 import base64
 import contextlib
@@ -42,7 +42,7 @@ class Deployed:
         return kubectl(self.cluster.kubeconfig, "--context", self.cluster.context, *arguments, given=given)
 
     def make(self, command: str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        """What a command of ``ops`` does."""
+        """Run a command of ``ops``."""
         return subprocess.run(
             [sys.executable, "-m", f"ops.{command}", STACK, *arguments],
             cwd=self.project.folder,
@@ -54,7 +54,7 @@ class Deployed:
         )
 
     def doctor(self) -> dict[str, list[dict[str, Any]]]:
-        """By the name of the check: what it has found."""
+        """The doctor's findings, by the name of the check."""
         answer = self.make("doctor", "--json")
         assert "planted" not in answer.stdout + answer.stderr
         assert not [key for key in self.keys() if key in answer.stdout + answer.stderr]
@@ -65,7 +65,7 @@ class Deployed:
         return found
 
     def keys(self) -> list[str]:
-        """The keys of the object store that tasks have."""
+        """The tasks' keys to the object store."""
         listed = json.loads(self.kubectl("get", "secrets", "-A", "--output=json"))["items"]
         return [
             text
@@ -75,12 +75,12 @@ class Deployed:
         ]
 
     def healthy(self) -> None:
-        """See that nothing is wrong."""
+        """Check that the doctor finds nothing wrong."""
         wrong = [one for found in self.doctor().values() for one in found if one["state"] in {"wrong", "skipped"}]
         assert wrong == []
 
-    def mend(self, finding: dict[str, Any]) -> None:
-        """Do what the doctor says."""
+    def fix(self, finding: dict[str, Any]) -> None:
+        """Run the commands of a finding."""
         for line in finding["mend"].splitlines():
             command = line.split("  # ")[0]
             command = command.replace(f"make up STACK={STACK} REFRESH=1", self._up("--refresh"))
@@ -102,10 +102,10 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator[Deployed]:
-    """A stack that is deployed once for all tests here, and destroyed after them."""
+    """A stack that all tests of this file share; it is destroyed after the last one."""
     crds = kubectl(cluster.kubeconfig, "get", "customresourcedefinitions", "--output=name")
     if "flyteworkflows.flyte.lyft.com" in crds:
-        pytest.fail(f"the cluster of {cluster.kubeconfig} has a Flyte already; the tests need one without")
+        pytest.fail(f"the cluster of {cluster.kubeconfig} already has a Flyte; the tests need a cluster without one")
     project = new_project()
     ports = {name: free_port() for name in ("http", "grpc", "objectStore")}
     endpoints = {
@@ -170,12 +170,12 @@ def test_another_cluster_behind_the_context_stops_every_check_that_would_use_it(
 
 def test_a_missing_admission_policy_is_reported(deployed: Deployed):
     deployed.kubectl("delete", "validatingadmissionpolicybinding", "flyte-home-task-secrets")
-    # The API server hears of it a moment later.
+    # The API server notices it a moment later.
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "wrong", "the API server", 30)
     found = deployed.doctor()["admission"][0]
 
     assert "a task in remedy-development could read the files of Flyte's own pod" in found["says"]
-    deployed.mend(found)
+    deployed.fix(found)
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "ok", "the API server", 30)
     deployed.healthy()
 
@@ -188,7 +188,7 @@ def test_a_stopped_server_is_named_and_started_by_the_command(deployed: Deployed
     assert found["postgres"][0]["says"] == "statefulset/postgres is scaled to 0"
     assert found["database"][0]["says"] == "depends on: postgres"
     assert found["buckets"][0]["state"] == "ok"
-    deployed.mend(found["postgres"][0])
+    deployed.fix(found["postgres"][0])
     deployed.kubectl("rollout", "status", "statefulset/postgres", "--namespace=flyte", "--timeout=60s")
     wait_until(lambda: deployed.doctor()["API"][0]["state"] == "ok", "Flyte's connections", 60)
 
@@ -224,19 +224,19 @@ def test_a_wrong_key_a_missing_secret_and_a_missing_bucket_are_distinguished_and
 
     assert "wrong key" in with_wrong_key["buckets"][0]["says"]
     assert with_wrong_key["secrets"][0]["says"] == f"tidal-creds/json in {NAMESPACE} is missing"
-    deployed.mend(with_wrong_key["buckets"][0])  # looks at the whole cluster, and so makes the other one, too
+    deployed.fix(with_wrong_key["buckets"][0])  # compares the whole cluster, so it also recreates the other Secret
     assert deployed.doctor()["secrets"][0]["state"] == "ok"
 
     remove_bucket(deployed, NAMESPACE)
     without_bucket = deployed.doctor()
 
     assert without_bucket["buckets"][0]["says"] == f"missing bucket: {NAMESPACE}"
-    deployed.mend(without_bucket["buckets"][0])
+    deployed.fix(without_bucket["buckets"][0])
     deployed.healthy()
 
 
 def remove_bucket(deployed: Deployed, bucket: str) -> None:
-    """As whoever has the root credential can do it."""
+    """Delete a bucket with the root credential."""
     listed = json.loads(deployed.kubectl("get", "secrets", "--namespace=flyte", "--output=json"))["items"]
     (root,) = [found["data"] for found in listed if found["metadata"]["name"].startswith("minio-root-")]
     user, password = (base64.b64decode(root[key]).decode() for key in ("root-user", "root-password"))
@@ -278,13 +278,13 @@ def test_an_expired_certificate_of_the_webhook_is_named_and_replaced_by_the_comm
     says = " ".join(one["says"] for one in found["certificate"])
     assert "not issued by the authority that the API server expects" in says
     assert "expired on 2020-01-02" in says
-    deployed.mend(found["certificate"][0])
+    deployed.fix(found["certificate"][0])
     deployed.healthy()
 
 
 @contextlib.contextmanager
 def connected(deployed: Deployed, log: Path) -> Iterator[subprocess.Popen[str]]:
-    """``make connect``, from when it says that everything is open."""
+    """A running ``make connect`` whose port-forwards are open."""
     command = [sys.executable, "-u", "-m", "ops.connect", STACK]
     with log.open("w") as out, subprocess.Popen(command, cwd=deployed.project.folder, stdout=out, text=True) as started:
         try:

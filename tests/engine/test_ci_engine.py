@@ -1,4 +1,4 @@
-"""What continuous integration asks the real engine, about the state of an earlier version on a real API server."""
+"""The commands of continuous integration, with the real engine, an API server and the state of an earlier version."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ from tests.engine.test_preview import restore
 
 @dataclass(frozen=True)
 class Deployed:
-    """A project with a stack that is deployed as far as an API server without nodes lets it."""
+    """A project with a stack, deployed as far as an API server without nodes allows."""
 
     project: Project
     cluster: Cluster
     settings: dict[str, Any]
 
     def run(self, command: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """The command as its make target calls it."""
+        """Run a command as its make target does."""
         return subprocess.run(
             [sys.executable, "-m", f"ops.ci.{command}", STACK, "reports", *options],
             cwd=self.project.folder,
@@ -72,8 +72,8 @@ def test_a_preview_names_the_changes_and_fails_only_if_data_would_be_lost(deploy
 
 def test_no_secret_is_printed_or_reported(deployed: Deployed, fresh_api: ApiServer):
     for domain in ("development", "staging", "production"):
-        made = fresh_api.run("create", "secret", "generic", "tidal-creds", f"--namespace=remedy-{domain}")
-        assert made.returncode == 0, made.stderr
+        created = fresh_api.run("create", "secret", "generic", "tidal-creds", f"--namespace=remedy-{domain}")
+        assert created.returncode == 0, created.stderr
     deployed.configure(postgresPassword="planted-postgres-other", tidalCreds='{"token": "planted-tidal-other"}')
 
     answer = deployed.run("preview")

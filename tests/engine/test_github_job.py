@@ -1,4 +1,4 @@
-"""A job of GitHub on a cluster that trusts GitHub: with docs/ci as it stands there, and an issuer in GitHub's place."""
+"""A job of GitHub on a cluster that trusts GitHub: configured as in docs/ci, with a local issuer in GitHub's place."""
 
 import base64
 import http.server
@@ -31,17 +31,17 @@ def github() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def api(github: Issuer) -> Iterator[ApiServer]:
-    """An API server with the configuration of docs/ci, but for the address of the issuer and its certificate."""
+    """An API server with the configuration of docs/ci, except for the issuer's address and certificate."""
     config = yaml.safe_load((ROOT / "docs" / "ci" / "authentication.yaml").read_text())
     config["jwt"][0]["issuer"] |= {"url": github.address, "certificateAuthority": github.authority}
     with api_server({"authentication-config": yaml.safe_dump(config)}) as started:
-        # It asks the issuer for its keys only after it has started.
+        # The server asks the issuer for its keys only after the start.
         wait_until(lambda: whoami(started, github.token(aud="flyte-home", **CLAIMS)) != "", "the issuer's keys", 60)
         yield started
 
 
 def whoami(api: ApiServer, token: str) -> str:
-    """Who the server takes the bearer of ``token`` for; empty: nobody it knows."""
+    """Return the user name that the server gives the bearer of ``token``; empty if it rejects the token."""
     config = yaml.safe_load(api.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     path = api.kubeconfig.with_name("of-a-job")

@@ -1,4 +1,4 @@
-"""Reports on GitHub: one comment, one issue, and only those of this program are changed; tested with a fake server."""
+"""Reports on a fake GitHub: one comment and one issue. The program changes no others."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ BOT = "github-actions[bot]"
 
 
 class Repository:
-    """Issues and comments as GitHub's API keeps them, as far as this program uses it."""
+    """The part of GitHub's API for issues and comments that this program uses."""
 
     def __init__(self) -> None:
         self.comments: list[dict[str, Any]] = []
@@ -51,9 +51,9 @@ class Repository:
         return items[(page - 1) * size : page * size]
 
     def _made(self, items: list[dict[str, Any]], sent: dict[str, Any], author: str = BOT) -> dict[str, Any]:
-        made = {"id": len(items) + 1, "number": len(items) + 1, "user": {"login": author}, **sent}
-        items.append(made)
-        return made
+        created = {"id": len(items) + 1, "number": len(items) + 1, "user": {"login": author}, **sent}
+        items.append(created)
+        return created
 
     def _changed(self, items: list[dict[str, Any]], number: int, sent: dict[str, Any]) -> dict[str, Any]:
         (found,) = [item for item in items if item["number"] == number]

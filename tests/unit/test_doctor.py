@@ -113,7 +113,7 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 
 @pytest.fixture
 def offline(kubectl_program: KubectlProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KubectlProgram:
-    """A kubectl that knows no cluster, and no locks of this checkout."""
+    """A kubectl without any cluster, and a checkout without locks."""
     monkeypatch.setattr(port_holder, "FOLDER", tmp_path / "client")
     return kubectl_program
 
@@ -180,7 +180,7 @@ def test_the_tools_are_compared_with_the_pins(tmp_path: Path, monkeypatch: pytes
 
 
 class Quoting(http.server.BaseHTTPRequestHandler):
-    """Flyte and the object store in one, which refuse everything and quote what they were given."""
+    """Flyte and the object store on one server, which rejects every request and quotes its content."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/api/v1/projects"):
@@ -242,7 +242,7 @@ def test_no_output_contains_a_secret_whatever_goes_wrong(
     namespace = {"metadata": {"name": "remedy-development"}, "status": {"phase": "Active"}}
     offline.on("get namespace", json.dumps(namespace))
     offline.on("mutatingwebhookconfiguration", json.dumps({"webhooks": [{"clientConfig": {}}]}))
-    # Addresses for which nobody opens a port-forward.
+    # No command opens port-forwards for these addresses.
     monkeypatch.setattr(ClientEndpoint, "forwarded", property(lambda _: False))
     monkeypatch.setattr("sys.argv", ["doctor", "dev", *(["--json"] if as_json else [])])
     with serving(Quoting) as address:

@@ -203,7 +203,9 @@ def test_missing_and_terminating_namespaces_are_reported():
     ]
 
     stack = examined(cluster)
-    cluster.on("get namespace", namespace("remedy-development", "Active"))  # one alone has no list around it
+    cluster.on(
+        "get namespace", namespace("remedy-development", "Active")
+    )  # kubectl prints a single object without a list
     assert states(list(check_namespaces(stack))) == ["ok"]
     cluster.on("get namespace", "")
     assert states(list(check_namespaces(stack))) == ["wrong"]
@@ -246,7 +248,7 @@ def test_an_unbound_volume_is_reported_with_the_reason():
 def test_the_fix_for_a_missing_volume_warns_that_it_is_recreated_empty():
     (said,) = volumes(there=False)
 
-    assert said.says == "the volume postgres-data of postgres is gone"
+    assert said.says == "the volume postgres-data of postgres is missing"
     assert "empty" in said.mend
 
 
@@ -278,7 +280,7 @@ def test_the_message_names_a_context_that_no_kubeconfig_has(kubectl_program: Any
 
 
 def reviewed(denied: str) -> Any:
-    """Answers each review, one document after the other, as kubectl does."""
+    """Answer the reviews and deny one resource, with one document for each review, as kubectl prints them."""
 
     def answer(given: str) -> str:
         return "\n".join(
@@ -354,5 +356,5 @@ def test_an_ingress_without_its_certificate_is_wrong():
     assert "create secret tls home-tls --cert=tls.crt --key=tls.key" in given.mend
     (issued,) = found("", {"issuer": "home"}, *all_three)
     assert "describe certificate home-tls" in issued.mend
-    (gone,) = found("secret/home-tls", {}, "console")
-    assert gone.says == "ingress/flyte-grpc, ingress/flyte-object-store is not in flyte"
+    (missing,) = found("secret/home-tls", {}, "console")
+    assert missing.says == "ingress/flyte-grpc, ingress/flyte-object-store is not in flyte"

@@ -43,7 +43,7 @@ def at(stack: Stack, **addresses: Any) -> Stack:
     return stack
 
 
-# --- the ways -----------------------------------------------------------------------------------------------------
+# --- endpoints ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -134,16 +134,16 @@ def test_an_endpoint_on_another_machine_needs_a_certificate_that_clients_trust()
 # --- login --------------------------------------------------------------------------------------------------------
 
 
-def logging_in(secret: str, knows: str, wants: int = 401) -> tuple[list[Result], Stack]:
-    """What the doctor finds at a Flyte that knows one secret of its client, and so answers those without a token."""
+def logging_in(secret: str, accepted: str, status: int = 401) -> tuple[list[Result], Stack]:
+    """Check a Flyte that accepts one client secret, and answers requests without a token with ``status``."""
 
     class Flyte(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(wants)
+            self.send_response(status)
             self.end_headers()
 
         def do_POST(self) -> None:
-            basic = base64.b64encode(f"flytepropeller:{knows}".encode()).decode()
+            basic = base64.b64encode(f"flytepropeller:{accepted}".encode()).decode()
             known = self.path == "/oauth2/token" and self.headers["Authorization"] == f"Basic {basic}"
             self.send_response(200 if known else 401)
             self.end_headers()
@@ -175,7 +175,7 @@ def test_a_client_secret_that_flyte_rejects_is_wrong():
 
 
 def test_a_flyte_that_answers_without_the_configured_login_is_wrong():
-    (said,), _ = logging_in("planted-client-secret", "planted-client-secret", wants=200)
+    (said,), _ = logging_in("planted-client-secret", "planted-client-secret", status=200)
 
     assert said.state == "wrong"
     assert "answers without a login" in said.says
@@ -200,7 +200,7 @@ def test_a_failed_database_login_is_quoted_without_kubectls_own_line():
 
 @contextmanager
 def answering(answers: dict[str, tuple[int, Any]]) -> Iterator[str]:
-    """A server that gives these statuses and contents, by method and path."""
+    """A server that answers with these statuses and contents, by method and path."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -270,8 +270,8 @@ EMPTY = b"<?xml version='1.0'?><ListBucketResult><KeyCount>0</KeyCount></ListBuc
     [
         (200, EMPTY, "ok", "remedy-development"),
         (404, s3("NoSuchBucket"), "wrong", "missing bucket: remedy-development"),
-        (403, s3("InvalidAccessKeyId"), "wrong", "wrong key: the store rejects that of remedy-development"),
-        (403, s3("SignatureDoesNotMatch"), "wrong", "wrong key: the store rejects that of remedy-development"),
+        (403, s3("InvalidAccessKeyId"), "wrong", "wrong key: the store rejects the key of remedy-development"),
+        (403, s3("SignatureDoesNotMatch"), "wrong", "wrong key: the store rejects the key of remedy-development"),
         (403, s3("AccessDenied"), "wrong", "is right, but may not open its bucket"),
         (503, s3("SlowDown"), "wrong", "cannot be opened: SlowDown"),
     ],
@@ -304,7 +304,7 @@ def test_the_message_names_a_task_namespace_without_a_key():
 
 
 class Signing(http.server.BaseHTTPRequestHandler):
-    """Flyte and the object store in one: signs what is asked for, and keeps what is put."""
+    """Flyte and the object store on one server: it signs every request, and stores every upload."""
 
     kept: dict[str, bytes]
     host: str
@@ -316,7 +316,7 @@ class Signing(http.server.BaseHTTPRequestHandler):
         url = (
             f"http://{self.host or self.headers['Host']}/{asked['filename_root']}/{asked['filename']}?Signature=planted"
         )
-        # As Flyte does it, with the length of the checksum for that of the content.
+        # Like Flyte, it gives the length of the checksum as the length of the content.
         headers = {"Content-Length": "24", "Content-MD5": asked["content_md5"]}
         self.reply({"signed_url": url, "native_url": "s3://flyte/x", "headers": headers})
 
@@ -409,7 +409,7 @@ def test_a_flyte_that_does_not_answer_signs_nothing():
 
 
 class Plain(http.server.BaseHTTPRequestHandler):
-    """A server of HTTP/1.1, as an ingress without h2c is to gRPC."""
+    """An HTTP/1.1 server, like an ingress without h2c."""
 
     def log_message(self, *_args: Any) -> None:
         pass
@@ -417,7 +417,7 @@ class Plain(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def flyte(refusal: grpc.StatusCode | None = None, unknown: bool = False, tls: Any = None) -> Iterator[str]:
-    """A gRPC server that answers every method, or refuses all, or knows none."""
+    """A gRPC server that answers every method, rejects every call, or has no methods."""
 
     class Answering(grpc.GenericRpcHandler):
         def service(self, _details: Any) -> Any:

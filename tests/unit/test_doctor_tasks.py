@@ -28,7 +28,7 @@ def webhook(side_effects: str = "NoneOnDryRun", bundle: str = "") -> dict[str, A
 
 
 def mutated(given: str) -> str:
-    """What the API server answers when the webhook works: each pod with the volume of the secret."""
+    """The API server's answer if the webhook works: each pod with the volume of the secret."""
     pods = json.loads(given)["items"]
     for pod in pods:
         pod["spec"]["volumes"] = [MOUNT]
@@ -57,7 +57,7 @@ def test_the_pod_asks_for_its_secret_like_a_pod_of_flyte():
 
     (pod,) = json.loads(given[0])["items"]
     assert pod["metadata"]["labels"] == {"inject-flyte-secrets": "true"}
-    # As flytekit and Flyte write the group tidal-creds, key json, as a file.
+    # Request of flytekit and Flyte for the key json of the group tidal-creds, as a file.
     assert pod["metadata"]["annotations"] == {
         "flyte.secrets/s0": "m4zg54lqhiqce4djmrqwylldojswi3zcbjvwk5j1eargu32pny"
         "rau2lpovxhix2smvyxk1lsmvwwk2tuhiqemskmiufa"

@@ -36,7 +36,7 @@ def sha256(content: bytes) -> str:
 
 
 def archive(*names: str) -> bytes:
-    """A release with programs of these names."""
+    """An archive of a release, with programs of these names."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as writer:
         for name in names:
@@ -48,7 +48,10 @@ def archive(*names: str) -> bytes:
 
 @contextmanager
 def publisher(files: dict[str, bytes], missing: int = 0, wait: float = 0) -> Iterator[tuple[str, list[str]]]:
-    """A server with these files, and what it was asked for; ``missing`` bytes short of what it says, after a while."""
+    """A server with these files, and the paths of its requests.
+
+    It waits ``wait`` seconds before it sends a file, and leaves out the last ``missing`` bytes.
+    """
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -77,7 +80,7 @@ def a_program(address: str, content: bytes = PROGRAM, **fields: str) -> Download
 
 
 def left(place: Path) -> list[str]:
-    """What is in the folder, apart from the lock."""
+    """The content of the folder, without the lock."""
     return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.name != ".lock")
 
 

@@ -1,4 +1,4 @@
-"""The programs that the layers need: found where they are, and never mistaken."""
+"""The programs that the test layers need: they are found, and never confused with others."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def program(folder: Path, name: str, prints: str = "") -> Path:
-    made = folder / name
-    made.write_text(f"#!/bin/sh\necho '{prints}'\n")
-    made.chmod(0o700)
-    return made
+    program = folder / name
+    program.write_text(f"#!/bin/sh\necho '{prints}'\n")
+    program.chmod(0o700)
+    return program
 
 
 def test_a_program_is_found_by_any_of_its_names(path: Path):

@@ -1,6 +1,6 @@
 """Login to a cluster that trusts GitHub. No key is stored: each run gets a token that is valid for minutes.
 
-Usage: python -m ops.ci.lib.cluster_login    (called by kubectl and Pulumi, as the kubeconfig from here says)
+Usage: python -m ops.ci.lib.cluster_login    (kubectl and Pulumi call it, because the kubeconfig below names it)
 
 GitHub signs a token with the identity of the run
 (https://docs.github.com/en/actions/concepts/security/openid-connect), and docs/ci.md shows how an API server accepts

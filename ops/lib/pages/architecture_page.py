@@ -12,7 +12,7 @@ from settings import PROJECT
 
 
 def recording() -> Recording:
-    """What the stack `dev` registers, on any cluster."""
+    """Return the recording of the stack `dev`, with a placeholder for its cluster."""
     config, secrets = stack_config("dev")
     plain = {key for key in config if key.endswith(":tidalCreds")}
     return record({**config, f"{PROJECT}:clusterUid": "pinned"}, secrets | plain)
@@ -50,12 +50,12 @@ def architecture_page() -> str:
         "| --- | --- | --- |",
     ]
     for name in names:
-        own = [resource for resource in found.resources if _is_made_by(owners[resource.urn], name, resource)]
+        own = [resource for resource in found.resources if _is_created_by(owners[resource.urn], name, resource)]
         (component,) = {owner.kind for owner in owners.values() if owner and owner.name == name}
         (file,) = (path for path, text in sources.items() if f"\nclass {component}(" in text)
         kinds = Counter(map(_kind_of, own))
-        made = ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in sorted(kinds.items()))
-        lines.append(f"| `{name}` | [{file}](../{file}) | {made} |")
+        created = ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in sorted(kinds.items()))
+        lines.append(f"| `{name}` | [{file}](../{file}) | {created} |")
     others = {_kind_of(resource) for resource in found.resources if not owners[resource.urn]}
     lines += ["", f"Outside these components, the program creates: {', '.join(sorted(others))}."]
     return "\n".join(lines) + "\n"
@@ -72,7 +72,7 @@ def _owner(found: Recording, resource: Resource) -> Resource | None:
     return owner
 
 
-def _is_made_by(owner: Resource | None, name: str, resource: Resource) -> bool:
+def _is_created_by(owner: Resource | None, name: str, resource: Resource) -> bool:
     return bool(owner and owner.name == name and resource.custom)
 
 

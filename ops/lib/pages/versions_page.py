@@ -13,7 +13,7 @@ _TOOLS = "ops/tools/tools.yaml"
 
 
 def versions() -> dict[str, tuple[str, str]]:
-    """The name of everything that is pinned, to its version and the file that pins it."""
+    """Everything that is pinned: the version and the file that pins it, by name."""
     found = {f"chart `{PINNED_CHART.name}`": (PINNED_CHART.version, "charts/flyte-binary/chart.yaml")}
     for name, image in IMAGES.items():
         confirmed = f"{image.tag}, by digest" if image.digest else f"{image.tag}"
