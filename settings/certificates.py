@@ -2,16 +2,19 @@
 
 from typing import Annotated
 
-from cryptography import x509
 from pydantic import AfterValidator
 
 
 def _certificates(value: str) -> str:
     if "PRIVATE KEY" in value:
         raise ValueError("contains a private key, which must stay where it is; write only the certificate")
+    if not value:
+        return value
+    # Imported here, because few stacks have certificates in their settings, and the import takes long.
+    from cryptography import x509
+
     try:
-        if value:
-            x509.load_pem_x509_certificates(value.encode())
+        x509.load_pem_x509_certificates(value.encode())
     except ValueError:
         raise ValueError("is not a certificate in PEM; write the content of the authority's certificate file") from None
     return value

@@ -4,12 +4,13 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import jsonschema
+from typing import TYPE_CHECKING, Any
 
 from settings.chart import CHART_DIR
 from settings.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 # Values that the program itself sets, and the setting to use instead. Another value in the chart would leave Flyte
 # without its password, its namespaces or its webhook, or would leave something behind after destroy.
@@ -133,7 +134,10 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
 
 
 @functools.cache
-def _validator() -> jsonschema.Draft202012Validator:
+def _validator() -> "Draft202012Validator":
+    # Imported here, because most commands check no values of the chart, and the import takes long.
+    import jsonschema
+
     return jsonschema.Draft202012Validator(json.loads((CHART_DIR / "values.schema.json").read_text()))
 
 

@@ -1,6 +1,7 @@
 """Configurations and recordings shared by all layers."""
 
 import functools
+import gc
 import json
 import os
 import pickle
@@ -26,6 +27,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
 )
 hypothesis.settings.load_profile("flyte-home")
+
+# Pydantic looks for plugins in every installed package, in each process that a test starts. There are none.
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 UID = "1f0c7a8e-0000-4000-8000-000000000001"
 TIDAL = '{"token": "planted-tidal-token"}'
@@ -82,6 +86,12 @@ _TOGETHER = {
     "previews": ("tests/engine/test_preview.py",),
     "store": ("tests/scripts/test_minio_isolation.py",),
 }
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector away from the imported modules, which live until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 
-from Crypto.PublicKey import RSA
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
@@ -19,6 +18,9 @@ def login_keys(seed: str) -> dict[str, str]:
     keys = {
         name: base64.b64encode(_derived(seed, name, length)).decode().rstrip("=") for name, length in _SYMMETRIC.items()
     }
+    # Imported here, because only a stack with a login needs it, and the import takes long.
+    from Crypto.PublicKey import RSA
+
     # A stream that cannot be guessed without the seed replaces the system's randomness.
     stream = Cipher(AES256(_derived(seed, "token_rsa_key", 32)), CTR(bytes(16))).encryptor()
     key = RSA.generate(2048, randfunc=lambda count: stream.update(bytes(count)))
