@@ -20,6 +20,8 @@ from settings.errors import SettingsError
 
 HEADER = "# Rendered by flyte-home; not for editing. "
 """Beginning of every rendered file; the URN of its resource follows."""
+# PyYAML's safe dumper, in C if PyYAML was built with it, which is fifty times as fast.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 REDACTED = "redacted"
 _NO_UID = "not-pinned"
 
@@ -49,7 +51,9 @@ def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
     if not show_secrets and "data" in shown and resource.kind == "Secret":
         redacted = base64.b64encode(REDACTED.encode()).decode()
         shown["data"] = dict.fromkeys(map_secrets(shown["data"], lambda value: value), redacted)
-    return f"{HEADER}{resource.urn}\n" + yaml.safe_dump(map_secrets(shown, stand_in), width=120)
+    # The two wrap long texts differently. Scripts keep the wrapping that they have in renderings of earlier versions.
+    dumper = yaml.SafeDumper if resource.kind == "ConfigMap" else _DUMPER
+    return f"{HEADER}{resource.urn}\n" + yaml.dump(map_secrets(shown, stand_in), Dumper=dumper, width=120)
 
 
 def write(files: Mapping[str, str], out: Path) -> None:
