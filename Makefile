@@ -26,7 +26,7 @@ CREDENTIALS ?=
 LIBRARY ?=
 EXAMPLE := examples/remedy_tidal
 # The test layers; each is a folder of tests/.
-LAYERS := unit repository example schema chart apiserver scripts engine
+LAYERS := unit commands repository example schema chart apiserver scripts engine
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python

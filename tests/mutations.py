@@ -2,7 +2,7 @@
 
 Usage: python -m tests.mutations    (or `make mutate`)
 
-Only the layers that run everywhere (unit and schema) are run, in a copy of the working tree.
+Only the layers that run everywhere (unit, commands and schema) are run, in a copy of the working tree.
 """
 
 import shutil
@@ -235,7 +235,7 @@ def _first_failure(mutation: Mutation | None = None) -> str:
             mutation.apply(root)
         command = [sys.executable, "-m", "pytest", "-x", "--quiet", "--tb=no", "-p", "no:cacheprovider"]
         # The ignored file only compares the program with the list above.
-        command += ["tests/unit", "tests/schema", "--ignore=tests/unit/test_mutations.py"]
+        command += ["tests/unit", "tests/commands", "tests/schema", "--ignore=tests/unit/test_mutations.py"]
         answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_SECONDS, check=False)
     failed = [line for line in answer.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if answer.returncode not in (0, 1, 2) or (answer.returncode and not failed):

@@ -101,7 +101,7 @@ def make(tools: dict[str, str], command: str, *arguments: str) -> tuple[subproce
         check=False,
     )
     log = Path(tools["LOG"])
-    # What they were asked about themselves first is the matter of test_ops_tools.py.
+    # Questions about their versions are tested in test_ops_tools.py.
     lines = log.read_text().splitlines(keepends=True) if log.exists() else []
     return result, "".join(
         line for line in lines if line.split()[:2] not in (["pulumi", "version"], ["kubectl", "version"])

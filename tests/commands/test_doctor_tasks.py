@@ -15,9 +15,9 @@ from ops.doctor.task_secrets import check_secrets
 from ops.doctor.webhook import check_admission, check_webhook
 from settings import SAMPLE_CREDENTIALS
 from tests.certificates import issued
+from tests.commands.test_client import Hello
 from tests.kubectl import FakeCluster, examined, states
 from tests.processes import free_port, serving
-from tests.unit.test_client import Hello
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 MOUNT = {"name": "tidal", "secret": {"secretName": "tidal-creds"}}
