@@ -33,8 +33,8 @@ password = settings.postgres_password.get_secret_value()
 postgres = database.Postgres(
     "postgres", database.PostgresArgs(platform, settings.postgres, generations, password), in_cluster
 )
-stores = object_store.MinioArgs(platform, settings.minio, generations, scopes, endpoints.object_store)
-minio = object_store.Minio("minio", stores, in_cluster)
+store = object_store.MinioArgs(platform, settings.minio, generations, scopes, endpoints.object_store)
+minio = object_store.Minio("minio", store, in_cluster)
 secrets: dict[str, tasks.SecretValues] = {
     **settings.task_secret_values,
     TASK_STORE_SECRET: minio.store.task_environment,

@@ -182,7 +182,7 @@ MUTATIONS = (
         "components/flyte/auth.py",
         '"security": {"useAuth": True,',
         '"security": {"useAuth": False,',
-        "nobody has to log in",
+        "no one has to log in",
     ),
     Mutation(
         "components/network/ingress.py",
@@ -220,7 +220,7 @@ def main() -> int:
     for mutation in MUTATIONS:
         caught = _first_failure(mutation)
         survivors += not caught
-        print(f"{mutation.file}: {mutation.meaning}\n    {caught or 'NOBODY NOTICED'}", flush=True)
+        print(f"{mutation.file}: {mutation.meaning}\n    {caught or 'NOT NOTICED'}", flush=True)
     print(f"{len(MUTATIONS) - survivors} of {len(MUTATIONS)} noticed")
     return int(survivors > 0)
 

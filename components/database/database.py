@@ -1,4 +1,4 @@
-"""The contract of a database: what Flyte needs of it, whoever runs it."""
+"""The contract of a database: what Flyte needs of it, whichever server provides it."""
 
 from dataclasses import dataclass
 

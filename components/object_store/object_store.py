@@ -1,4 +1,4 @@
-"""The contracts of an object store: what Flyte and its tasks need of it, whoever runs it."""
+"""The contracts of an object store: what Flyte and its tasks need of it, whichever server provides it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -32,10 +32,10 @@ def kubernetes(recording: Recording) -> list[Resource]:
 
 
 def test_every_kubernetes_resource_uses_a_fenced_provider(stack: Recording):
-    fenced = {found.urn for found in stack.of("kubernetes") if found.name in {"cluster", "cluster-contents"}}
+    behind_fence = {found.urn for found in stack.of("kubernetes") if found.name in {"cluster", "cluster-contents"}}
 
     assert kubernetes(stack)
-    assert {found.provider for found in kubernetes(stack)} <= fenced
+    assert {found.provider for found in kubernetes(stack)} <= behind_fence
 
 
 def test_no_resource_uses_a_default_provider(stack: Recording):
