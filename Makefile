@@ -41,11 +41,13 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-# Exactly the locked packages. pip stays in the environment, because Pulumi uses it to list the packages.
+# Exactly the locked packages: the lock files name them all, and where a package asks for `coverage[toml]`, pip would
+# take the newest version instead of the locked one. pip stays in the environment, because Pulumi uses it to list the
+# packages.
 $(VENV)/.installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
@@ -69,7 +71,7 @@ doctor: $(VENV)/.installed ## check the deployed stack, and show how to fix what
 # Flyte's client, in a separate environment.
 $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	$(PYTHON) -m venv $(EXAMPLE)/.venv
-	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then the example workflow on the cluster

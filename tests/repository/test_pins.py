@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +88,25 @@ def test_every_lock_file_begins_with_the_command_for_renovate_and_names_no_host(
     assert re.match(r"#.*\n#    uv pip compile --generate-hashes --universal (--[\w-]+=\S+ )*\S+\n[a-z]", text)
     assert "://" not in text
     assert "index" not in text.splitlines()[1]
+
+
+def test_packages_are_installed_from_the_lock_files_alone():
+    # Where a package asks for `coverage[toml]`, pip resolves that apart from the locked `coverage==...`: as soon as a
+    # newer version is published, it takes that one, and ends because it has no hash.
+    sources = [ROOT / "Makefile", *(ROOT / "tests").rglob("*.py"), *(ROOT / "ops").rglob("*.py")]
+    commands = [
+        line
+        for source in sources
+        if source.resolve() != Path(__file__).resolve()
+        for line in source.read_text().splitlines()
+        if "--require-hashes" in line
+    ]
+
+    assert len(commands) == 3
+    assert [command for command in commands if "--no-deps" not in command] == []
+
+
+def test_the_lock_file_has_every_package_that_its_packages_need():
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+
+    assert (checked.returncode, checked.stdout.strip()) == (0, "No broken requirements found.")

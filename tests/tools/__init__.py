@@ -85,7 +85,7 @@ class PythonEnvironment:
         try:
             _run([sys.executable, "-m", "venv", "--clear", str(environment)])
             pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-            _run([*pip, "--disable-pip-version-check", "--require-hashes", "-r", str(self._requirements)])
+            _run([*pip, "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r", str(self._requirements)])
         except BaseException:  # including interruptions
             shutil.rmtree(environment, ignore_errors=True)
             raise
