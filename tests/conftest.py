@@ -83,6 +83,7 @@ _TOGETHER = {
     # A cluster can have only one Flyte.
     "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py"),
     "github": ("tests/engine/test_github_job.py",),
+    "reports": ("tests/engine/test_ci_engine.py",),
     "previews": ("tests/engine/test_preview.py",),
     "store": ("tests/scripts/test_minio_isolation.py",),
 }

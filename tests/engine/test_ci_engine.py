@@ -3,17 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api_server import ApiServer
+from tests.api_server import ApiServer, api_server
 from tests.engine.conftest import STACK, Cluster, Project
 from tests.engine.states import STATES
-from tests.engine.test_preview import restore
+from tests.engine.test_preview import make_objects, on, restore
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,21 @@ class Deployed:
         self.project.stack(self.cluster, **{**self.settings, **settings})
 
 
+@pytest.fixture(scope="module")
+def deployed_api() -> Iterator[ApiServer]:
+    """An API server with the objects of an earlier version. A test that changes one changes it back."""
+    with api_server() as started:
+        make_objects(STATES[0], started)
+        for domain in ("development", "staging", "production"):
+            created = started.run("create", "secret", "generic", "tidal-creds", f"--namespace=remedy-{domain}")
+            assert created.returncode == 0, created.stderr
+        yield started
+
+
 @pytest.fixture
-def deployed(new_project: Callable[[], Project], fresh_api: ApiServer) -> Deployed:
-    project = new_project()
-    cluster = Cluster(fresh_api.kubeconfig, fresh_api.context, fresh_api.uid())
-    _, stored = restore(STATES[0], project, fresh_api, cluster)
+def deployed(new_project: Callable[[], Project], deployed_api: ApiServer) -> Deployed:
+    project, cluster = new_project(), on(deployed_api)
+    _, stored = restore(STATES[0], project, cluster)
     return Deployed(project, cluster, stored["settings"])
 
 
@@ -70,10 +80,7 @@ def test_a_preview_names_the_changes_and_fails_only_if_data_would_be_lost(deploy
     assert "| :warning: delete | `Namespace:remedy-production` |" in deployed.report("preview")
 
 
-def test_no_secret_is_printed_or_reported(deployed: Deployed, fresh_api: ApiServer):
-    for domain in ("development", "staging", "production"):
-        created = fresh_api.run("create", "secret", "generic", "tidal-creds", f"--namespace=remedy-{domain}")
-        assert created.returncode == 0, created.stderr
+def test_no_secret_is_printed_or_reported(deployed: Deployed):
     deployed.configure(postgresPassword="planted-postgres-other", tidalCreds='{"token": "planted-tidal-other"}')
 
     answer = deployed.run("preview")
@@ -93,11 +100,13 @@ def test_a_wrong_setting_is_in_the_report(deployed: Deployed):
     assert "Traceback" not in deployed.report("preview")
 
 
-def test_manual_changes_in_the_cluster_are_drift(deployed: Deployed, fresh_api: ApiServer):
-    replicas = ["patch", "statefulset/minio", "--namespace=flyte", "--type=merge", '--patch={"spec":{"replicas":0}}']
-    assert fresh_api.run(*replicas).returncode == 0
+def test_manual_changes_in_the_cluster_are_drift(deployed: Deployed, deployed_api: ApiServer):
+    minio = ("statefulset/minio", "--namespace=flyte")
+    assert deployed_api.run("scale", "--replicas=0", *minio).returncode == 0
 
     answer = deployed.run("drift")
+
+    assert deployed_api.run("scale", "--replicas=1", *minio).returncode == 0
 
     assert answer.returncode == 0, answer.stderr
     assert "| update | `StatefulSet:minio` |" in deployed.report("drift")

@@ -16,7 +16,7 @@ from tests.api_server import ApiServer, api_server
 from tests.engine.conftest import Cluster, Project
 from tests.engine.states import STATES
 from tests.engine.test_ci_engine import Deployed
-from tests.engine.test_preview import restore
+from tests.engine.test_preview import make_objects, restore
 from tests.issuer import JOB, Issuer, issuer
 from tests.processes import serving, wait_until
 
@@ -70,7 +70,8 @@ def test_a_jobs_token_allows_previews_and_drift_checks_but_no_changes(
     new_project: Callable[[], Project], api: ApiServer, github: Issuer
 ):
     project, cluster = new_project(), Cluster(api.kubeconfig, api.context, api.uid())
-    _, stored = restore(STATES[0], project, api, cluster)
+    make_objects(STATES[0], api)
+    _, stored = restore(STATES[0], project, cluster)
     for domain in ("staging", "production"):  # the file has the binding of one namespace
         rights = (ROOT / "docs" / "ci" / "rights.yaml").read_text().replace("remedy-development", f"remedy-{domain}")
         assert api.apply(yaml.safe_load_all(rights), dry_run=False) == []

@@ -14,7 +14,7 @@ from ops.lib.recording import Recording
 from tests.api_server import ApiServer, api_server
 from tests.conftest import run
 from tests.engine.conftest import PASSPHRASE, STACK, Cluster, Project, Steps
-from tests.engine.states import STATES, load
+from tests.engine.states import MANAGER, STATES, load
 from tests.tools import require
 
 
@@ -86,15 +86,14 @@ def test_a_wrong_setting_ends_in_one_message_without_a_traceback(
     assert "planted" not in str(refused.value)
 
 
-def objects(deployment: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """The objects of a state, each with its field manager; without definitions and Secrets, which are encrypted."""
+def objects(deployment: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects of a state, without definitions and Secrets, which are encrypted."""
     found = []
     for resource in deployment["resources"]:
         inputs = resource.get("inputs", {})
         if resource.get("external") or inputs.get("kind") in {None, "Secret", "CustomResourceDefinition"}:
             continue
-        metadata = {**inputs["metadata"], "name": resource["outputs"]["metadata"]["name"]}
-        found.append(({**inputs, "metadata": metadata}, resource["outputs"]["__fieldManager"]))
+        found.append({**inputs, "metadata": {**inputs["metadata"], "name": resource["outputs"]["metadata"]["name"]}})
     return found
 
 
@@ -121,15 +120,18 @@ def test_a_changed_passphrase_opens_the_stack_and_the_old_one_no_longer_does(pro
     assert ("create", "StatefulSet:postgres") in steps.changes
 
 
-def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> tuple[auto.Stack, dict[str, Any]]:
-    """A stack with a stored state, whose objects are created on the API server, and the stored state itself."""
+def make_objects(file: Path, api: ApiServer) -> None:
+    """Create the objects of a stored state on an API server."""
+    made = objects(load(file, *on(api).identity)["deployment"])
+    api.make_namespaces(manifest for manifest in made if manifest["kind"] == "Namespace")
+    # With the field manager of the state: Pulumi would not change fields of a different one.
+    said = api.apply(made, dry_run=False, manager=MANAGER)
+    assert all(line.startswith("Warning:") for line in said), said
+
+
+def restore(file: Path, project: Project, cluster: Cluster) -> tuple[auto.Stack, dict[str, Any]]:
+    """A stack with a stored state, as if it had been deployed to ``cluster``, and the stored state itself."""
     stored = load(file, *cluster.identity)
-    made = objects(stored["deployment"])
-    api.make_namespaces(manifest for manifest, _ in made if manifest["kind"] == "Namespace")
-    for manifest, manager in made:
-        # With the same field manager: Pulumi would not change fields of a different one.
-        said = api.apply([manifest], dry_run=False, manager=manager)
-        assert all(line.startswith("Warning:") for line in said), said
     stack = project.stack(cluster, **stored["settings"])
     stack.import_stack(auto.Deployment(version=3, deployment=stored["deployment"]))
     return stack, stored
@@ -139,7 +141,8 @@ def restore(file: Path, project: Project, api: ApiServer, cluster: Cluster) -> t
 def test_an_upgrade_from_an_earlier_version_replaces_nothing_that_holds_data(
     project: Project, fresh_api: ApiServer, file: Path
 ):
-    stack, _ = restore(file, project, fresh_api, on(fresh_api))
+    make_objects(file, fresh_api)
+    stack, _ = restore(file, project, on(fresh_api))
     steps = Steps()
 
     stack.preview(on_event=steps)

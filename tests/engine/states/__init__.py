@@ -13,6 +13,8 @@ from typing import Any
 FOLDER = Path(__file__).parent
 STATES = sorted(FOLDER.glob("*.json"))
 MARKS = ("@KUBECONFIG@", "@UID@", "@CONTEXT@")
+# All objects get this field manager, so that a test can create them with one command. Pulumi gives each its own.
+MANAGER = "pulumi-kubernetes-of-an-earlier-version"
 _OF_A_MACHINE = {"managedFields", "sourcePosition", "stackTrace"}
 
 
@@ -21,7 +23,11 @@ def load(file: Path, *cluster: str) -> dict[str, Any]:
     text = file.read_text()
     for mark, value in zip(MARKS, cluster, strict=True):
         text = text.replace(mark, value)
-    return json.loads(text)
+    stored = json.loads(text)
+    for resource in stored["deployment"]["resources"]:
+        if "__fieldManager" in resource.get("outputs", {}):
+            resource["outputs"]["__fieldManager"] = MANAGER
+    return stored
 
 
 def store(version: str, deployment: Mapping[str, Any], settings: Mapping[str, Any], *cluster: str) -> None:
