@@ -48,13 +48,13 @@ task_secrets = [
 # so that their names are not known here.
 minimal = settings.flyte.rights == "minimal"
 watched = list(projects.names) if minimal else None
-webhook = flyte.SecretsWebhook("webhook", flyte.SecretsWebhookArgs(platform, watched, generations.webhook), in_cluster)
+webhook_args = flyte.SecretsWebhookArgs(platform, settings.flyte, settings.secret_manager, watched, generations.webhook)
+webhook = flyte.SecretsWebhook("webhook", webhook_args, in_cluster)
 guards: list[pulumi.Resource] = [
-    tasks.TaskPodPolicy("task-pods", tasks.TaskPodPolicyArgs(platform, watched), in_cluster)
+    tasks.TaskPodPolicy("task-pods", tasks.TaskPodPolicyArgs(platform, list(projects.names)), in_cluster)
 ]
 if minimal:
-    rights = flyte.FlyteRightsArgs(platform, projects.names, webhook.certificate)
-    guards.append(flyte.FlyteRights("rights", rights, in_cluster))
+    guards.append(flyte.FlyteRights("rights", flyte.FlyteRightsArgs(platform, projects.names), in_cluster))
 if settings.network.enabled:
     policies = network.NetworkPoliciesArgs(
         platform, settings.network, settings.namespace, scopes, projects.names, settings.ingress, settings.auth
@@ -65,9 +65,7 @@ if settings.network.enabled:
 login = None
 if endpoints.login:
     client_secret = settings.oidc_client_secret.get_secret_value()
-    auth = flyte.AuthArgs(
-        platform, settings.auth, client_secret, endpoints.http, settings.secret_manager, generations.auth
-    )
+    auth = flyte.AuthArgs(platform, settings.auth, client_secret, endpoints.http, generations.auth)
     login = flyte.Auth("auth", auth, in_cluster).flyte
 configuration = flyte.FlyteConfiguration(settings, postgres.database, minio.store, login)
 release = flyte.FlyteBinary(
@@ -76,7 +74,6 @@ release = flyte.FlyteBinary(
         platform,
         configuration,
         chart,
-        webhook.certificate,
         flyte.forget_interrupted_release(flyte.RELEASE, settings.namespace, settings.context, kubeconfig),
         requires=[projects, postgres, minio, *task_secrets, webhook, *guards],
     ),

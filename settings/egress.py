@@ -54,5 +54,5 @@ class Reach(Model):
 class Egress(Reach):
     """What task pods may connect to besides DNS and the object store."""
 
-    flyte: bool = True
-    """Flyte's gRPC API, where a task may do whatever every user may do."""
+    flyte: bool = False
+    """Flyte's gRPC API, where a task may start everything in every project, and so read all secrets and data."""

@@ -47,7 +47,13 @@ IMAGES: dict[str, Image] = {
         "cr.flyte.org/flyteorg/flyte-binary-release",
         "v1.16.8",
         None,
-        "Flyte itself: admin, propeller, data catalog, console and secrets webhook in one process",
+        "Flyte itself: admin, propeller, data catalog and console in one process",
+    ),
+    "propeller": Image(
+        "cr.flyte.org/flyteorg/flytepropeller-release",
+        "v1.16.8",
+        None,
+        "Flyte's webhook, which puts secrets into task pods",
     ),
     "copilot": Image(
         "cr.flyte.org/flyteorg/flytecopilot-release",

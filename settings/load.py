@@ -70,10 +70,8 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     problems += rules.problems(settings)
     if problems:
         raise SettingsError(*problems)
-    for name in settings.samples:
-        pulumi.log.warn(
-            f"{PROJECT}:{name} holds the sample, which gives no access to anything; set your own with --secret"
-        )
+    for warning in rules.warnings(settings):
+        pulumi.log.warn(warning)
     return settings
 
 

@@ -19,7 +19,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "tasks": {
             **_amounts(("50m", "192Mi"), ("2", "768Mi")),
             "maximum": {"cpu": "4", "memory": "2Gi"},
-            "quota": {"pods": 10, **_amounts(("2", "2Gi"), ("16", "6Gi"))},
+            "ephemeralStorage": "2Gi",
+            "quota": {
+                "pods": 10,
+                **_amounts(("2", "2Gi"), ("16", "6Gi")),
+                "ephemeralStorage": "20Gi",
+                "storage": "20Gi",
+            },
         },
     },
     "small": {},
@@ -31,7 +37,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "tasks": {
             **_amounts(("250m", "512Mi"), ("4", "4Gi")),
             "maximum": {"cpu": "16", "memory": "64Gi"},
-            "quota": {"pods": 200, **_amounts(("32", "128Gi"), ("256", "512Gi"))},
+            "ephemeralStorage": "10Gi",
+            "quota": {
+                "pods": 200,
+                **_amounts(("32", "128Gi"), ("256", "512Gi")),
+                "ephemeralStorage": "2Ti",
+                "storage": "1Ti",
+            },
         },
     },
 }

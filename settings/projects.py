@@ -1,13 +1,15 @@
 """Flyte projects, and what each of them gets in each domain."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from settings.egress import Egress
-from settings.tasks import PodSecurityLevel, Quota
-from settings.values import Label, Model
+from settings.quantities import StorageLimit
+from settings.tasks import PodSecurityLevel, Quota, VolumeType
+from settings.values import Label, Model, SecretName
 
 
 class ProjectPodSecurity(Model):
@@ -28,6 +30,8 @@ class Project(Model):
     """Description that the console shows."""
     task_secrets: list[str] = []
     """Groups of flyte-home:taskSecrets that the project's tasks ask for."""
+    existing_secrets: list[SecretName] = []
+    """Secrets that something else creates in the project's namespaces, and that its tasks ask for too."""
     quota: Quota | None = None
     """Quota that replaces flyte-home:tasks.quota."""
     pod_security: ProjectPodSecurity | None = None
@@ -38,6 +42,12 @@ class Project(Model):
     """Egress that replaces flyte-home:tasks.egress."""
     service_account_token: bool = False
     """Whether the project's task pods get a token for the Kubernetes API and may connect to it."""
+    service_accounts: list[SecretName] = []
+    """Further service accounts of the project's namespaces with which its task pods may run."""
+    volume_types: list[VolumeType] = []
+    """Types of volumes that the project's task pods may have besides claims, Secrets, ConfigMaps and scratch space."""
+    bucket_quota: StorageLimit = ""
+    """The most that each bucket of the project may hold, in place of flyte-home:minio.bucketQuota."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,18 @@ class TaskScope:
     """Whether task pods get a token for the Kubernetes API."""
     egress: Egress
     """What task pods may connect to."""
+    bucket_quota: str
+    """The most that the bucket may hold; empty: no limit."""
+    secrets: Sequence[str]
+    """Secrets of the namespace that task pods may show to their containers."""
+    volume_types: Sequence[str]
+    """Types of volumes that task pods may have besides the harmless ones."""
+    service_accounts: Sequence[str]
+    """Further service accounts with which task pods may run."""
+    priority_classes: Sequence[str]
+    """Priority classes that task pods may have."""
+    sidecars: Sequence[str]
+    """Images of containers that the webhook adds to task pods."""
 
     @property
     def metadata_prefix(self) -> str:

@@ -58,6 +58,8 @@ Memory = Annotated[str, AfterValidator(_memory)]
 """Memory in bytes, as a Kubernetes quantity such as ``512Mi``."""
 Storage = Annotated[str, AfterValidator(_storage)]
 """Size of a volume in bytes, as a Kubernetes quantity such as ``10Gi``."""
+StorageLimit = Annotated[str, AfterValidator(lambda value: value and _storage(value))]
+"""The most that something may hold in bytes, as a Kubernetes quantity such as ``10Gi``; empty: no limit."""
 
 
 class Amount(Model):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from settings.images import is_full_reference
 from settings.quantities import Resources
-from settings.values import Model
+from settings.values import Model, SecretName
 
 
 class Vault(Model):
@@ -23,6 +23,13 @@ class Vault(Model):
     """Annotations of task pods for Vault's injector, merged over the ones Flyte sets."""
 
 
+_DEFAULT_SIDECARS = {
+    "AWS": "docker.io/amazon/aws-secrets-manager-secret-sidecar:v0.1.4",
+    "GCP": "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine",
+}
+"""Flyte's defaults: https://github.com/flyteorg/flyte/blob/v1.16.8/flytepropeller/pkg/webhook/config/config.go"""
+
+
 class Sidecar(Model):
     """The container that fetches a secret before a task starts; empty: Flyte's default."""
 
@@ -37,7 +44,7 @@ class Sidecar(Model):
 
 
 class SecretManager(Model):
-    """The secret manager that the webhook asks. It always looks in Flyte's own environment and files first (Global).
+    """The secret manager that the webhook asks.
 
     https://docs-legacy.flyte.org/en/latest/deployment/configuration/generated/flytepropeller_config.html#section-webhook
     """
@@ -48,15 +55,19 @@ class SecretManager(Model):
     """Settings for the type Vault."""
     sidecar: Sidecar = Sidecar()
     """Settings for the types AWS and GCP."""
-    files: str = Field(default="/etc/secrets", pattern=r"^/[A-Za-z0-9._/-]*$")
-    """Directory in Flyte's pod where Global looks for files."""
-    environment_prefix: str = Field(default="FLYTE_SECRET_", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """Prefix of the variables in Flyte's environment where Global looks."""
+    global_secrets: list[SecretName] = []
+    """Secrets in the namespace of Flyte from which Global takes what tasks ask for: group and key."""
+
+    @property
+    def sidecar_image(self) -> str:
+        """Image of the container that the webhook adds to task pods; empty if it adds none."""
+        default = _DEFAULT_SIDECARS.get(self.type, "")
+        return self.sidecar.image or default if default else ""
 
     @property
     def unused(self) -> list[str]:
         """Names of the parts that are set although this type does not use them."""
-        parts = {"vault": ("Vault",), "sidecar": ("AWS", "GCP")}
+        parts = {"vault": ("Vault",), "sidecar": ("AWS", "GCP"), "global_secrets": ("Global",)}
         default = type(self)()
         return [
             name

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from settings.quantities import Resources, Volume, default_resources
+from settings.quantities import Resources, StorageLimit, Volume, default_resources
 from settings.values import Model
 
 
@@ -28,14 +28,27 @@ class MinioSettings(Model):
     """Bucket for Flyte's metadata and for registered code."""
     data_bucket: str = "{project}-{domain}"
     """Template for the bucket with the task data of a project and domain."""
+    bucket_quota: StorageLimit = ""
+    """The most that the bucket of each project and domain may hold; empty: no limit."""
     task_key_window: int = Field(default=3600, ge=0, le=604800)
     """Seconds for which task keys of the previous generation still open the store, so that running tasks can finish."""
     resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
     """Requests and limits of the container."""
 
 
+class WebhookSettings(Model):
+    """The webhook that puts secrets into task pods."""
+
+    replicas: int = Field(default=1, ge=1, le=10)
+    """Pods of the webhook. While none is ready, tasks with secrets wait."""
+    resources: Resources = default_resources("10m", "64Mi", "500m", "192Mi")
+    """Requests and limits of the container."""
+    vertical_pod_autoscaler: Literal["none", "Off", "Initial", "Recreate", "InPlaceOrRecreate"] = "none"
+    """Update mode of a VerticalPodAutoscaler, whose definition the cluster must have; Off: it only recommends."""
+
+
 class FlyteSettings(Model):
-    """The Flyte process."""
+    """Flyte, and its webhook."""
 
     log_level: int = Field(default=3, ge=1, le=5)
     """1 fatal, 2 error, 3 warning, 4 info, 5 debug."""
@@ -47,3 +60,5 @@ class FlyteSettings(Model):
     """Seconds Flyte gets to stop. It ignores SIGTERM, so every restart takes this long."""
     resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
     """Requests and limits of the container."""
+    webhook: WebhookSettings = WebhookSettings()
+    """The webhook that puts secrets into task pods."""

@@ -15,7 +15,7 @@ from settings.network import NetworkSettings
 from settings.placement import Placement
 from settings.projects import Project, ProjectPodSecurity, TaskScope, filled
 from settings.secret_manager import SecretManager
-from settings.secrets import SAMPLE_CREDENTIALS, Generations, TaskSecretGroup, TaskSecretKey
+from settings.secrets import SAMPLE_CREDENTIALS, TASK_STORE_SECRET, Generations, TaskSecretGroup, TaskSecretKey
 from settings.servers import FlyteSettings, MinioSettings, PostgresSettings
 from settings.tasks import TaskSettings
 from settings.values import Label, Model
@@ -60,7 +60,7 @@ class Settings(Model):
     minio: MinioSettings = MinioSettings()
     """The object store."""
     flyte: FlyteSettings = FlyteSettings()
-    """The Flyte process."""
+    """Flyte, and its webhook."""
     tasks: TaskSettings = TaskSettings()
     """Defaults, maximum, quota per namespace, and restrictions of task pods."""
     placement: Placement = Placement()
@@ -96,6 +96,7 @@ class Settings(Model):
         return [self._task_scope(project, domain) for project in self.projects for domain in self.domains]
 
     def _task_scope(self, project: Project, domain: str) -> TaskScope:
+        managed = self.secret_manager.type == "K8s"
         security = project.pod_security or ProjectPodSecurity(enforce=self.tasks.pod_security)
         return TaskScope(
             project=project.name,
@@ -108,6 +109,12 @@ class Settings(Model):
             run_as_user=project.run_as_user,
             service_account_token=project.service_account_token,
             egress=project.egress or self.tasks.egress,
+            bucket_quota=project.bucket_quota or self.minio.bucket_quota,
+            secrets=[TASK_STORE_SECRET, *(project.task_secrets if managed else []), *project.existing_secrets],
+            volume_types=project.volume_types,
+            service_accounts=project.service_accounts,
+            priority_classes=self.tasks.priority_classes,
+            sidecars=[self.secret_manager.sidecar_image] if self.secret_manager.sidecar_image else [],
         )
 
     @property

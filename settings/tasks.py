@@ -6,14 +6,25 @@ from pydantic import Field
 
 from settings.egress import Egress
 from settings.placement import Placement
-from settings.quantities import Amount, Resources, check_order
-from settings.values import Model
+from settings.quantities import Amount, Resources, Storage, check_order
+from settings.values import Model, SecretName
 
 PodSecurityLevel = Literal["privileged", "baseline", "restricted"]
 """Pod Security levels, from the one that allows most to the one that allows least.
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
+
+HARMLESS_VOLUMES = ("configMap", "downwardAPI", "emptyDir", "persistentVolumeClaim", "projected", "secret")
+"""Types of volumes that every task pod may have: they reach nothing outside its namespace."""
+VOLUMES = ("csi", "ephemeral", "fc", "hostPath", "image", "iscsi", "nfs")
+"""Types of volumes that a project may list. The node mounts most of them, past every network policy.
+
+Other types were removed from Kubernetes, or are replaced by a claim
+(https://kubernetes.io/docs/concepts/storage/volumes/).
+"""
+VolumeType = Literal["csi", "ephemeral", "fc", "hostPath", "image", "iscsi", "nfs"]
+"""One of :data:`VOLUMES`."""
 
 
 class Quota(Model):
@@ -25,6 +36,12 @@ class Quota(Model):
     """Sum of the requests."""
     limits: Amount = Amount(cpu="32", memory="16Gi")
     """Sum of the limits."""
+    ephemeral_storage: Storage = "200Gi"
+    """Sum of the limits of ephemeral storage: logs, root file systems and scratch volumes."""
+    claims: int = Field(default=10, ge=0, le=10000)
+    """PersistentVolumeClaims."""
+    storage: Storage = "100Gi"
+    """Sum of the storage that PersistentVolumeClaims ask for."""
 
     def model_post_init(self, _context: Any) -> None:
         check_order(requests=self.requests, limits=self.limits)
@@ -36,6 +53,9 @@ class Quota(Model):
             "pods": str(self.pods),
             **{f"requests.{name}": amount for name, amount in self.requests.by_name.items()},
             **{f"limits.{name}": amount for name, amount in self.limits.by_name.items()},
+            "limits.ephemeral-storage": self.ephemeral_storage,
+            "persistentvolumeclaims": str(self.claims),
+            "requests.storage": self.storage,
         }
 
 
@@ -56,6 +76,10 @@ class TaskSettings(Model):
     """The lowest level that a project may ask for, with a reason."""
     egress: Egress = Egress()
     """What task pods may connect to besides DNS and the object store."""
+    ephemeral_storage: Storage = "4Gi"
+    """Ephemeral storage that a container of a task may use if it sets no limit; with more, its pod is evicted."""
+    priority_classes: list[SecretName] = []
+    """Priority classes that task pods may have, such as a default class of the cluster."""
     placement: Placement = Placement()
     """Nodes for task pods whose tasks choose none."""
 

@@ -79,7 +79,8 @@ def _recorded(config: tuple[tuple[str, str], ...], secrets: frozenset[str], stac
 
 # Groups of tests that share something slow to start and so run in one process; each with the prefixes of its tests.
 _TOGETHER = {
-    "apiserver": ("tests/apiserver/",),
+    "apiserver": ("tests/apiserver/test_manifests.py", "tests/apiserver/test_rights.py"),
+    "task pods": ("tests/apiserver/test_task_pods.py",),
     # A cluster can have only one Flyte.
     "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py"),
     "github": ("tests/engine/test_github_job.py",),

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -34,6 +34,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
                 "podSecurity": {"enforce": "privileged", "reason": "writes to a tape drive"},
                 "serviceAccountToken": True,
                 "runAsUser": 0,
+                "existingSecrets": ["of-the-operator"],
+                "serviceAccounts": ["reader"],
+                "volumeTypes": ["hostPath", "nfs"],
+                "bucketQuota": "10Gi",
                 "egress": {"internet": False, "networks": ["192.168.1.20/32", "fd00::/8"]},
             },
         ],
@@ -71,6 +75,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "grafana": {"url": "https://grafana.home.example"},
             "custom": [{"name": "Logs", "uri": "https://logs.home.example/?pod={{ .podName }}"}],
         },
+    },
+    "secrets from Global, three webhooks": {
+        "domains": ["development"],
+        "tidalCreds": None,
+        "projects": [{"name": "remedy"}],
+        "secretManager": {"type": "Global", "globalSecrets": ["spotify", "tidal-creds"]},
+        "flyte": {"webhook": {"replicas": 3}},
+        "minio": {"bucketQuota": "50Gi"},
     },
     "nginx at another port with a given certificate": {
         "domains": ["development"],
@@ -110,7 +122,11 @@ def of_stack(stack: str, **more: Any) -> Recording:
 
 def manifests(case: str) -> dict[str, dict[str, Any]]:
     """The Kubernetes objects of one of the `CASES`, by their file names in ``make render``."""
-    files = render(recording(case), show_secrets=False)
+    return loaded(render(recording(case), show_secrets=False))
+
+
+def loaded(files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The Kubernetes objects among rendered files."""
     return {
         name: yaml.load(text, _LOADER)  # noqa: S506 (a safe loader)
         for name, text in files.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import posixpath
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from components.flyte.login_keys import login_keys
 from components.flyte.names import HTTP_PORT
 from components.pods import LABELS, Platform, generated_password, random_password
 from settings.login import AuthSettings
-from settings.secret_manager import SecretManager
 
 CLIENT_ID = "flytepropeller"
 """Client id with which Flyte's parts, and the Jobs of the stack, log in."""
@@ -25,7 +23,6 @@ CLIENT_SECRET, CA = "client_secret", "ca.pem"
 VOLUME = "login"
 """Name of the volume of Flyte's pod with the login's Secret."""
 
-# Outside /etc/secrets: there Flyte's webhook looks for secrets that a task may name, one directory deep.
 _DIRECTORY, _TRUST = "/etc/flyte/login", "/etc/flyte/trust"
 _TOKEN_URL = f"http://localhost:{HTTP_PORT}/oauth2/token"
 _TRUST_VOLUME = "login-trust"
@@ -78,8 +75,6 @@ class AuthArgs:
     """Secret with which Flyte authenticates to the provider."""
     http: str
     """Address at which clients and browsers reach Flyte."""
-    secret_manager: SecretManager
-    """Secret manager, which has the directory in which Flyte looks for secrets."""
     generation: int
     """Generation of the keys for tokens and cookies."""
 
@@ -125,11 +120,6 @@ class Auth(pulumi.ComponentResource):
 
 def _configuration(args: AuthArgs) -> dict[str, Any]:
     settings = args.settings
-
-    def key(name: str) -> str:
-        # Flyte looks for secrets in one directory. A relative path leads it from there to the login's.
-        return posixpath.relpath(f"{_DIRECTORY}/{name}", args.secret_manager.files)
-
     return {
         "admin": {
             "clientId": CLIENT_ID,
@@ -143,25 +133,27 @@ def _configuration(args: AuthArgs) -> dict[str, Any]:
             "authorizedUris": [args.http],
             "appAuth": {
                 "selfAuthServer": {
-                    "claimSymmetricEncryptionKeySecretName": key("claim_symmetric_key"),
-                    "tokenSigningRSAKeySecretName": key("token_rsa_key.pem"),
-                    "oldTokenSigningRSAKeySecretName": key("token_rsa_key_old.pem"),
+                    "claimSymmetricEncryptionKeySecretName": "claim_symmetric_key",
+                    "tokenSigningRSAKeySecretName": "token_rsa_key.pem",
+                    "oldTokenSigningRSAKeySecretName": "token_rsa_key_old.pem",
                 },
                 "thirdPartyConfig": {
                     "flyteClient": {"clientId": "flytectl", "redirectUri": _REDIRECTS[0], "scopes": _SCOPES}
                 },
             },
             "userAuth": {
-                "cookieHashKeySecretName": key("cookie_hash_key"),
-                "cookieBlockKeySecretName": key("cookie_block_key"),
+                "cookieHashKeySecretName": "cookie_hash_key",
+                "cookieBlockKeySecretName": "cookie_block_key",
                 "openId": {
                     "baseUrl": settings.issuer,
                     "clientId": settings.client_id,
-                    "clientSecretName": key("oidc_client_secret"),
+                    "clientSecretName": "oidc_client_secret",
                     "scopes": settings.scopes,
                 },
             },
         },
+        # The directory in which Flyte finds the keys that are named above.
+        "secrets": {"secrets-prefix": _DIRECTORY},
         "server": {
             "security": {"useAuth": True, "insecureCookieHeader": args.http.startswith("http://")},
         },

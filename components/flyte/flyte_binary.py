@@ -39,8 +39,6 @@ class FlyteBinaryArgs:
     configuration: FlyteConfiguration
     chart: str
     """Path of the verified chart archive."""
-    certificate: pulumi.Input[str]
-    """Name of the Secret with the certificate of the secrets webhook."""
     before_release: pulumi.ResourceHook
     """Hook that runs before every installation and upgrade of the release."""
     requires: Sequence[pulumi.Resource]
@@ -77,7 +75,6 @@ class FlyteBinary(pulumi.ComponentResource):
             host=database.host,
             endpoint=store.endpoint,
             credentials=credentials.metadata.name,
-            certificate=args.certificate,
             login=auth.secret if auth else "",
         ).apply(lambda known: chart_values(platform, configuration, **known))
         release = k8s.helm.v3.Release(

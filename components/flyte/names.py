@@ -12,7 +12,16 @@ HTTP_SERVICE, HTTP_PORT = f"{RELEASE}-http", 8088
 """Service and port of console and REST API."""
 GRPC_SERVICE, GRPC_PORT = f"{RELEASE}-grpc", 8089
 """Service and port of the gRPC API."""
-WEBHOOK_SERVICE, WEBHOOK_SERVICE_PORT = f"{RELEASE}-webhook", 443
-"""Service of the secrets webhook and its port."""
+WEBHOOK = "flyte-webhook"
+"""Label of the secrets webhook's pods, and prefix of the names of its objects."""
+WEBHOOK_REGISTRATION = f"{RELEASE}-webhook"
+"""Name of the webhook's registration, which is the one that Flyte gave it before version 0.4."""
 WEBHOOK_PORT = 9443
-"""Port of the secrets webhook in Flyte's pod."""
+"""Port of the secrets webhook."""
+METRICS_PORT = 10254
+"""Port at which Flyte and its webhook serve their metrics."""
+
+
+def webhook_service(generation: int) -> str:
+    """Name of the webhook's Service for a generation of its certificate."""
+    return f"{WEBHOOK}-{generation}"

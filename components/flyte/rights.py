@@ -34,17 +34,15 @@ class FlyteRightsArgs:
     platform: Platform
     task_namespaces: Mapping[str, pulumi.Input[str]]
     """Task namespaces by name."""
-    certificate: pulumi.Input[str]
-    """Name of the Secret with the webhook's certificate."""
 
 
 class FlyteRights(pulumi.ComponentResource):
     """The roles of Flyte's service account: it reads pods and workflows everywhere and changes them in task namespaces.
 
     The chart's own ClusterRole reads and writes every Secret of the cluster, creates namespaces and changes webhook
-    configurations, which amounts to all rights. Here Flyte's only rights on Secrets are those it needs to start, in its
-    own namespace: it tries to create the certificate of its webhook, finds that it exists, and reads it
-    (https://github.com/flyteorg/flyte/blob/v1.16.8/flytepropeller/pkg/webhook/init_cert.go).
+    configurations, which amounts to all rights. Here Flyte has no right on any Secret, not even in its own namespace:
+    Helm keeps its releases there as Secrets and trusts the newest, so that the right to create one is enough to get the
+    rights of whoever runs the next update. Nothing needs it, because Flyte's webhook runs elsewhere.
     """
 
     def __init__(self, name: str, args: FlyteRightsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -68,12 +66,6 @@ class FlyteRights(pulumi.ComponentResource):
             subjects=[subject],
             opts=cluster,
         )
-        own: list[k8s.rbac.v1.PolicyRuleArgsDict] = [
-            # RBAC cannot limit `create` to a name: an object has none before it exists.
-            {"api_groups": [""], "resources": ["secrets"], "verbs": ["create"]},
-            {"api_groups": [""], "resources": ["secrets"], "resource_names": [args.certificate], "verbs": ["get"]},
-        ]
-        self._role(f"{name}-own", args.platform.namespace, own, subject)
         for namespace, created in args.task_namespaces.items():
             self._role(f"{name}-{namespace}", created, _IN_TASK_NAMESPACES, subject)
         self.register_outputs({})

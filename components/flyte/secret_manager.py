@@ -1,4 +1,4 @@
-"""Flyte's configuration of the secret manager."""
+"""The webhook's configuration of the secret manager."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from settings.secret_manager import SecretManager
 
 
 def secret_manager_configuration(settings: SecretManager) -> dict[str, Any]:
-    """The sections ``webhook`` and ``secrets`` of Flyte's configuration."""
+    """The part of the section ``webhook`` of Flyte's configuration that chooses the secret manager."""
     webhook: dict[str, Any] = {"secretManagerType": settings.type}
     if settings.type == "Vault":
         webhook["vaultSecretManager"] = {
@@ -21,5 +21,4 @@ def secret_manager_configuration(settings: SecretManager) -> dict[str, Any]:
             **({"sidecarImage": sidecar.image} if sidecar.image else {}),
             **({"resources": dict(resources(sidecar.resources))} if sidecar.resources else {}),
         }
-    secrets = {"secrets-prefix": settings.files, "env-prefix": settings.environment_prefix}
-    return {"webhook": webhook, "secrets": secrets}
+    return webhook

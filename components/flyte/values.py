@@ -10,7 +10,6 @@ import yaml
 from components.database import Database
 from components.flyte.auth import FlyteAuth
 from components.flyte.log_links import log_link_plugins
-from components.flyte.secret_manager import secret_manager_configuration
 from components.object_store import ObjectStore
 from components.pods import Platform, placement_values, resources
 from settings.chart import CHART_DIR
@@ -45,7 +44,6 @@ def chart_values(
     host: str,
     endpoint: str,
     credentials: str,
-    certificate: str,
     login: str,
 ) -> dict[str, Any]:
     """The chart's values: the static file, what depends on the stack, and the stack's own values, in this order.
@@ -56,7 +54,6 @@ def chart_values(
         host: host name of the database.
         endpoint: address of the object store.
         credentials: name of the Secret with Flyte's credentials.
-        certificate: name of the Secret with the webhook's certificate.
         login: name of the Secret with the login's keys; empty without a login.
 
     Raises:
@@ -64,7 +61,6 @@ def chart_values(
     """
     static = _static_values()
     settings, database, store = configuration.settings, configuration.database, configuration.store
-    secrets = secret_manager_configuration(settings.secret_manager)
     connections = (database.max_connections - _SPARE_CONNECTIONS) // _POOLS
     dynamic = {
         "flyte-core-components": {
@@ -100,8 +96,6 @@ def chart_values(
                 "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
                 "storage": {"signedURL": {"stowConfigOverride": {"endpoint": store.client_endpoint}}},
                 "task_resources": {"limits": settings.tasks.maximum.by_name},
-                "secrets": secrets["secrets"],
-                "webhook": {**secrets["webhook"], "secretName": certificate},
             },
         },
         "deployment": {
@@ -113,9 +107,6 @@ def chart_values(
                 "enableServiceLinks": False,
                 **placement_values(platform.placement),
             },
-            "extraVolumes": [
-                {"name": "webhook-certificate", "secret": {"secretName": certificate, "defaultMode": 0o440}}
-            ],
         },
         "rbac": {"create": settings.flyte.rights == "chart"},
         "service": {"grpcAnnotations": _grpc_annotations(settings.ingress)},

@@ -95,11 +95,11 @@ class NetworkPolicies(pulumi.ComponentResource):
             ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *tasks, *clients)],
         )
         policy(users.JOBS, egress=[_dns(), _to(minio.PORT, _pods(store))])
+        policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
         policy(raw_outputs.JOB, egress=[_dns(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
         policy(
             names.RELEASE,
             ingress=[
-                {"ports": [{"port": names.WEBHOOK_PORT}]},
                 _from(names.HTTP_PORT, _pods(raw_outputs.JOB), *clients),
                 *([_from(names.GRPC_PORT, *callers, *clients)] if callers or clients else []),
             ],

@@ -25,6 +25,7 @@ from components.pods import (
     volume_claim,
 )
 from settings.projects import TaskScope
+from settings.quantities import quantity
 from settings.secrets import Generations
 from settings.servers import MinioSettings
 
@@ -125,7 +126,12 @@ class Minio(pulumi.ComponentResource):
             "provision.sh",
             platform,
             self.administration,
-            {"BUCKETS": " ".join([settings.bucket, *(scope.bucket for scope in args.scopes)])},
+            {
+                "BUCKETS": " ".join([settings.bucket, *(scope.bucket for scope in args.scopes)]),
+                "QUOTAS": " ".join(
+                    f"{scope.bucket}={int(quantity(scope.bucket_quota))}" for scope in args.scopes if scope.bucket_quota
+                ),
+            },
             {"keys": key_files.metadata.name},
             scripts.metadata.name,
             pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),

@@ -13,8 +13,8 @@ from settings.projects import TaskScope
 _OBJECT = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 _PARTS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 _BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
-# MinIO lets every user create further keys for itself, which would survive a rotation.
-_NO_FURTHER_KEYS = {"Effect": "Deny", "Action": ["admin:CreateServiceAccount", "admin:UpdateServiceAccount"]}
+# MinIO lets every user create further keys for itself, which would survive a rotation, and change its own.
+_NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
 
 
 def flyte_policy(bucket: str, scopes: Sequence[TaskScope]) -> str:
@@ -54,4 +54,4 @@ def _allow(actions: Sequence[str], *resources: str) -> dict[str, Any]:
 
 
 def _policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [*statements, _NO_FURTHER_KEYS]}, indent=1)
+    return json.dumps({"Version": "2012-10-17", "Statement": [*statements, _NO_ADMINISTRATION]}, indent=1)

@@ -9,16 +9,14 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pods import LABELS, Platform, namespace_labels, placed, pod_security, resources
+from components.tasks import namespace_annotations
+from components.tasks.names import POD_TEMPLATE, SERVICE_ACCOUNT
 from settings.projects import TaskScope
 from settings.quantities import Resources
 from settings.tasks import TaskSettings
 
-POD_TEMPLATE = SERVICE_ACCOUNT = "flyte-task"
-"""Name of the PodTemplate in every task namespace, and of the service account that task pods run with.
-
-`plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml refers to it.
-"""
-
+# Otherwise the request would be the limit, and few pods would fit on a node.
+_EPHEMERAL_REQUEST = "100Mi"
 # The API server accepts only a valid pod in a pod template. Flyte replaces the image by the task's.
 _PLACEHOLDER_IMAGE = "placeholder:of-the-task"
 
@@ -49,11 +47,7 @@ class ProjectNamespaces(pulumi.ComponentResource):
                     "labels": namespace_labels(
                         scope.pod_security, **{"flyte.org/project": scope.project, "flyte.org/domain": scope.domain}
                     ),
-                    **(
-                        {"annotations": {"flyte-home/pod-security-reason": scope.pod_security_reason}}
-                        if scope.pod_security_reason
-                        else {}
-                    ),
+                    "annotations": namespace_annotations.of_namespace(scope),
                 },
                 opts=pulumi.ResourceOptions(parent=self, provider=args.platform.cluster_provider),
             )
@@ -84,8 +78,8 @@ class ProjectNamespaces(pulumi.ComponentResource):
                 "limits": [
                     {
                         "type": "Container",
-                        "default_request": tasks.requests.by_name,
-                        "default": tasks.limits.by_name,
+                        "default_request": {**tasks.requests.by_name, "ephemeral-storage": _EPHEMERAL_REQUEST},
+                        "default": {**tasks.limits.by_name, "ephemeral-storage": tasks.ephemeral_storage},
                     },
                 ]
             },

@@ -1,4 +1,4 @@
-"""The admission policy against task pods that would show Flyte's own files."""
+"""The admission policy for pods in the task namespaces."""
 
 from __future__ import annotations
 
@@ -9,12 +9,98 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pods import LABELS, Platform
+from components.tasks import namespace_annotations
+from components.tasks.names import SERVICE_ACCOUNT
+from settings.tasks import HARMLESS_VOLUMES, VOLUMES
 
-POLICY_NAME = "flyte-home-task-secrets"
+POLICY_NAME = "flyte-home-task-pods"
 """Name of the policy and of its binding."""
-# Names of environment variables that Kubernetes allowed before version 1.32 (https://kep.k8s.io/4369).
-_NAME_PATTERN = "^[-._a-zA-Z][-._a-zA-Z0-9]*$"
-_MESSAGE = "a task asked for a secret whose group or key is no name; it may have letters, digits, '-', '_' and '.' only"
+
+# The projects differ only in the annotations of their namespaces, so that one policy is enough for all of them.
+_VARIABLES = {
+    "annotations": "has(namespaceObject.metadata.annotations) ? namespaceObject.metadata.annotations : {}",
+    **{
+        name: f"'{key}' in variables.annotations ? variables.annotations['{key}'].split(' ') : []"
+        for name, key in {
+            "secrets": namespace_annotations.SECRETS,
+            "volumeTypes": namespace_annotations.VOLUMES,
+            "accounts": namespace_annotations.SERVICE_ACCOUNTS,
+            "priorities": namespace_annotations.PRIORITY_CLASSES,
+            "sidecars": namespace_annotations.SIDECARS,
+        }.items()
+    },
+    "token": f"'{namespace_annotations.TOKEN}' in variables.annotations",
+    "privileged": "has(namespaceObject.metadata.labels) && "
+    "'pod-security.kubernetes.io/enforce' in namespaceObject.metadata.labels && "
+    "namespaceObject.metadata.labels['pod-security.kubernetes.io/enforce'] == 'privileged'",
+    "containers": "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : [])",
+    "volumes": "has(object.spec.volumes) ? object.spec.volumes : []",
+    "projected": "variables.volumes.filter(v, has(v.projected) && has(v.projected.sources))",
+    "environment": "variables.containers.filter(c, has(c.env))",
+    "account": "has(object.spec.serviceAccountName) ? object.spec.serviceAccountName : ''",
+    "priority": "has(object.spec.priorityClassName) ? object.spec.priorityClassName : ''",
+    # Every Secret that the pod would show to its containers. Names are joined and split, because CEL has no function
+    # that flattens lists in every supported version of Kubernetes.
+    "wanted": "(variables.volumes.filter(v, has(v.secret)).map(v, v.secret.secretName)"
+    " + variables.projected.map(v, v.projected.sources.filter(s, has(s.secret)).map(s, s.secret.name).join(' '))"
+    " + variables.environment.map(c, c.env.filter(e, has(e.valueFrom) && has(e.valueFrom.secretKeyRef))"
+    ".map(e, e.valueFrom.secretKeyRef.name).join(' '))"
+    " + variables.containers.filter(c, has(c.envFrom)).map(c, c.envFrom.filter(e, has(e.secretRef))"
+    ".map(e, e.secretRef.name).join(' '))).join(' ').split(' ').filter(name, name != '')",
+    "foreign": "variables.wanted.filter(name, !(name in variables.secrets))",
+}
+
+
+def _of_type(volume: str, types: Sequence[str]) -> str:
+    return " || ".join(f"has({volume}.{name})" for name in types)
+
+
+_LISTED = " || ".join(f"('{name}' in variables.volumeTypes && has(v.{name}))" for name in VOLUMES)
+_SETTING = "flyte-home:projects[].{}"
+# Each expression with the end of its message, which says how the owner of the stack may allow what is rejected.
+_VALIDATIONS: Sequence[tuple[str, str, str]] = (
+    (
+        "variables.foreign.size() == 0",
+        "'the project has no Secret ' + variables.foreign.join(', ')",
+        f"name it in {_SETTING.format('taskSecrets')} or {_SETTING.format('existingSecrets')}",
+    ),
+    (
+        f"variables.volumes.all(v, {_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})",
+        f"'it has a volume of a type that the project does not have: ' + variables.volumes.filter(v, "
+        f"!({_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})).map(v, v.name).join(', ')",
+        f"name the type in {_SETTING.format('volumeTypes')}",
+    ),
+    (
+        "variables.token || variables.projected.all(v, v.projected.sources.all(s, !has(s.serviceAccountToken)))",
+        "'it has a service account token'",
+        f"set {_SETTING.format('serviceAccountToken')}",
+    ),
+    (
+        "variables.projected.all(v, v.projected.sources.all(s, "
+        + _of_type("s", ("configMap", "downwardAPI", "secret", "serviceAccountToken"))
+        + "))",
+        "'it has a projected volume of a source other than a ConfigMap, a Secret, its own fields or a token'",
+        "leave it out",
+    ),
+    (
+        f"variables.account == '{SERVICE_ACCOUNT}' || variables.account in variables.accounts",
+        "'it has the service account ' + variables.account",
+        f"leave it out, or name it in {_SETTING.format('serviceAccounts')}",
+    ),
+    (
+        "variables.priority == '' || variables.priority in variables.priorities",
+        "'it has the priority class ' + variables.priority",
+        "leave it out, or name it in flyte-home:tasks.priorityClasses",
+    ),
+    ("!has(object.spec.nodeName) || object.spec.nodeName == ''", "'it names its node'", "use a node selector"),
+    (
+        "variables.privileged || variables.containers.all(c, c.image in variables.sidecars || "
+        "(has(c.securityContext) && has(c.securityContext.allowPrivilegeEscalation) && "
+        "!c.securityContext.allowPrivilegeEscalation))",
+        "'a container does not set allowPrivilegeEscalation: false'",
+        f"set it, or give the project {_SETTING.format('podSecurity')} privileged",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -22,18 +108,19 @@ class TaskPodPolicyArgs:
     """Which pods the policy checks."""
 
     platform: Platform
-    task_namespaces: Sequence[str] | None
-    """Names of the task namespaces; None: all pods that Flyte labels, for a Flyte that creates namespaces itself."""
+    task_namespaces: Sequence[str]
+    """Names of the task namespaces."""
 
 
 class TaskPodPolicy(pulumi.ComponentResource):
-    """Rejects task pods that would show files of Flyte's own pod.
+    """Limits what a pod in a task namespace may be, beyond its Pod Security level.
 
-    Flyte's webhook looks for a secret first among its own files, at ``/etc/secrets/GROUP/KEY``, and follows ``..`` in
-    both. A task that asks for the group ``../flyte/config.d`` and the key ``202-database.yaml`` would get the
-    password of the database as an environment variable, and likewise the token of Flyte's service account
-    (https://github.com/flyteorg/flyte/blob/v1.16.8/flytepropeller/pkg/controller/nodes/task/secretmanager/secrets.go).
-    The variable is named after group and key, so the API server recognizes it after the webhook has changed the pod.
+    Everyone who reaches Flyte's API chooses the pods of tasks. *baseline* leaves them volumes that the node mounts past
+    every network policy, tokens for any audience, priority classes that evict everything else, and the choice of a node
+    (https://kubernetes.io/docs/concepts/security/pod-security-standards/). A pod may show only those Secrets to its
+    containers that its project asks for.
+
+    What a project may have in addition is in the annotations of its namespaces, see ``namespace_annotations``.
     """
 
     def __init__(self, name: str, args: TaskPodPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -54,43 +141,35 @@ class TaskPodPolicy(pulumi.ComponentResource):
                         }
                     ]
                 },
-                "variables": [
-                    {
-                        "name": "containers",
-                        "expression": "object.spec.containers + "
-                        "(has(object.spec.initContainers) ? object.spec.initContainers : [])",
-                    }
-                ],
+                "variables": [{"name": name, "expression": text} for name, text in _VARIABLES.items()],
                 "validations": [
                     {
-                        "expression": "variables.containers.all(container, !has(container.env) || "
-                        f"container.env.all(variable, variable.name.matches('{_NAME_PATTERN}')))",
-                        "message": _MESSAGE,
+                        "expression": expression,
+                        "message_expression": f"'the stack allows no such task pod: ' + {found} + '; {remedy}'",
                     }
+                    for expression, found, remedy in _VALIDATIONS
                 ],
             },
             opts=child,
         )
-        # All namespaces, if Flyte creates them itself.
-        resources: k8s.admissionregistration.v1.MatchResourcesArgsDict = {
-            "object_selector": {"match_labels": {"inject-flyte-secrets": "true"}}
-        }
-        if args.task_namespaces is not None:
-            resources = {
-                "namespace_selector": {
-                    "match_expressions": [
-                        {
-                            "key": "kubernetes.io/metadata.name",
-                            "operator": "In",
-                            "values": sorted(args.task_namespaces),
-                        }
-                    ]
-                }
-            }
         k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
             name,
             metadata={"name": POLICY_NAME, "labels": LABELS},
-            spec={"policy_name": policy.metadata.name, "validation_actions": ["Deny"], "match_resources": resources},
+            spec={
+                "policy_name": policy.metadata.name,
+                "validation_actions": ["Deny"],
+                "match_resources": {
+                    "namespace_selector": {
+                        "match_expressions": [
+                            {
+                                "key": "kubernetes.io/metadata.name",
+                                "operator": "In",
+                                "values": sorted(args.task_namespaces),
+                            }
+                        ]
+                    }
+                },
+            },
             opts=child,
         )
         self.register_outputs({})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from components.flyte.names import RELEASE, WEBHOOK_SERVICE
+from components.flyte.names import WEBHOOK_REGISTRATION, webhook_service
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
 from ops.doctor.webhook import registration_of
@@ -30,7 +30,7 @@ def check_certificate(stack: Stack, now: datetime.datetime | None = None) -> Ite
     )
     registration = registration_of(stack)
     if not registration:
-        yield wrong(f"mutatingwebhookconfiguration/{WEBHOOK_SERVICE} is not registered", rotate)
+        yield wrong(f"mutatingwebhookconfiguration/{WEBHOOK_REGISTRATION} is not registered", rotate)
         return
     bundle = base64.b64decode(registration["webhooks"][0]["clientConfig"].get("caBundle", ""))
     answer = stack.cluster.run(
@@ -48,7 +48,8 @@ def check_certificate(stack: Stack, now: datetime.datetime | None = None) -> Ite
         yield wrong(
             "the webhook's certificate is not issued by the authority that the API server expects (caBundle)", rotate
         )
-    host = f"{WEBHOOK_SERVICE}.{stack.namespace}.svc"
+    service = webhook_service(stack.settings.generations.webhook)
+    host = f"{service}.{stack.namespace}.svc"
     if host not in _hosts(own):
         fine = False
         yield wrong(f"the webhook's certificate is not for {host}", rotate)
@@ -62,10 +63,11 @@ def check_certificate(stack: Stack, now: datetime.datetime | None = None) -> Ite
 
 
 def _mounted(stack: Stack) -> str:
-    """Return the name of the Secret with the certificate that Flyte mounts."""
-    deployment = next((found for found in stack.of("Deployment") if found["metadata"]["name"] == RELEASE), None)
+    """Return the name of the Secret with the certificate that the webhook's pods mount."""
+    name = webhook_service(stack.settings.generations.webhook)
+    deployment = next((found for found in stack.of("Deployment") if found["metadata"]["name"] == name), None)
     volumes = deployment["spec"]["template"]["spec"].get("volumes", []) if deployment else []
-    return next((one["secret"]["secretName"] for one in volumes if one["name"] == "webhook-certificate"), "none")
+    return next((one["secret"]["secretName"] for one in volumes if one["name"] == "certificate"), "none")
 
 
 def _issued(own: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -4,9 +4,8 @@ import base64
 import json
 from collections.abc import Iterator
 
-from components.flyte.names import WEBHOOK_SERVICE
-from components.tasks import POLICY_NAME
-from components.tasks.project_namespaces import POD_TEMPLATE
+from components.flyte.names import WEBHOOK_REGISTRATION, webhook_service
+from components.tasks import POD_TEMPLATE, POLICY_NAME
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.flyte_api import logs
 from ops.doctor.stack import Object, Stack
@@ -24,7 +23,7 @@ def check_webhook(stack: Stack) -> Iterator[Result]:
 
     This is a dry run: no pod is created.
     """
-    name, up = WEBHOOK_SERVICE, f"make up STACK={stack.name}"
+    name, up = WEBHOOK_REGISTRATION, f"make up STACK={stack.name}"
     registration = registration_of(stack)
     if not registration:
         yield wrong(
@@ -81,7 +80,7 @@ def check_admission(stack: Stack) -> Iterator[Result]:
 
 def _without_dry_run(stack: Stack, registration: Object) -> Iterator[Result]:
     """Check that the webhook's Service has a ready pod. A webhook with side effects does not allow a dry run."""
-    name = WEBHOOK_SERVICE
+    name = webhook_service(stack.settings.generations.webhook)
     slices = json.loads(
         stack.cluster.ask(
             "get",
@@ -107,7 +106,7 @@ def _without_dry_run(stack: Stack, registration: Object) -> Iterator[Result]:
 def registration_of(stack: Stack) -> Object | None:
     """Return the registration of Flyte's webhook; None if it is missing."""
     answer = stack.cluster.ask(
-        "get", "mutatingwebhookconfiguration", WEBHOOK_SERVICE, "--ignore-not-found", "--output=json"
+        "get", "mutatingwebhookconfiguration", WEBHOOK_REGISTRATION, "--ignore-not-found", "--output=json"
     )
     found: Object | None = json.loads(answer) if answer else None
     return found if found and found.get("webhooks") else None

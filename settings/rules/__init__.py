@@ -8,11 +8,11 @@ from settings.rules.buckets import bucket_problems
 from settings.rules.endpoints import endpoint_problems
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
-from settings.rules.secrets import secret_problems, strict_json
-from settings.rules.tasks import privilege_problems, quota_problems
+from settings.rules.secrets import sample_warnings, secret_problems, strict_json
+from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems
 from settings.stack import Settings
 
-__all__ = ["key_problems", "plain_text_problems", "problems", "provider_problems", "strict_json"]
+__all__ = ["key_problems", "plain_text_problems", "problems", "provider_problems", "strict_json", "warnings"]
 
 
 def problems(settings: Settings) -> Iterator[str]:
@@ -25,3 +25,9 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from endpoint_problems(settings)
     yield from image_problems(settings.images)
     yield from own_value_problems(settings.flyte_values, settings.flyte.rights)
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What is allowed, but what the owner of a stack must know."""
+    yield from sample_warnings(settings)
+    yield from api_access_warnings(settings)

@@ -7,15 +7,38 @@ from settings.secrets import TASK_STORE_SECRET
 from settings.stack import FIELDS, PROJECT, Settings
 from settings.values import check_label
 
+# First part of the names of objects in Flyte's own bucket that belong to no project.
+_OF_FLYTES_BUCKET = {"admin", "artifacts", "data", "metadata"}
+
 
 def name_problems(settings: Settings) -> Iterator[str]:
     """Names that occur twice, that are reserved, or that Kubernetes rejects."""
     if not settings.projects:
         yield f"{PROJECT}:projects: names no project; write at least one, such as [{{name: remedy}}]"
     yield from _repeated("projects", "name", [project.name for project in settings.projects])
+    for name in sorted({project.name for project in settings.projects} & _OF_FLYTES_BUCKET):
+        yield (
+            f"{PROJECT}:projects[{name}].name: Flyte keeps its own data under this name in its bucket, so that the "
+            "project could read that of others; write another, such as my-" + name
+        )
     yield from _repeated("domains", "id", settings.domains)
+    yield from _egress_problems(settings)
     yield from _secret_name_problems(settings)
     yield from _namespace_problems(settings)
+
+
+def _egress_problems(settings: Settings) -> Iterator[str]:
+    """Egress to the stack's own namespace, which would open the database and all ports of Flyte."""
+    reaches = {f"{PROJECT}:tasks.egress": settings.tasks.egress, f"{PROJECT}:auth.egress": settings.auth.egress}
+    reaches |= {
+        f"{PROJECT}:projects[{project.name}].egress": project.egress for project in settings.projects if project.egress
+    }
+    for setting, reach in reaches.items():
+        if settings.namespace in reach.namespaces:
+            yield (
+                f"{setting}.namespaces: {settings.namespace!r} is the namespace of the stack itself, whose servers are "
+                "not for tasks; leave it out, and write flyte: true if tasks need Flyte's API"
+            )
 
 
 def _secret_name_problems(settings: Settings) -> Iterator[str]:

@@ -21,6 +21,12 @@ def secret_problems(settings: Settings) -> Iterator[str]:
         yield f"{PROJECT}:secretManager.{part}: has no effect with type {settings.secret_manager.type!r}; leave it out"
 
 
+def sample_warnings(settings: Settings) -> Iterator[str]:
+    """Secret settings that still hold the sample."""
+    for name in settings.samples:
+        yield f"{PROJECT}:{name} holds the sample, which gives no access to anything; set your own with --secret"
+
+
 def _password_problems(settings: Settings) -> Iterator[str]:
     password = settings.postgres_password.get_secret_value()
     if password and not re.fullmatch(r"[!#-&(-\[\]-~]+", password):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import get_args
 
-from settings.quantities import check_order
+from settings.quantities import check_order, quantity
 from settings.stack import PROJECT, Settings
 from settings.tasks import PodSecurityLevel
 
@@ -22,6 +22,12 @@ def privilege_problems(settings: Settings) -> Iterator[str]:
                 f"{PROJECT}:projects[{project.name}].runAsUser: 0 is root, which its Pod Security level 'restricted' "
                 "forbids; write another user, or podSecurity: {enforce: baseline, reason: why}"
             )
+        if "hostPath" in project.volume_types and enforced != "privileged":
+            yield (
+                f"{PROJECT}:projects[{project.name}].volumeTypes: 'hostPath' has no effect, because its Pod Security "
+                f"level {enforced!r} forbids it; leave it out, or write podSecurity: "
+                "{enforce: privileged, reason: why}"
+            )
         if not project.pod_security:
             continue
         setting, wanted = f"{PROJECT}:projects[{project.name}].podSecurity", project.pod_security.enforce
@@ -32,6 +38,21 @@ def privilege_problems(settings: Settings) -> Iterator[str]:
                 f"{setting}: {wanted!r} gives its pods more rights than {tasks.pod_security!r}, but has no reason; "
                 f"write {{enforce: {wanted}, reason: why}}, or leave it out"
             )
+
+
+def api_access_warnings(settings: Settings) -> Iterator[str]:
+    """Projects whose tasks may use Flyte's API."""
+    names = [
+        project.name
+        for project in settings.projects
+        if settings.network.enabled and (project.egress or settings.tasks.egress).flyte
+    ]
+    if names:
+        yield (
+            f"{PROJECT}:projects: the tasks of {', '.join(names)} may connect to Flyte's API (egress.flyte). Flyte "
+            "does not limit what its users do, so these tasks can start everything in every project, and read the "
+            "secrets and the data of all projects"
+        )
 
 
 def quota_problems(settings: Settings) -> Iterator[str]:
@@ -46,3 +67,8 @@ def quota_problems(settings: Settings) -> Iterator[str]:
             check_order(**{"tasks.limits": settings.tasks.limits, "quota.limits": quota.limits})
         except ValueError as error:
             yield f"{setting}: {error}; no task would ever start"
+        if quantity(quota.ephemeral_storage) < quantity(settings.tasks.ephemeral_storage):
+            yield (
+                f"{setting}.ephemeralStorage: {quota.ephemeral_storage} is less than {PROJECT}:tasks.ephemeralStorage, "
+                f"which is {settings.tasks.ephemeral_storage}; no task would ever start: raise it, or lower that"
+            )

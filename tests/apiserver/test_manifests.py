@@ -7,7 +7,6 @@ from typing import Any
 from tests.api_server import ApiServer
 from tests.helm import template
 from tests.matrix import CASES, KUBERNETES, distinct, manifests, recording
-from tests.processes import wait_until
 
 
 @functools.cache
@@ -103,31 +102,6 @@ def test_the_pods_of_a_project_may_do_what_its_pod_security_level_allows(api: Ap
     assert said("103020-a-x-d-dev", as_root).startswith("Warning: would violate")
     assert 'violates PodSecurity "baseline' in said("103020-a-x-d-dev", with_the_disk)
     assert said("103020-b-x-d-dev", with_the_disk).startswith("Warning: would violate")
-
-
-def test_a_pod_that_would_show_files_of_flytes_own_pod_is_rejected(fresh_api: ApiServer):
-    found = prepared(fresh_api, "smallest")
-    policies = [manifest for manifest in found if manifest["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert fresh_api.apply(policies, dry_run=False) == []
-
-    def said(variable: str, containers: str = "containers", namespace: str = "remedy-development") -> str:
-        security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-        container = {"name": "a", "image": "image:1", "securityContext": security}
-        spec = {"containers": [container], "securityContext": {"runAsNonRoot": True, "runAsUser": 1000}}
-        spec["securityContext"]["seccompProfile"] = {"type": "RuntimeDefault"}
-        shown = {**container, "name": "b", "env": [{"name": variable, "value": "what Flyte has there"}]}
-        spec[containers] = [*spec.get(containers, []), shown]
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "task", "namespace": namespace}, "spec": spec}
-        return " ".join(fresh_api.create([pod]))
-
-    # The variable that Flyte's webhook sets for the group ../flyte/config.d and the key 202-database.yaml.
-    file = "_FSEC_../FLYTE/CONFIG.D_202-DATABASE.YAML"
-    wait_until(lambda: "whose group or key is no name" in said(file), "the policy", 30)
-    assert "whose group or key is no name" in said(file, "initContainers")
-    assert "what Flyte has" not in said(file)
-    assert said("_FSEC_TIDAL-CREDS_JSON") == ""
-    assert said("_FSEC_TIDAL-CREDS_JSON", "initContainers") == ""
-    assert said(file, namespace="flyte") == ""
 
 
 def test_a_flyte_workflow_is_stored_with_all_its_fields(api: ApiServer):

@@ -5,7 +5,7 @@ import pytest
 from tests.api_server import ApiServer
 from tests.conftest import run
 from tests.helm import template
-from tests.matrix import KUBERNETES, manifests, recording
+from tests.matrix import KUBERNETES, manifests
 
 FLYTE = "system:serviceaccount:flyte:flyte-binary"
 TASK = "system:serviceaccount:remedy-development:flyte-task"
@@ -25,16 +25,6 @@ def server(api: ApiServer) -> ApiServer:
     return api
 
 
-def certificate() -> str:
-    (rule,) = [
-        rule
-        for found in recording("smallest").of("Role", "rights-own")
-        for rule in found.manifest["rules"]
-        if "resourceNames" in rule
-    ]
-    return rule["resourceNames"][0]
-
-
 def allowed(server: ApiServer, user: str, *questions: tuple[str, str, str]) -> set[tuple[str, str, str]]:
     """The questions that the server answers with yes."""
     return {question for question, answer in zip(questions, server.may(user, *questions), strict=True) if answer}
@@ -50,20 +40,17 @@ def test_flyte_has_the_rights_that_workflows_need(server: ApiServer):
         *((verb, "pods", "remedy-staging") for verb in ("create", "delete", "patch", "update")),
         *((verb, "events", "remedy-staging") for verb in ("create", "delete", "patch", "update")),
         *((verb, WORKFLOWS, "remedy-staging") for verb in ("create", "delete", "deletecollection", "patch", "update")),
-        ("create", "secrets", "flyte"),
-        ("get", f"secrets/{certificate()}", "flyte"),
     ]
 
     assert allowed(server, FLYTE, *needed) == set(needed)
 
 
-def test_flyte_can_neither_read_nor_write_secrets(server: ApiServer):
+def test_flyte_has_no_right_on_any_secret_not_even_in_its_own_namespace(server: ApiServer):
     questions = [(verb, "secrets", namespace) for verb in VERBS for namespace in NAMESPACES]
     questions += [(verb, "secrets/tidal-creds", "remedy-development") for verb in VERBS if verb != "create"]
     questions += [(verb, "secrets/postgres-credentials", "flyte") for verb in VERBS if verb != "create"]
 
-    # Flyte tries to create the certificate that already exists, so it needs the right to do so in its own namespace.
-    assert allowed(server, FLYTE, *questions) == {("create", "secrets", "flyte")}
+    assert allowed(server, FLYTE, *questions) == set()
 
 
 def test_flyte_changes_pods_and_workflows_only_in_task_namespaces(server: ApiServer):
