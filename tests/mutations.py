@@ -86,7 +86,7 @@ MUTATIONS = (
         "destroy removes Flyte before its workflows",
     ),
     Mutation(
-        "components/flyte/webhook.py",
+        "components/flyte/webhook_certificate.py",
         "x509.DNSName(host)",
         'x509.DNSName("another")',
         "the API server does not trust the webhook",
@@ -105,9 +105,27 @@ MUTATIONS = (
     ),
     Mutation(
         "components/flyte/rights.py",
-        '"resource_names": [args.certificate], ',
+        '"resources": ["pods"], "verbs": _WRITE',
+        '"resources": ["pods", "secrets"], "verbs": _WRITE',
+        "Flyte reads and writes the secrets of the tasks",
+    ),
+    Mutation(
+        "components/flyte/webhook_server.py",
+        '"secrets": {"secrets-prefix": "global"},',
+        '"secrets": {"secrets-prefix": "/etc/secrets"},',
+        "anyone reads the files of the webhook's pod",
+    ),
+    Mutation(
+        "components/flyte/webhook_server.py",
+        '"automount_service_account_token": False',
+        '"automount_service_account_token": True',
+        "the webhook has a token that it could show",
+    ),
+    Mutation(
+        "components/tasks/namespace_annotations.py",
+        "        SECRETS: scope.secrets,\n",
         "",
-        "Flyte reads every Secret of its namespace",
+        "no task pod with a secret is accepted",
     ),
     Mutation(
         "components/flyte/rights.py",
@@ -164,7 +182,7 @@ MUTATIONS = (
         "components/tasks/task_pod_policy.py",
         '"validation_actions": ["Deny"]',
         '"validation_actions": ["Warn"]',
-        "a task can have Flyte's own password shown",
+        "task pods may be anything",
     ),
     Mutation(
         "components/flyte/auth.py",
@@ -174,9 +192,9 @@ MUTATIONS = (
     ),
     Mutation(
         "components/flyte/auth.py",
-        'return posixpath.relpath(f"{_DIRECTORY}/{name}", args.secret_manager.files)',
-        "return name",
-        "a task can ask for the keys of the login",
+        '"secrets": {"secrets-prefix": _DIRECTORY},',
+        '"secrets": {},',
+        "Flyte does not find the keys of the login",
     ),
     Mutation(
         "components/flyte/auth.py",

@@ -90,6 +90,7 @@ def _pod(number: int, namespace: str, **labels: str) -> Place:
 
 PLACES = {
     "flyte": _pod(1, "flyte", name="flyte-binary", instance="flyte-binary", component="flyte-binary"),
+    "webhook": _pod(11, "flyte", name="flyte-webhook"),
     "postgres": _pod(2, "flyte", name="postgres"),
     "minio": _pod(3, "flyte", name="minio"),
     "minio-provision": _pod(4, "flyte", name="minio-provision"),
@@ -108,7 +109,7 @@ PLACES = {
     "internet over ipv6": Place("2606:4700::1"),
 }
 
-PORTS = (53, 80, 443, 2049, 5432, 6443, 8088, 8089, 9000, 9443)
+PORTS = (53, 80, 443, 2049, 5432, 6443, 8088, 8089, 9000, 9443, 10254)
 
 # Source, target and port of the allowed connections; all others must be denied.
 OPEN = {
@@ -117,7 +118,6 @@ OPEN = {
     ("minio-provision", "minio", 9000),
     ("raw-outputs", "flyte", 8088),
     *((task, "minio", 9000) for task in ("task", "task of another domain")),
-    *((task, "flyte", 8089) for task in ("task", "task of another domain")),
     *((task, "internet", port) for task in ("task", "task of another domain") for port in PORTS),
     *(
         (pod, dns, 53)
@@ -130,6 +130,6 @@ OPEN = {
     ("flyte", "pod of another namespace", 6443),
     ("flyte", "dns", 6443),
     # and neither where its calls to the webhook come from.
-    *((source, "flyte", 9443) for source in ("pod of another namespace", "api server", "nas", "internet", "vpn")),
-    *((source, "flyte", 9443) for source in ("internet over ipv6", "cloud metadata", "node-local dns", "dns")),
+    *((source, "webhook", 9443) for source in ("pod of another namespace", "api server", "nas", "internet", "vpn")),
+    *((source, "webhook", 9443) for source in ("internet over ipv6", "cloud metadata", "node-local dns", "dns")),
 }

@@ -13,7 +13,8 @@ from settings.projects import TaskScope
 _OBJECT = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 _PARTS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 _BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
-# MinIO lets every user create further keys for itself, which would survive a rotation, and change its own.
+# MinIO lets every user create further keys for itself, which would survive a rotation, and change its own. Temporary
+# keys (AssumeRole) cannot be denied. They end with the user, which a rotation replaces.
 _NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
 
 

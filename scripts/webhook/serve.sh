@@ -23,5 +23,5 @@ done
 mkdir -p "$directory"
 cd "$directory"
 # The only way out. Flyte shortens a path before it uses it, so that no `..` can follow this name.
-[ -e global ] || ln -s "$GLOBAL" global
+ln -sfn "$GLOBAL" global
 exec flytepropeller webhook --config "$CONFIG"

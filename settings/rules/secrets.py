@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from settings.secrets import TaskSecretKey
 from settings.stack import PROJECT, Settings
 
@@ -18,7 +20,8 @@ def secret_problems(settings: Settings) -> Iterator[str]:
     else:
         yield from _other_manager_problems(settings)
     for part in settings.secret_manager.unused:
-        yield f"{PROJECT}:secretManager.{part}: has no effect with type {settings.secret_manager.type!r}; leave it out"
+        setting, type_ = f"{PROJECT}:secretManager.{to_camel(part)}", settings.secret_manager.type
+        yield f"{setting}: has no effect with type {type_!r}; leave it out"
 
 
 def sample_warnings(settings: Settings) -> Iterator[str]:

@@ -5,11 +5,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from components.object_store.policies import flyte_policy, task_policy
-from settings.egress import Egress
+from settings import settings_from
 from settings.projects import TaskScope
-from settings.tasks import Quota
+from settings.quantities import quantity
+from tests.conftest import stack
 from tests.processes import Workspace, free_port, wait_until, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, run_script, tools
 from tests.tools import require
@@ -20,20 +22,11 @@ ROOT_PASSWORD, SECRET_KEY, CHANGED_KEY = "plantedRootPassword1", "plantedSecretK
 BUCKET, USER = "flyte", "flyte"
 
 
-def project(name: str, domain: str) -> TaskScope:
-    """A task scope with its default bucket."""
-    return TaskScope(
-        project=name,
-        domain=domain,
-        namespace=f"{name}-{domain}",
-        bucket=f"{name}-{domain}",
-        quota=Quota(),
-        pod_security="baseline",
-        pod_security_reason="",
-        run_as_user=1000,
-        service_account_token=False,
-        egress=Egress(),
-    )
+def project(name: str, domain: str, **more: Any) -> TaskScope:
+    """A task scope of a project with these settings."""
+    settings = settings_from(*stack(projects=[{"name": name, **more}], domains=[domain], tidalCreds=None))
+    (scope,) = settings.task_scopes
+    return scope
 
 
 def user_of(project: TaskScope) -> str:
@@ -82,6 +75,9 @@ class Store:
             self.work.file(f"scripts/{user_of(project)}.json", task_policy(bucket, project))
         self.users = [user, *(user_of(project) for project in projects)]
         self._buckets = [bucket, *(project.bucket for project in projects)]
+        self._quotas = [
+            f"{project.bucket}={int(quantity(project.bucket_quota))}" for project in projects if project.bucket_quota
+        ]
 
     def env(self, wait: int) -> dict[str, str]:
         """The environment of the script."""
@@ -91,6 +87,7 @@ class Store:
             "MC_CONFIG_DIR": str(self.home / ".mc"),
             "STORE_URL": self.url,
             "BUCKETS": " ".join(self._buckets),
+            "QUOTAS": " ".join(self._quotas),
             "SCRIPTS": str(self._scripts),
             "ROOT": str(self._root),
             "KEYS": str(self._keys),

@@ -182,6 +182,25 @@ def test_a_tasks_key_cannot_administer_the_store(store: Store, call: list[str]):
     assert "Access Denied" in done.stderr
 
 
+@pytest.mark.parametrize(("user", "key"), [(USER, SECRET_KEY), (user_of(OWN), key_of(OWN))])
+def test_no_user_changes_a_key_whether_its_own_or_anothers(store: Store, user: str, key: str):
+    for whose in (USER, user_of(OWN), user_of(OTHERS), "new-user"):
+        changed = store.mc("admin", "user", "add", "store", user=user, key=key, text=f"{whose}\nanother-key-1\n")
+        assert "Access Denied" in changed.stderr, whose
+    for call in (
+        ["admin", "accesskey", "create", "store", user],
+        ["admin", "user", "disable", "store", user_of(OTHERS)],
+        ["admin", "user", "remove", "store", user_of(OTHERS)],
+        ["admin", "policy", "create", "store", user, "/dev/stdin"],
+        ["admin", "info", "store"],
+        ["admin", "config", "get", "store", "api"],
+    ):
+        assert store.mc(*call, user=user, key=key, text='{"Version": "2012-10-17", "Statement": []}').returncode != 0
+
+    assert s3(store, user, key).list_buckets()["Buckets"]
+    assert s3(store, user_of(OTHERS), key_of(OTHERS)).list_buckets()["Buckets"]
+
+
 def test_flyte_can_access_the_buckets_of_all_projects_and_no_other_bucket(store: Store):
     flyte = s3(store, USER, SECRET_KEY)
 

@@ -1,8 +1,11 @@
 """The script that provisions the object store, against a real server."""
 
+import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
+import boto3
 import pytest
 
 from tests.processes import wait_until
@@ -338,3 +341,51 @@ def test_the_next_run_completes_a_removal_that_was_killed(store: Store):
     store.retire()
 
     assert store.mc("ls", "store", user=user_of(gone), key=key_of(gone)).returncode != 0
+
+
+def test_a_bucket_holds_no_more_than_its_quota_until_the_quota_is_removed(store: Store):
+    limited, free = project("limited", "development", bucketQuota="100Mi"), project("free", "development")
+    store.mount(projects=[limited, free])
+    store.provision()
+
+    def quota(bucket: str) -> int:
+        return int(json.loads(store.root("quota", "info", f"store/{bucket}", "--json")).get("quota", 0))
+
+    assert quota(limited.bucket) == 100 * 1024**2
+    assert quota(free.bucket) == quota(BUCKET) == 0
+    large = "x" * (101 * 1024**2)
+    refused = store.mc("pipe", f"store/{limited.bucket}/large", user=user_of(limited), key=key_of(limited), text=large)
+    assert "quota" in refused.stderr
+    assert (
+        store.mc("pipe", f"store/{free.bucket}/large", user=user_of(free), key=key_of(free), text=large).returncode == 0
+    )
+
+    store.mount(projects=[project("limited", "development"), free])
+    store.provision()
+
+    assert quota(limited.bucket) == 0
+
+
+def test_a_temporary_key_ends_with_the_user_that_asked_for_it(store: Store):
+    remedy = project("remedy", "development")
+    store.mount(projects=[remedy])
+    store.provision()
+    options: dict[str, Any] = {"endpoint_url": store.url, "region_name": "us-east-1"}
+    own = {"aws_access_key_id": user_of(remedy), "aws_secret_access_key": key_of(remedy)}
+    answer = boto3.client("sts", **options, **own).assume_role(
+        RoleArn="arn:aws:iam::1:role/any", RoleSessionName="any", DurationSeconds=604800
+    )
+    temporary = boto3.client(
+        "s3",
+        **options,
+        aws_access_key_id=answer["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=answer["Credentials"]["SecretAccessKey"],
+        aws_session_token=answer["Credentials"]["SessionToken"],
+    )
+    assert temporary.list_objects_v2(Bucket=remedy.bucket)["KeyCount"] == 0
+
+    store.mount()
+    store.retire()
+
+    with pytest.raises(temporary.exceptions.ClientError, match="AccessDenied|InvalidAccessKeyId"):
+        temporary.list_objects_v2(Bucket=remedy.bucket)

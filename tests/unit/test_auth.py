@@ -78,22 +78,14 @@ def test_the_built_in_client_of_flyte_gets_a_generated_secret_instead_of_the_def
     assert found.one("Secret", "auth").plain["stringData"]["client_secret"] == "generated"
 
 
-def test_login_keys_are_mounted_where_flyte_finds_them_and_task_secrets_cannot_collide():
-    """Flyte's webhook looks up the secrets of tasks at /etc/secrets/GROUP/KEY."""
+def test_login_keys_are_mounted_where_flyte_finds_them():
     found = values(with_login())
     (mount,) = [mount for mount in found["deployment"]["extraVolumeMounts"] if mount["name"] == "login"]
     inline = found["configuration"]["inline"]
 
     assert mount == {"name": "login", "mountPath": "/etc/flyte/login", "readOnly": True}
-    assert inline["auth"]["userAuth"]["cookieHashKeySecretName"] == "../flyte/login/cookie_hash_key"
-    assert inline["secrets"]["secrets-prefix"] == "/etc/secrets"
-
-
-def test_flyte_finds_the_login_keys_when_secrets_are_in_another_folder():
-    found = values(with_login(secretManager={"type": "Global", "files": "/run/flyte/own"}, tidalCreds=None))
-
-    name = found["configuration"]["inline"]["auth"]["userAuth"]["cookieHashKeySecretName"]
-    assert name == "../../../etc/flyte/login/cookie_hash_key"
+    assert inline["auth"]["userAuth"]["cookieHashKeySecretName"] == "cookie_hash_key"
+    assert inline["secrets"]["secrets-prefix"] == mount["mountPath"]
 
 
 def test_the_startup_probe_works_without_a_login(dev: Recording):

@@ -156,4 +156,4 @@ def test_volumes_of_the_stack_file_are_added_to_the_volumes_flyte_needs():
     deployment = values(run(flyteValues={"deployment": extra}))["deployment"]
 
     for kind in ("extraVolumes", "extraVolumeMounts"):
-        assert [item["name"] for item in deployment[kind]] == ["tmp", "webhook-certificate", "ca"]
+        assert [item["name"] for item in deployment[kind]] == ["tmp", "ca"]

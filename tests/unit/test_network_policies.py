@@ -56,7 +56,7 @@ def test_every_namespace_of_the_stack_denies_all_connections_by_default(case: di
 def test_tasks_cannot_reach_the_internet_when_the_settings_forbid_it():
     found = run(tasks={"egress": {"internet": False}})
 
-    assert {target for _, target, _ in reachable(found, "task")} == {"minio", "flyte", "dns", "node-local dns"}
+    assert {target for _, target, _ in reachable(found, "task")} == {"minio", "dns", "node-local dns"}
 
 
 def test_a_private_network_can_be_opened_for_a_single_project():
@@ -75,11 +75,12 @@ def test_a_private_network_can_be_opened_for_a_single_project():
     assert allowed(policies, other, PLACES["internet"], 443)
 
 
-def test_tasks_can_be_denied_access_to_the_api_of_flyte():
-    found = run(tasks={"egress": {"flyte": False}})
+def test_tasks_reach_the_api_of_flyte_only_if_their_project_asks_for_it(dev: Recording):
+    found = run(projects=[{"name": "remedy", "egress": {"flyte": True}}])
 
-    assert ("task", "flyte", 8089) not in reachable(found)
-    assert ("task", "minio", 9000) in reachable(found)
+    assert ("task", "flyte", 8089) in reachable(found)
+    assert ("task", "flyte", 8089) not in reachable(dev)
+    assert ("task", "minio", 9000) in reachable(dev)
 
 
 def test_only_tasks_with_a_token_reach_the_api_server(dev: Recording):
@@ -96,7 +97,6 @@ def test_the_namespace_of_an_ingress_controller_can_be_allowed_in():
     assert {port for _, target, port in reachable(found, "pod of another namespace") if target == "flyte"} == {
         8088,
         8089,
-        9443,
     }
     assert ("pod of another namespace", "minio", 9000) in reachable(found)
     assert ("pod of another namespace", "postgres", 5432) not in reachable(found)

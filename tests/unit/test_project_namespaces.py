@@ -34,6 +34,9 @@ def test_a_task_namespace_has_its_quota():
         "requests.memory": "2Gi",
         "limits.cpu": "3",
         "limits.memory": "4Gi",
+        "limits.ephemeral-storage": "200Gi",
+        "persistentvolumeclaims": "10",
+        "requests.storage": "100Gi",
     }
 
 
@@ -43,8 +46,11 @@ def test_containers_without_resources_get_the_default_requests_and_limits():
     (container,) = recording.one("PodTemplate", "remedy-staging").manifest["template"]["spec"]["containers"]
 
     assert limit["type"] == "Container"
-    assert limit["defaultRequest"] == container["resources"]["requests"] == {"cpu": "50m", "memory": "64Mi"}
-    assert limit["default"] == container["resources"]["limits"] == {"cpu": "1", "memory": "128Mi"}
+    assert container["resources"]["requests"] == {"cpu": "50m", "memory": "64Mi"}
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "128Mi"}
+    # The limit range gives ephemeral storage to every container, because the quota rejects those without a limit.
+    assert limit["defaultRequest"] == {**container["resources"]["requests"], "ephemeral-storage": "100Mi"}
+    assert limit["default"] == {**container["resources"]["limits"], "ephemeral-storage": "4Gi"}
 
 
 def test_flyte_is_configured_to_use_the_pod_template_and_its_container(dev: Recording):
@@ -117,7 +123,7 @@ def test_a_project_can_have_another_pod_security_level_and_its_namespaces_record
         assert metadata["labels"]["pod-security.kubernetes.io/warn"] == "restricted"
     assert levels == {"a": "privileged", "b": "restricted", "c": "baseline"}
     annotations = found.one("Namespace", "a-staging").manifest["metadata"]["annotations"]
-    assert annotations == {"flyte-home/pod-security-reason": "writes to a tape drive"}
+    assert annotations["flyte-home/pod-security-reason"] == "writes to a tape drive"
 
 
 def test_the_contents_of_a_namespace_are_deleted_with_it(dev: Recording):

@@ -11,7 +11,7 @@ import yaml
 from pydantic import SecretStr
 
 from ops.lib.stack_file import stack_config
-from settings import FIELDS, SAMPLE_CREDENTIALS, Settings, settings_from
+from settings import FIELDS, SAMPLE_CREDENTIALS, Settings, rules, settings_from
 from settings.errors import SettingsError
 from settings.presets import OF_PRESET, PRESETS
 from settings.quantities import quantity
@@ -105,6 +105,9 @@ def test_a_project_can_have_its_own_quota():
         "requests.memory": "1Gi",
         "limits.cpu": "2",
         "limits.memory": "2Gi",
+        "limits.ephemeral-storage": "200Gi",
+        "persistentvolumeclaims": "10",
+        "requests.storage": "100Gi",
     }
 
 
@@ -536,7 +539,7 @@ def test_the_content_of_a_kubeconfig_is_rejected_without_being_shown(content: st
         ({"flyte-core-components": {"admin": {"disableClusterResourceManager": False}}}, "more rights than Flyte has"),
         (
             {"configuration": {"inline": {"webhook": {"localCert": True}}}},
-            "webhook.localCert: is set by the stack itself",
+            "inline.webhook: is set by the stack itself",
         ),
         (
             {"configuration": {"inline": {"plugins": {"K8S": {"default-env-vars": [{"T": "planted"}]}}}}},
@@ -608,3 +611,45 @@ def test_every_preset_has_room_for_its_servers_and_for_tasks():
 
         assert sum(quantity(amount.memory) for amount in requests) < 4 * 1024**3
         assert quantity(found.tasks.quota.requests.memory) >= 2 * quantity(found.tasks.requests.memory)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        # Its code prefix would be metadata/DOMAIN/, which begins like the metadata of all executions.
+        ({"projects": [{"name": "metadata"}]}, "flyte-home:projects[metadata].name: Flyte keeps its own data under"),
+        ({"projects": [{"name": "data"}]}, "flyte-home:projects[data].name: Flyte keeps its own data under this name"),
+        (
+            {"tasks": {"egress": {"namespaces": ["flyte"]}}},
+            "flyte-home:tasks.egress.namespaces: 'flyte' is the namespace of the stack itself",
+        ),
+        (
+            {"namespace": "platform", "projects": [{"name": "a", "egress": {"namespaces": ["vault", "platform"]}}]},
+            "flyte-home:projects[a].egress.namespaces: 'platform' is the namespace of the stack itself",
+        ),
+        (
+            {"projects": [{"name": "a", "volumeTypes": ["hostPath"]}]},
+            "flyte-home:projects[a].volumeTypes: 'hostPath' has no effect, because its Pod Security level 'baseline'",
+        ),
+        ({"projects": [{"name": "a", "volumeTypes": ["floppy"]}]}, "flyte-home:projects[0].volumeTypes[0]: 'floppy'"),
+        (
+            {"tasks": {"quota": {"ephemeralStorage": "1Gi"}}},
+            "flyte-home:tasks.quota.ephemeralStorage: 1Gi is less than flyte-home:tasks.ephemeralStorage",
+        ),
+        ({"minio": {"bucketQuota": "10GB"}}, "flyte-home:minio.bucketQuota: '10GB'"),
+        ({"flyte": {"webhook": {"replicas": 0}}}, "flyte-home:flyte.webhook.replicas: 0"),
+    ],
+)
+def test_settings_that_would_undo_the_isolation_are_rejected(settings: dict[str, Any], said: str):
+    assert said in complaint(**{"tidalCreds": None, "projects": [{"name": "remedy"}], **settings})
+
+
+def test_a_project_whose_tasks_reach_flytes_api_is_named_with_what_that_means():
+    def warned(**settings: Any) -> str:
+        return " ".join(rules.warnings(load(**settings)))
+
+    projects = [{"name": "eager", "egress": {"flyte": True}}, {"name": "other"}]
+    assert "the tasks of eager may connect to Flyte's API" in warned(projects=projects, tidalCreds=None)
+    assert "the tasks of remedy may connect" in warned(tasks={"egress": {"flyte": True}})
+    assert warned() == ""
+    assert "connect" not in warned(projects=projects, tidalCreds=None, network={"enabled": False})
