@@ -1,10 +1,10 @@
 """The check of the isolation: what a task, and a pod of any other namespace, can reach."""
 
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from components.database import postgres
+from components.flyte import names as flyte
 from ops.doctor.check import Result, ok, remark, skipped, wrong
 from ops.doctor.expectations import (
     CONFIG,
@@ -20,12 +20,16 @@ from ops.doctor.expectations import (
 )
 from ops.doctor.probes import Attempt, Probes, Tried
 from ops.doctor.stack import Object, Stack
-from ops.doctor.webhook import registration_of
+from ops.lib.kubectl import documents
+from ops.lib.text import one_line
+from settings.errors import SettingsError
 from settings.images import images
 from settings.projects import TaskScope
 
 # Policy that closes a namespace of the stack; the others open something.
 _DENY = "default-deny"
+# Path of the webhook if its registration cannot be read, and the most nodes that are tried.
+_PATH, _NODES = "/mutate--v1-pod", 3
 
 
 def check_isolation(stack: Stack, probes: Probes) -> Iterator[Result]:
@@ -38,7 +42,13 @@ def check_isolation(stack: Stack, probes: Probes) -> Iterator[Result]:
         probes: runs the pods.
     """
     scope = strictest(stack.settings.task_scopes)
-    around = _surroundings(stack, scope)
+    try:
+        around = _surroundings(stack, scope)
+    except SettingsError as error:
+        yield skipped(
+            f"what pods reach is unknown: {one_line(str(error))}", stack.cluster.shown("auth", "can-i", "--list")
+        )
+        return
     image = images(stack.settings.images)["postgres"].reference
     of_database = [pod for pod in stack.of("Pod") if pod["metadata"]["name"] == f"{postgres.SERVICE}-0"]
     node = next((str(pod.get("spec", {}).get("nodeName", "")) for pod in of_database), "")
@@ -218,50 +228,51 @@ def _list(names: Sequence[str] | dict[str, None]) -> str:
 
 
 def _surroundings(stack: Stack, scope: TaskScope) -> Surroundings:
-    """Ask the cluster for the addresses and policies."""
+    """Ask the cluster for the addresses and policies; what the user may not read is left out.
 
-    def listed(*arguments: str) -> list[Object]:
-        return list(json.loads(stack.cluster.ask("get", *arguments, "--output=json"))["items"])
+    Raises:
+        SettingsError: the user may not read the addresses of the platform namespace.
+    """
 
-    with ThreadPoolExecutor(5) as pool:
-        slices = pool.submit(listed, "endpointslices", f"--namespace={stack.namespace}")
-        servers = pool.submit(
-            listed, "endpointslices", "--namespace=default", "--selector=kubernetes.io/service-name=kubernetes"
+    def listed(*arguments: str) -> list[Object] | None:
+        answer = stack.cluster.run("get", *arguments, "--output=json")
+        return None if answer.returncode else documents(answer.stdout)
+
+    protected = {name: f"--namespace={name}" for name in (stack.namespace, scope.namespace)}
+    with ThreadPoolExecutor(6) as pool:
+        slices = pool.submit(
+            stack.cluster.ask, "get", "endpointslices", f"--namespace={stack.namespace}", "--output=json"
         )
-        policies = {
-            namespace: pool.submit(listed, "networkpolicies", f"--namespace={namespace}")
-            for namespace in (stack.namespace, scope.namespace)
-        }
-        nodes = pool.submit(stack.cluster.run, "get", "nodes", "--output=json")
-        registration = pool.submit(registration_of, stack)
+        of_kubernetes = "--selector=kubernetes.io/service-name=kubernetes"
+        servers = pool.submit(listed, "endpointslices", "--namespace=default", of_kubernetes)
+        policies = {name: pool.submit(listed, "networkpolicies", where) for name, where in protected.items()}
+        nodes = pool.submit(listed, "nodes")
+        hooks = pool.submit(listed, "mutatingwebhookconfiguration", flyte.WEBHOOK_SERVICE)
     services: dict[str, str] = {}
-    for found in slices.result():
+    for found in documents(slices.result()):
         name = found["metadata"].get("labels", {}).get("kubernetes.io/service-name", "")
         for host in _ready(found)[:1]:
             services.setdefault(name, host)
-    answer = nodes.result()
-    items = [] if answer.returncode else json.loads(answer.stdout)["items"]
-    known = [
+    hosts = [
         address["address"]
-        for node in items
+        for node in nodes.result() or []
         for address in node["status"].get("addresses", [])
         if address["type"] == "InternalIP"
-    ]
-    # A user who may not list nodes sees at least those of the stack.
-    known = known or [pod["status"]["hostIP"] for pod in stack.of("Pod") if pod["status"].get("hostIP")]
-    webhook = registration.result()
-    service = webhook["webhooks"][0]["clientConfig"].get("service", {}) if webhook else {}
+    ] or [pod["status"]["hostIP"] for pod in stack.of("Pod") if pod["status"].get("hostIP")]
+    webhooks = [webhook for found in hooks.result() or [] for webhook in found.get("webhooks", [])]
+    paths = [webhook["clientConfig"].get("service", {}).get("path") for webhook in webhooks]
     return Surroundings(
         services,
-        sorted(set(known))[:3],
-        [host for found in servers.result() for host in _ready(found)],
-        service.get("path", "/"),
-        [
-            namespace
-            for namespace, found in policies.items()
-            if _DENY not in {one["metadata"]["name"] for one in found.result()}
-        ],
+        sorted(set(hosts))[:_NODES],
+        [host for found in servers.result() or [] for host in _ready(found)],
+        next((path for path in paths if path), _PATH),
+        [name for name, found in policies.items() if _lacks(found.result(), _DENY)],
     )
+
+
+def _lacks(found: list[Object] | None, name: str) -> bool:
+    """Whether no object has this name. It is unknown, and so not missing, if the user may not read them."""
+    return found is not None and name not in {one["metadata"]["name"] for one in found}
 
 
 def _ready(found: Object) -> list[str]:

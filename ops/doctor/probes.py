@@ -29,6 +29,7 @@ _PATIENCE, _DEADLINE = 20, 40
 _SETTLING = 4
 # Older probes belong to a doctor that was killed, because none lives this long.
 _LEFT_BEHIND = datetime.timedelta(seconds=120)
+_STOPPED = "the doctor was stopped"
 _RESULTS = "/dev/termination-log"  # its content becomes part of the pod's status
 
 
@@ -119,7 +120,7 @@ class Probes:
     def __init__(self) -> None:
         self._created: list[tuple[Cluster, str]] = []
         self._lock = threading.Lock()
-        self._ended = False
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +128,7 @@ class Probes:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         # The thread of the check may still be running. It must not create anything after this.
         with self._lock:
-            self._ended = True
+            self._ended.set()
         self.remove()
 
     def run(self, cluster: Cluster, image: str, node: str, sources: Sequence[Source]) -> list[Tried]:
@@ -160,16 +161,39 @@ class Probes:
         # Deleting the namespace deletes what is in it.
         first = json.dumps(wanted[0])
         with self._lock:
-            if self._ended:
-                return Tried(source, problem="the doctor was stopped")
+            if self._ended.is_set():
+                return Tried(source, problem=_STOPPED)
             self._created.append((cluster, first))
             given = json.dumps({"apiVersion": "v1", "kind": "List", "items": wanted})
             answer = cluster.run("create", "--filename=-", "--output=json", given=given, seconds=10)
         if answer.returncode:
             return Tried(source, problem=f"the probe cannot be created: {one_line(answer.stderr, 300)}")
         metadata = documents(answer.stdout)[-1]["metadata"]
-        tried = _result(cluster, source, metadata["name"], metadata["namespace"])
+        tried = self._result(cluster, source, metadata["name"], metadata["namespace"])
         return replace(tried, created=str(metadata.get("creationTimestamp", "")))
+
+    def _result(self, cluster: Cluster, source: Source, name: str, namespace: str) -> Tried:
+        """Wait until the pod has ended; return what it has seen."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            answer = cluster.run("get", "pod", name, f"--namespace={namespace}", "--output=json", seconds=5)
+            if answer.returncode:
+                return Tried(source, problem=f"the probe cannot be read: {one_line(answer.stderr, 300)}")
+            status = json.loads(answer.stdout).get("status", {})
+            state: Object = next((one.get("state", {}) for one in status.get("containerStatuses", [])), {})
+            waiting = state.get("waiting", {}).get("reason", "")
+            if ended := state.get("terminated"):
+                seen = _parsed(ended.get("message", ""))
+                if len(seen) < len(source.attempts):
+                    reason = f"{ended.get('reason', 'unknown')}, exit code {ended.get('exitCode', 'unknown')}"
+                    return Tried(source, problem=f"the probe ended without all of its results ({reason})")
+                return Tried(source, seen, status.get("hostIP", ""))
+            if "Image" in waiting:
+                return Tried(source, problem=f"the probe does not get its image, that of the database ({waiting})")
+            if time.monotonic() > end:
+                return Tried(source, problem=f"the probe had no result within {_PATIENCE} s: {_why(status, waiting)}")
+            if self._ended.wait(0.4):
+                return Tried(source, problem=_STOPPED)
 
 
 def _objects(name: str, image: str, node: str, source: Source) -> list[Object]:
@@ -232,31 +256,8 @@ def _objects(name: str, image: str, node: str, source: Source) -> list[Object]:
     return [pod] if source.namespace else [*own, pod]
 
 
-def _result(cluster: Cluster, source: Source, name: str, namespace: str) -> Tried:
-    """Wait until the pod has ended; return what it has seen."""
-    end = time.monotonic() + _PATIENCE
-    while True:
-        answer = cluster.run("get", "pod", name, f"--namespace={namespace}", "--output=json", seconds=5)
-        if answer.returncode:
-            return Tried(source, problem=f"the probe cannot be read: {one_line(answer.stderr, 300)}")
-        status = json.loads(answer.stdout).get("status", {})
-        state: Object = next((one.get("state", {}) for one in status.get("containerStatuses", [])), {})
-        waiting = state.get("waiting", {}).get("reason", "")
-        if ended := state.get("terminated"):
-            seen = _parsed(ended.get("message", ""))
-            if len(seen) < len(source.attempts):
-                reason = f"{ended.get('reason', 'unknown')}, exit code {ended.get('exitCode', 'unknown')}"
-                return Tried(source, problem=f"the probe ended without all of its results ({reason})")
-            return Tried(source, seen, status.get("hostIP", ""))
-        if "Image" in waiting or time.monotonic() > end:
-            return Tried(source, problem=f"the probe did not run within {_PATIENCE} s: {_why(status, waiting)}")
-        time.sleep(0.4)
-
-
 def _why(status: Object, waiting: str) -> str:
-    """Return why a pod has not run yet."""
-    if "Image" in waiting:
-        return f"its image, that of the database, cannot be pulled ({waiting})"
+    """Return why a pod has not ended yet."""
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"it has no node ({one_line(condition.get('message', 'no reason is given'), 200)})"

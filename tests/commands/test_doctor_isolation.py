@@ -388,16 +388,16 @@ def test_a_pod_that_is_not_admitted_is_a_problem_of_its_own_source_only():
     [
         (
             {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]},
-            "its image, that of the database, cannot be pulled (ErrImagePull)",
+            "does not get its image, that of the database (ErrImagePull)",
         ),
         (
             {
                 "containerStatuses": [],
                 "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}],
             },
-            "it has no node (0/1 nodes are available)",
+            "had no result within 0 s: it has no node (0/1 nodes are available)",
         ),
-        ({"containerStatuses": [], "phase": "Pending"}, "Pending"),
+        ({"containerStatuses": [], "phase": "Pending"}, "had no result within 0 s: Pending"),
     ],
 )
 def test_a_pod_that_does_not_run_is_a_problem_with_its_reason(
@@ -407,7 +407,7 @@ def test_a_pod_that_does_not_run_is_a_problem_with_its_reason(
     kubectl = Kubectl(**status)
     (tried,) = kubectl.run(source())
 
-    assert tried.problem == f"the probe did not run within 0 s: {problem}"
+    assert tried.problem == f"the probe {problem}"
     assert len(kubectl.deleted) == 1
 
 
@@ -513,6 +513,31 @@ def test_the_check_tries_the_addresses_of_the_cluster_and_judges_what_was_seen()
     preferred = pods[0]["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert preferred[0]["preference"]["matchFields"][0]["values"] == ["node-7"]
     assert said
+
+
+def test_the_check_is_skipped_if_the_user_may_not_read_the_addresses():
+    kubectl = Kubectl()
+    stack = surrounded(kubectl)
+    kubectl.cluster.on("get endpointslices", error="endpointslices is forbidden")
+    with Probes() as running:
+        (said,) = check_isolation(stack, running)
+
+    assert said.state == "skipped"
+    assert said.says.endswith("endpointslices is forbidden")
+    assert kubectl.created == []
+
+
+def test_what_the_user_may_not_read_besides_is_left_out():
+    kubectl = Kubectl(lines_for())
+    stack = surrounded(kubectl)
+    for kind in ("networkpolicies", "nodes", "mutatingwebhookconfiguration", "endpointslices --namespace=default"):
+        kubectl.cluster.on(f"get {kind}", error="forbidden")
+    with Probes() as running:
+        said = list(check_isolation(stack, running))
+
+    assert not [one for one in said if "missing" in one.says]
+    (pod, *_) = [one for one in kubectl.created if one["kind"] == "Pod"]
+    assert "/mutate--v1-pod" in pod["spec"]["containers"][0]["env"][0]["value"]
 
 
 def test_the_check_uses_the_nodes_of_the_stack_if_the_user_may_not_list_nodes():
