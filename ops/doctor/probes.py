@@ -153,7 +153,7 @@ class Probes:
         with self._lock:
             created, self._created = self._created, []
         for cluster, given in created:
-            cluster.run("delete", "--filename=-", "--ignore-not-found", "--wait=false", given=given)
+            cluster.run("delete", "--filename=-", "--ignore-not-found", "--wait=false", given=given, seconds=10)
 
     def _tried(self, cluster: Cluster, image: str, node: str, source: Source) -> Tried:
         name = f"flyte-doctor-{secrets.token_hex(3)}"
@@ -290,7 +290,7 @@ def _remove_left_behind(cluster: Cluster, now: str) -> None:
     ]
     if old:
         given = json.dumps({"apiVersion": "v1", "kind": "List", "items": old})
-        cluster.run("delete", "--filename=-", "--ignore-not-found", "--wait=false", given=given)
+        cluster.run("delete", "--filename=-", "--ignore-not-found", "--wait=false", given=given, seconds=10)
 
 
 def _identity(metadata: Object) -> Object:
