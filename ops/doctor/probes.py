@@ -24,7 +24,7 @@ LABEL = "flyte-home/doctor"
 """Label of everything that the doctor creates for its probes."""
 Expected = Literal["open", "closed", "either"]
 # Seconds from the creation of a pod to its result. The pod itself ends after `_DEADLINE`, even if the doctor is killed.
-_PATIENCE, _DEADLINE = 20, 40
+_PATIENCE, _DEADLINE = 25, 50
 # Seconds for which a probe waits until the network plugin has taken notice of the new pod.
 _SETTLING = 4
 # Older probes belong to a doctor that was killed, because none lives this long.

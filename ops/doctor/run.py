@@ -82,7 +82,7 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("admission", partial(check_admission, stack), ["cluster", "namespaces", "webhook"])
     servers = ["postgres", "minio", "flyte"]
     probes = opened.enter_context(Probes())
-    yield Check("isolation", partial(check_isolation, stack, probes), ["cluster", "namespaces", *servers], seconds=60)
+    yield Check("isolation", partial(check_isolation, stack, probes), ["cluster", "namespaces", *servers], seconds=75)
     yield Check("certificate", partial(check_certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in links_of(stack.settings.log_links)]
     yield Check("log links", partial(check_log_links, stack, links))

@@ -8,7 +8,7 @@
 #             http     connect, and GET PATH without a credential
 #             webhook  connect, and POST an admission review with TLS: SERVER is the host name, BODY is in base64
 #           HOST is an address, or api-server for the one that Kubernetes gives every pod.
-# PATIENCE  seconds for which an attempt is repeated if its result is not EXPECTED (open or closed)
+# PATIENCE  seconds for which an attempt is repeated if its result is not EXPECTED (open, closed or either)
 # RESULTS   file that gets a line NAME SEEN DETAIL for each attempt. SEEN is open, refused, silent or unreachable;
 #           DETAIL is the HTTP status, or what the webhook returns: content, nothing, unknown or untested.
 #           What an answer contains is never written anywhere.
@@ -56,7 +56,7 @@ review() {
   text=$(printf %s "$body" | base64 -d)
   answer=$(printf 'POST %s HTTP/1.0\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
     "$path" "$server" "${#text}" "$text" |
-    timeout 5 openssl s_client -quiet -connect "$address" -servername "$server" 2>/dev/null) || true
+    timeout 3 openssl s_client -quiet -connect "$address" -servername "$server" 2>/dev/null) || true
   patch=''
   # A secret of the pod's namespace is a reference. A value beside the name of the variable is the content of a file.
   [[ ! $answer =~ \"patch\":\ *\"([A-Za-z0-9+/=]+) ]] || patch=$(printf %s "${BASH_REMATCH[1]}" | base64 -d)
@@ -69,14 +69,15 @@ review() {
   fi
 }
 
-# A network plugin needs a moment to admit a new pod or to isolate it, so only the last of several tries counts.
+# A network plugin needs a moment to admit a new pod or to isolate it, so an unexpected result counts only if the try
+# began after that moment. A connection that the plugin cuts may keep a try waiting until it has passed.
 attempt() {
-  local seen detail state end=$((SECONDS + PATIENCE))
+  local seen detail state began end=$((SECONDS + PATIENCE))
   if [ "$host" = api-server ]; then host=$KUBERNETES_SERVICE_HOST port=$KUBERNETES_SERVICE_PORT; fi
-  while try; do
+  while began=$SECONDS && try && [ "$began" -lt "$end" ]; do
     state=closed
     [ "$seen" != open ] || state=open
-    if [ "$expected" = either ] || [ "$expected" = "$state" ] || [ "$SECONDS" -ge "$end" ]; then break; fi
+    if [ "$detail" != unknown ] && [[ $expected == either || $expected == "$state" ]]; then break; fi
     sleep 1
   done
   echo "$name $seen $detail"

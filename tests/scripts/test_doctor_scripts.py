@@ -126,6 +126,22 @@ def test_an_unexpected_connection_is_tried_until_it_is_closed(work: Workspace):
     assert seen(work, attempt("tcp", f"tcp://127.0.0.1:{port}", "closed"), patience=8) == ["refused"]
 
 
+def test_a_connection_that_is_cut_while_it_is_tried_is_tried_again(work: Workspace):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        kept = []
+
+        def accept() -> None:
+            kept.extend(server.accept()[0] for _ in range(2))  # to see whether it is open, and for the request
+            server.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        asked = attempt("webhook", f"tcp://127.0.0.1:{port}", "closed", path="/", server="it", body="{}")
+        assert seen(work, asked, patience=2) == ["refused"]
+        thread.join()
+
+
 PREFIX = b'{"name":"FLYTE_SECRETS_ENV_PREFIX","value":"_FSEC_"}'
 NAME = b'"name":"_FSEC_../FLYTE/CONFIG.D_202-DATABASE.YAML"'
 CONTENT = b'[{"op":"add","path":"/spec/containers/0/env","value":[%s,{%s,"value":"planted: content"}]}]' % (
