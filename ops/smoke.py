@@ -2,9 +2,9 @@
 
 Usage: python -m ops.smoke STACK [--timeout SECONDS]
 
-The doctor runs first. If nothing is wrong, examples/remedy_tidal runs on the cluster: its nodes are shown while it
-runs, then its result and its address in the console. If it fails, the error of the node and the end of its pod's log
-are shown.
+The doctor runs first. If nothing is wrong except the isolation, examples/remedy_tidal runs on the cluster: its nodes
+are shown while it runs, then its result and its address in the console. If it fails, the error of the node and the end
+of its pod's log are shown.
 """
 
 import argparse
@@ -40,10 +40,12 @@ def main() -> int:
     try:
         settings = settings_from(*stack_config(args.stack))
         with doctor(args.stack, settings, f"make smoke STACK={args.stack}") as findings:
-            wrong = 0
+            wrong = open_doors = 0
             for finding in findings:
                 print(lines(finding), flush=True)
-                wrong += finding.state == "wrong"
+                # A pod that reaches too much does not keep a workflow from running.
+                open_doors += finding.state == "wrong" and finding.check == "isolation"
+                wrong += finding.state == "wrong" and finding.check != "isolation"
             if wrong:
                 raise ExampleError(f"{wrong} of the doctor's findings are wrong; the example was not started")
             run_example(settings, Cluster.of(settings.context, settings.kubeconfig), args.timeout)
@@ -52,7 +54,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:  # the execution continues on the cluster
         return 130
-    print(f"ok      everything, in {time.monotonic() - begin:.0f} s")
+    exception = f" except the isolation ({open_doors} wrong)" if open_doors else ""
+    print(f"ok      everything{exception}, in {time.monotonic() - begin:.0f} s")
     return 0
 
 

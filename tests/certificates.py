@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 
-def issued(end: datetime.datetime, host: str = "flyte-binary-webhook.flyte.svc") -> bytes:
+def issued(end: datetime.datetime, host: str = "flyte-webhook-1.flyte.svc") -> bytes:
     """A self-signed certificate in PEM, valid since 2020."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "flyte-home")])

@@ -226,6 +226,24 @@ MUTATIONS = (
         "[]",
         "the doctor runs a check although one that it needs has failed",
     ),
+    Mutation(
+        "ops/doctor/isolation.py",
+        "    elif sure and all(sure):",
+        "    elif sure and any(sure):",
+        "one connection that is open by mistake is blamed on the network plugin",
+    ),
+    Mutation(
+        "ops/doctor/expectations.py",
+        '        if not scope:\n            return "closed"\n',
+        '        if not scope:\n            return "either"\n',
+        "the doctor expects nothing of pods of other namespaces",
+    ),
+    Mutation(
+        "ops/doctor/probes.py",
+        "            self._created.append((cluster, first))\n",
+        "",
+        "the doctor leaves its pods behind",
+    ),
 )
 
 

@@ -2,8 +2,9 @@
 
 Usage: python -m ops.doctor STACK [--json]
 
-Prints a line for each check: ``ok``, ``remark``, ``wrong`` with the command that fixes it below, or ``skipped`` if an
-earlier check failed. Nothing is changed, except for one small object in Flyte's bucket.
+Prints a line for each check: ``ok``, ``remark``, ``wrong`` with the command that fixes it below, or ``skipped`` if it
+could not be made, most often because an earlier one failed. Nothing is changed, except for one small object in Flyte's
+bucket. Two pods try what can be reached, one of them in a namespace of its own; both are deleted again.
 """
 
 import argparse

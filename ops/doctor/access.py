@@ -30,11 +30,14 @@ _KINDS_OF_UP = {
 _OWN = [
     ("get", "", "pods", ""),
     ("create", "", "pods", ""),
+    ("delete", "", "pods", ""),
     ("create", "", "pods", "exec"),
     ("create", "", "pods", "portforward"),
     ("get", "", "pods", "log"),
     ("list", "", "events", ""),
     ("get", "discovery.k8s.io", "endpointslices", ""),
+    ("list", "discovery.k8s.io", "endpointslices", ""),
+    ("list", "networking.k8s.io", "networkpolicies", ""),
 ]
 
 

@@ -49,6 +49,11 @@ def wrong(says: str, mend: str = "") -> Result:
     return Result("wrong", says, mend)
 
 
+def skipped(says: str, mend: str = "") -> Result:
+    """Return the result that the check could not be made, which proves nothing."""
+    return Result("skipped", says, mend)
+
+
 @dataclass(frozen=True)
 class Check:
     """One check of the doctor."""
@@ -71,7 +76,7 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
             yield Finding(check.name, "skipped", f"depends on: {', '.join(lacking)}")
             continue
         for result in _limited(check):
-            if result.state == "wrong":
+            if result.state in {"wrong", "skipped"}:
                 broken.add(check.name)
             yield Finding(check.name, result.state, result.says, result.mend)
 

@@ -12,7 +12,9 @@ from ops.doctor.certificate import check_certificate
 from ops.doctor.check import Check, Finding, examine
 from ops.doctor.flyte_api import check_api, check_login
 from ops.doctor.grpc_api import check_grpc
+from ops.doctor.isolation import check_isolation
 from ops.doctor.log_links import check_log_links
+from ops.doctor.probes import Probes
 from ops.doctor.programs import check_programs
 from ops.doctor.servers import SERVERS, check_database, check_ingress, check_jobs, check_namespaces, check_server
 from ops.doctor.signed_address import check_signed_address
@@ -78,6 +80,9 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("gRPC", partial(check_grpc, stack), [_ADDRESSES["grpc"], *login])
     yield Check("webhook", partial(check_webhook, stack), ["cluster", "namespaces", "flyte"])
     yield Check("admission", partial(check_admission, stack), ["cluster", "namespaces", "webhook"])
+    servers = ["postgres", "minio", "flyte"]
+    probes = opened.enter_context(Probes())
+    yield Check("isolation", partial(check_isolation, stack, probes), ["cluster", "namespaces", *servers], seconds=75)
     yield Check("certificate", partial(check_certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in links_of(stack.settings.log_links)]
     yield Check("log links", partial(check_log_links, stack, links))

@@ -2,8 +2,11 @@
 
 import copy
 import functools
+from dataclasses import replace
 from typing import Any
 
+from ops.doctor.probes import Attempt, Source, _objects
+from settings.placement import Placement
 from tests.api_server import ApiServer
 from tests.helm import template
 from tests.matrix import CASES, KUBERNETES, distinct, manifests, recording
@@ -47,6 +50,18 @@ def test_the_server_accepts_every_pod(api: ApiServer):
 
     assert {pod["metadata"]["name"] for pod in made} >= {"postgres", "minio", "flyte-task"}
     assert unexpected(api.create(made)) == []
+
+
+def test_the_server_accepts_the_pods_with_which_the_doctor_tries_connections(api: ApiServer):
+    prepared(api, *CASES)
+    attempts = [Attempt("it", "tcp", "10.0.0.1", 5432, "closed")]
+    in_task = Source("a task", "remedy-development", 1000, Placement(), attempts)
+    (pod,) = _objects("flyte-doctor-1", "postgres:17", "node-1", in_task)
+    namespace, account, foreign = _objects("flyte-doctor-2", "postgres:17", "", replace(in_task, namespace=""))
+    api.make_namespaces([namespace])
+
+    assert api.apply([account], dry_run=False) == []
+    assert api.create([pod, foreign]) == []
 
 
 def test_the_server_accepts_the_rendered_release_and_its_pod(api: ApiServer):

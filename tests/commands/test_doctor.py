@@ -41,6 +41,7 @@ ORDER = [
     "gRPC",
     "webhook",
     "admission",
+    "isolation",
     "certificate",
     "log links",
     "secrets",

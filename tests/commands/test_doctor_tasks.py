@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.flyte.webhook import _certificate
+from components.flyte.webhook_certificate import webhook_certificate
 from ops.doctor.certificate import check_certificate
 from ops.doctor.check import Result
 from ops.doctor.log_links import check_log_links
@@ -88,9 +88,7 @@ def test_a_rejected_pod_is_reported_with_the_reason(error: str, command: str):
 
 
 def refused(namespace: str) -> str:
-    return (
-        f"pods \"flyte-home-doctor\" is forbidden: ValidatingAdmissionPolicy 'flyte-home-task-secrets' in {namespace}"
-    )
+    return f"pods \"flyte-home-doctor\" is forbidden: ValidatingAdmissionPolicy 'flyte-home-task-pods' in {namespace}"
 
 
 @pytest.mark.parametrize(
@@ -140,10 +138,10 @@ def certified(own: bytes, bundle: bytes | None = None) -> list[Result]:
     cluster = FakeCluster()
     expected = base64.b64encode(own if bundle is None else bundle).decode()
     cluster.on("get mutatingwebhookconfiguration", webhook(bundle=expected))
-    mount = {"name": "webhook-certificate", "secret": {"secretName": "webhook-certificate-1"}}
+    mount = {"name": "certificate", "secret": {"secretName": "webhook-certificate-1"}}
     deployment = {
         "kind": "Deployment",
-        "metadata": {"name": "flyte-binary"},
+        "metadata": {"name": "flyte-webhook-1"},
         "spec": {"template": {"spec": {"volumes": [mount]}}},
     }
     cluster.on("get --namespace=flyte --output=json", {"items": [deployment]})
@@ -152,7 +150,7 @@ def certified(own: bytes, bundle: bytes | None = None) -> list[Result]:
 
 
 def test_the_stacks_own_certificate_is_ok():
-    public, _ = _certificate("seed", "flyte")
+    public, _ = webhook_certificate("seed", "flyte-webhook-1.flyte.svc")
 
     assert [(one.state, one.says) for one in certified(public.encode())] == [("ok", "the webhook's, until 9999-12-31")]
 
@@ -182,7 +180,7 @@ def test_a_certificate_that_the_api_server_does_not_expect_is_wrong():
 def test_a_certificate_for_another_host_is_wrong():
     (said,) = certified(issued(NOW.replace(year=2030), "another.flyte.svc"))
 
-    assert said.says == "the webhook's certificate is not for flyte-binary-webhook.flyte.svc"
+    assert said.says == "the webhook's certificate is not for flyte-webhook-1.flyte.svc"
 
 
 def test_an_invalid_certificate_is_wrong():

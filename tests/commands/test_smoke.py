@@ -201,15 +201,24 @@ def test_the_example_is_not_started_if_no_project_may_use_its_secret(example: Pa
     assert not (example / "started").exists()
 
 
-@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("remark", 0), ("skipped", 0), ("wrong", 1)])
-def test_the_example_is_started_only_if_the_doctor_finds_nothing_wrong(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Any, code: int
+@pytest.mark.parametrize(
+    ("check", "state", "code"),
+    [
+        ("minio", "ok", 0),
+        ("minio", "remark", 0),
+        ("minio", "skipped", 0),
+        ("minio", "wrong", 1),
+        ("isolation", "wrong", 0),
+    ],
+)
+def test_the_example_is_started_only_if_the_doctor_finds_nothing_wrong_that_would_stop_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], check: str, state: Any, code: int
 ):
     started = []
 
     @contextmanager
     def doctor(*_args: Any) -> Iterator[Iterator[Finding]]:
-        yield iter([Finding("minio", state, "is what it is", "kubectl mend")])
+        yield iter([Finding(check, state, "is what it is", "kubectl mend")])
 
     monkeypatch.setattr(smoke, "doctor", doctor)
     monkeypatch.setattr(smoke, "stack_config", lambda _: stack())
@@ -219,7 +228,8 @@ def test_the_example_is_started_only_if_the_doctor_finds_nothing_wrong(
 
     assert smoke.main() == code
     said = capsys.readouterr()
-    assert f"{state:<8} minio          is what it is\n         kubectl mend" in said.out
+    assert f"{state:<8} {check:<14} is what it is\n         kubectl mend" in said.out
+    assert ("ok      everything except the isolation (1 wrong)" in said.out) == (check == "isolation")
     assert started == ([] if code else [True])
     assert ("1 of the doctor's findings are wrong" in said.err) == bool(code)
 
