@@ -32,6 +32,8 @@ class Upstream:
     content: bytes = b"answer"
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
+    pages: dict[str, str] = field(default_factory=dict)
+    """HTML of some targets."""
 
     @contextmanager
     def serve(self) -> Iterator[Place]:
@@ -46,10 +48,14 @@ class Upstream:
                 self.send_response(upstream.status)
                 for name, value in upstream.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(upstream.content)))
+                page = upstream.pages.get(self.path)
+                content = page.encode() if page else upstream.content
+                if page:
+                    self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(upstream.content)
+                    self.wfile.write(content)
 
             def _counted(self) -> bytes:
                 return self.rfile.read(int(self.headers.get("Content-Length", "0")))
