@@ -96,6 +96,19 @@ class Forward:
                 raise ForwardError(f"cannot reach service/{self.endpoint.service}: {reason}")
         self._place = place
 
+    def stop(self) -> None:
+        """Stop kubectl, in any state."""
+        if self._process:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._errors:
+            self._errors.close()
+        self._process = self._errors = self._place = None
+
     def _free_place(self) -> Place:
         if not self._hidden:
             return self.endpoint.host, self.endpoint.local_port
@@ -112,19 +125,6 @@ class Forward:
             f"--namespace={self._namespace}",
             f"--address={host}",
         )
-
-    def stop(self) -> None:
-        """Stop kubectl, in any state."""
-        if self._process:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        if self._errors:
-            self._errors.close()
-        self._process = self._errors = self._place = None
 
 
 def _read(lines: IO[str], listening: threading.Event) -> None:

@@ -575,6 +575,20 @@ def test_a_taken_port_is_an_error_and_a_stopped_browser_guard_gives_its_port_bac
     socket.create_server(("127.0.0.1", port)).close()
 
 
+def test_stopping_does_not_wait_for_a_client_that_reads_slowly():
+    port = free_port()
+    upstream = Upstream(content=bytes(64 << 20))
+    with upstream.serve() as place:
+        guard = BrowserGuard(BrowserRules.of_api(f"http://127.0.0.1:{port}"), ("127.0.0.1", port), lambda: place)
+        guard.start()
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(f"GET /b/k HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+            begin = time.monotonic()
+            guard.stop()
+            assert time.monotonic() - begin < 5
+
+
 def test_a_hidden_place_is_free_and_at_a_port_that_browsers_block():
     host, port = hidden_place()
 
