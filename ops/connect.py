@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
@@ -98,10 +99,10 @@ def answering(client: Client, endpoint: ClientEndpoint) -> Callable[[], bool]:
 
     def over_http(path: str) -> bool:
         try:
-            client.request(f"{endpoint.address}{path}", seconds=_PATIENCE)
+            # With this status, the browser guard answers that the port-forward or the service does not.
+            return client.request(f"{endpoint.address}{path}", seconds=_PATIENCE).status != HTTPStatus.BAD_GATEWAY
         except NoAnswerError:
             return False
-        return True
 
     def over_grpc() -> bool:
         try:

@@ -100,6 +100,7 @@ if "port-forward" in arguments:
         if f"service/{{name}}" in arguments:
             sys.exit("error: " + name + " has no running pod")
     port, _, target = next(one for one in arguments if ":" in one and one[0].isdigit()).partition(":")
+    host = next(one for one in arguments if one.startswith("--address=")).partition("=")[2]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -114,10 +115,10 @@ if "port-forward" in arguments:
             pass
 
     try:
-        server = http.server.HTTPServer(("127.0.0.1", int(port)), Handler)
+        server = http.server.HTTPServer((host, int(port)), Handler)
     except OSError:
         sys.exit("error: unable to listen on port " + port)
-    print(f"Forwarding from 127.0.0.1:{{port}} -> {{target}}", flush=True)
+    print(f"Forwarding from {{host}}:{{port}} -> {{target}}", flush=True)
     server.serve_forever()
 for rule in sorted(folder.glob("*.rule")):
     words, _, answer = rule.read_text().partition("\\n")

@@ -44,6 +44,30 @@ MUTATIONS = (
         "components/cluster/fence.py", "if uid != args.pinned_uid:", "if False:", "the fence lets any cluster through"
     ),
     Mutation(
+        "ops/lib/browser_rules.py",
+        "if len(host) != 1 or host[0] not in self.hosts:",
+        "if len(host) != 1:",
+        "DNS rebinding gets through the browser guard",
+    ),
+    Mutation(
+        "ops/lib/browser_rules.py",
+        "if len(types) != 1 or types[0] not in accepted:",
+        "if not types:",
+        "old browsers get through the browser guard with a form",
+    ),
+    Mutation(
+        "ops/lib/browser_rules.py",
+        'if set(headers.getall("Sec-Fetch-Site", [])) <= {"none", "same-origin"}:',
+        "if True:",
+        "pages of other sites get through the browser guard without an Origin",
+    ),
+    Mutation(
+        "ops/lib/forwards.py",
+        "hidden=endpoint.setting in rules)",
+        "hidden=False)",
+        "browsers reach the port-forward behind the browser guard",
+    ),
+    Mutation(
         "components/flyte/archive.py",
         "    if _sha256(content) != pin.sha256:",
         "    if False:",

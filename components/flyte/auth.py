@@ -142,6 +142,9 @@ def _configuration(args: AuthArgs) -> dict[str, Any]:
                 },
             },
             "userAuth": {
+                # Browsers do not send the cookies with a request that a page of another site has caused, except when a
+                # person follows a link. Strict would not send them after the redirect from the provider either.
+                "cookieSetting": {"sameSitePolicy": "LaxMode"},
                 "cookieHashKeySecretName": "cookie_hash_key",
                 "cookieBlockKeySecretName": "cookie_block_key",
                 "openId": {

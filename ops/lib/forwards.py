@@ -1,4 +1,4 @@
-"""The port-forwards of a stack."""
+"""The port-forwards of a stack, with a browser guard in front of those that browsers could reach."""
 
 import json
 import os
@@ -10,8 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
 
+from ops.lib.browser_guard import BrowserGuard, Place
+from ops.lib.browser_rules import BrowserRules
 from ops.lib.client import Client
 from ops.lib.client_endpoints import ClientEndpoint, client_endpoints
+from ops.lib.hidden_place import hidden_place
 from ops.lib.kubectl import Cluster
 from ops.lib.port_holder import FOLDER, ForwardError, Holder, check_free, end_left_behind, locked, record_file
 from ops.lib.private_file import write_private
@@ -21,17 +24,20 @@ _STOP_SECONDS = 5
 
 
 class Forward:
-    """One ``kubectl port-forward``."""
+    """One ``kubectl port-forward``.
 
-    def __init__(self, cluster: Cluster, namespace: str, endpoint: ClientEndpoint) -> None:
+    Args:
+        cluster: the cluster.
+        namespace: namespace of the service.
+        endpoint: the service, and the address at which clients expect it.
+        hidden: whether kubectl listens where browsers cannot reach it (see `ops.lib.hidden_place`) instead of at the
+            address of the endpoint.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, endpoint: ClientEndpoint, hidden: bool = False) -> None:
         self.endpoint = endpoint
-        self._command = cluster.command(
-            "port-forward",
-            f"service/{endpoint.service}",
-            f"{endpoint.local_port}:{endpoint.port}",
-            f"--namespace={namespace}",
-            f"--address={endpoint.host}",
-        )
+        self._cluster, self._namespace, self._hidden = cluster, namespace, hidden
+        self._place: Place | None = None
         self._process: subprocess.Popen[str] | None = None
         self._errors: IO[Any] | None = None
 
@@ -43,7 +49,14 @@ class Forward:
     @property
     def running(self) -> bool:
         """Whether kubectl is running. The service behind it may still not answer."""
-        return self._process is not None and self._process.poll() is None
+        # Read once, because the browser guard asks from another thread.
+        process = self._process
+        return process is not None and process.poll() is None
+
+    @property
+    def place(self) -> Place | None:
+        """Where kubectl listens; None if it does not."""
+        return self._place if self.running else None
 
     @property
     def last_error(self) -> str:
@@ -61,10 +74,11 @@ class Forward:
             ForwardError: it does not listen within ``seconds``.
         """
         self.stop()
+        place = self._free_place()
         # A file, because it is read only if something goes wrong.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
         self._process = subprocess.Popen(
-            self._command,
+            self._command(*place),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -80,6 +94,7 @@ class Forward:
                 reason = self.last_error or f"no answer within {seconds:.0f} s"
                 self.stop()
                 raise ForwardError(f"cannot reach service/{self.endpoint.service}: {reason}")
+        self._place = place
 
     def stop(self) -> None:
         """Stop kubectl, in any state."""
@@ -92,7 +107,24 @@ class Forward:
                 self._process.wait()
         if self._errors:
             self._errors.close()
-        self._process = self._errors = None
+        self._process = self._errors = self._place = None
+
+    def _free_place(self) -> Place:
+        if not self._hidden:
+            return self.endpoint.host, self.endpoint.local_port
+        try:
+            return hidden_place()
+        except OSError as error:
+            raise ForwardError(f"cannot reach service/{self.endpoint.service}: {error}") from None
+
+    def _command(self, host: str, port: int) -> list[str]:
+        return self._cluster.command(
+            "port-forward",
+            f"service/{self.endpoint.service}",
+            f"{port}:{self.endpoint.port}",
+            f"--namespace={self._namespace}",
+            f"--address={host}",
+        )
 
 
 def _read(lines: IO[str], listening: threading.Event) -> None:
@@ -106,8 +138,17 @@ def _read(lines: IO[str], listening: threading.Event) -> None:
                 listening.set()
 
 
+def _guard(forward: Forward, rules: BrowserRules) -> BrowserGuard:
+    endpoint = forward.endpoint
+    return BrowserGuard(rules, (endpoint.host, endpoint.local_port), lambda: forward.place)
+
+
 class Forwards:
     """The port-forwards of a stack. Inside this context, no other command of this folder can open them.
+
+    A browser guard listens at the addresses of the HTTP endpoints, for every command that opens them: also while the
+    doctor runs, web pages can send requests. It keeps listening while its port-forward is broken, so that no other
+    program gets the port.
 
     Args:
         command: name of the running command, for the messages of other commands.
@@ -132,7 +173,18 @@ class Forwards:
         self.endpoints = [endpoint for endpoint in client_endpoints(client) if endpoint.forwarded]
         self.ended: list[str] = []
         """Services whose port-forwards an earlier command left behind; this one ended them."""
-        self.forwards = [Forward(cluster, namespace, endpoint) for endpoint in self.endpoints]
+        rules = {
+            "http": BrowserRules.of_api(client.http),
+            "objectStore": BrowserRules.of_store(client.object_store, client.http),
+        }
+        self.forwards = [
+            Forward(cluster, namespace, endpoint, hidden=endpoint.setting in rules) for endpoint in self.endpoints
+        ]
+        self._guards = {
+            forward.endpoint.service: _guard(forward, rules[forward.endpoint.setting])
+            for forward in self.forwards
+            if forward.endpoint.setting in rules
+        }
         self._holder = Holder(command, os.getpid(), stack, uid, [endpoint.local_port for endpoint in self.endpoints])
         self._folder = folder
         self._lock = locked(stack, folder)
@@ -150,6 +202,8 @@ class Forwards:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        for guard in self._guards.values():
+            guard.stop()
         for forward in self.forwards:
             forward.stop()
         record_file(self._holder.stack, self._folder).unlink(missing_ok=True)
@@ -171,15 +225,26 @@ class Forwards:
             time.sleep(0.1)
 
     def open(self, forward: Forward, seconds: float = _START_SECONDS) -> None:
-        """Open a port-forward, or reopen it.
+        """Open a port-forward with its browser guard, or reopen it.
 
         Raises:
-            ForwardError: it does not open within ``seconds``.
+            ForwardError: it does not open within ``seconds``, or the port is taken.
         """
         try:
             forward.start(seconds)
+            self._start_guard(forward)
         finally:
             self._write()
+
+    def _start_guard(self, forward: Forward) -> None:
+        endpoint = forward.endpoint
+        try:
+            if guard := self._guards.get(endpoint.service):
+                guard.start()
+        except OSError as error:
+            forward.stop()
+            reason = f"unable to listen on port {endpoint.local_port}: {error.strerror}"
+            raise ForwardError(f"cannot reach service/{endpoint.service}: {reason}") from None
 
     def _write(self) -> None:
         running = {forward.endpoint.service: forward.pid for forward in self.forwards if forward.pid}

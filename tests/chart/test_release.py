@@ -163,6 +163,7 @@ def test_flytes_configuration_matches_the_settings():
     assert found["storage"]["stow"]["config"]["auth_type"] == "accesskey"
     assert found["propeller"]["rawoutput-prefix"].startswith("s3://other/")
     assert found["propeller"]["create-flyteworkflow-crd"] is False
+    assert found["server"]["security"] == {"allowCors": False}
     assert found["flyteadmin"]["maxParallelism"] == 7
     assert found["logger"]["level"] == 4
 

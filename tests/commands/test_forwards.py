@@ -14,6 +14,7 @@ import pytest
 from ops.lib.client import Client
 from ops.lib.client_endpoints import ClientEndpoint, client_endpoints
 from ops.lib.forwards import Forward, Forwards
+from ops.lib.hidden_place import BLOCKED_PORTS
 from ops.lib.kept_forward import KeptForward
 from ops.lib.kubectl import Cluster
 from ops.lib.port_holder import ForwardError, check_free, holder_of
@@ -35,6 +36,11 @@ def client(http: int = 0, grpc: int = 0, store: int = 0) -> Client:
 
 def forwards(folder: Path, stack: str = "dev", of: Client | None = None) -> Forwards:
     return Forwards(f"make connect STACK={stack}", stack, "uid", CLUSTER, "flyte", of or client(), folder)
+
+
+def alive(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
 
 
 def test_only_addresses_of_this_machine_without_tls_are_forwarded():
@@ -85,7 +91,33 @@ def test_other_commands_see_which_process_holds_the_ports(tmp_path: Path, kubect
 
     assert holder_of("dev", tmp_path) is None
     check_free("dev", opened.endpoints, tmp_path)
-    assert all("--address=127.0.0.1" in call for call in kubectl_program.calls)
+
+
+def test_only_the_browser_guard_listens_where_browsers_can_reach_it(tmp_path: Path, kubectl_program: KubectlProgram):
+    with forwards(tmp_path) as opened:
+        for forward in opened.forwards:
+            opened.open(forward)
+        http, grpc, store = opened.forwards
+        assert http.place[1] in BLOCKED_PORTS
+        assert store.place[1] in BLOCKED_PORTS
+        assert grpc.place == ("127.0.0.1", grpc.endpoint.local_port)
+        for endpoint in (http.endpoint, store.endpoint):
+            assert Client.request(client(), endpoint.address).body == str(endpoint.port).encode()
+            foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+            assert Client.request(client(), endpoint.address, headers=foreign).status == 403
+
+    assert not any(endpoint.listening for endpoint in opened.endpoints)
+
+
+def test_the_browser_guard_keeps_the_port_while_its_forward_is_broken(tmp_path: Path, kubectl_program: KubectlProgram):
+    with forwards(tmp_path) as opened:
+        store = opened.forwards[2]
+        opened.open(store)
+        os.kill(store.pid, 9)
+        wait_until(lambda: not store.running, "the end of kubectl")
+        assert Client.request(client(), store.endpoint.address).status == 502
+        opened.open(store)
+        assert Client.request(client(), store.endpoint.address).status == 200
 
 
 def test_a_service_without_a_pod_is_reported_with_kubectls_message(tmp_path: Path, kubectl_program: KubectlProgram):
@@ -123,13 +155,13 @@ for forward in forwards.forwards:
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
-    left = [endpoint for endpoint in client_endpoints(addresses) if endpoint.listening]
-    assert len(left) == 3
+    left = json.loads((tmp_path / "dev.json").read_text())["forwards"].values()
+    assert [alive(pid) for pid in left] == [True] * 3
 
     with forwards(tmp_path, of=addresses) as opened:
         opened.check_free()
         assert opened.ended == ["flyte-binary-http", "flyte-binary-grpc", "minio"]
-    assert not [endpoint for endpoint in left if endpoint.listening]
+    wait_until(lambda: not any(alive(pid) for pid in left), "the end of the port-forwards")
 
 
 def test_a_process_that_reuses_the_id_of_a_forward_is_not_killed(tmp_path: Path):

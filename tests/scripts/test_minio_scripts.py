@@ -387,5 +387,5 @@ def test_a_temporary_key_ends_with_the_user_that_asked_for_it(store: Store):
     store.mount()
     store.retire()
 
-    with pytest.raises(temporary.exceptions.ClientError, match="AccessDenied|InvalidAccessKeyId"):
+    with pytest.raises(temporary.exceptions.ClientError, match=r"AccessDenied|InvalidAccessKeyId"):
         temporary.list_objects_v2(Bucket=remedy.bucket)

@@ -31,7 +31,8 @@ def test_without_an_issuer_there_is_no_login(dev: Recording):
     inline = values(dev)["configuration"]["inline"]
 
     assert not dev.of("Auth")
-    assert {"auth", "server", "admin"} & set(inline) == set()
+    assert {"auth", "admin"} & set(inline) == set()
+    assert "useAuth" not in inline["server"]["security"]
 
 
 def test_flyte_uses_the_provider_and_requires_a_login():
@@ -42,6 +43,15 @@ def test_flyte_uses_the_provider_and_requires_a_login():
     assert openid["baseUrl"] == "https://id.home.example/realms/home"
     assert openid["clientId"] == "flyte"
     assert openid["scopes"] == ["openid", "profile"]
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_pages_of_other_sites_may_not_use_the_api(login: bool):
+    inline = values(with_login() if login else run())["configuration"]["inline"]
+
+    assert inline["server"]["security"]["allowCors"] is False
+    if login:
+        assert inline["auth"]["userAuth"]["cookieSetting"] == {"sameSitePolicy": "LaxMode"}
 
 
 def test_tokens_are_issued_for_the_address_clients_use():
