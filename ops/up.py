@@ -5,11 +5,12 @@ Usage: python -m ops.up STACK [--context NAME] [--refresh]
 
 import argparse
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from ops.lib.engine import engine_environment, pulumi, run, set_config, unattended
 from ops.lib.pinning import TRIAL_STACK, pin_or_create
 from ops.lib.stack_file import stack_config
-from settings import PROJECT, SAMPLE_CREDENTIALS
+from settings import PROJECT, SAMPLE_CREDENTIALS, settings_from
 from settings.errors import SettingsError
 
 
@@ -33,7 +34,35 @@ def main() -> int:
         return 1
     # A refresh runs the program, and so its fence. Otherwise Pulumi would accept any cluster behind the context.
     refreshed = ["--refresh", "--run-program"] if args.refresh else []
-    return run(environment, args.stack, "up", *refreshed, *unattended())
+    # Meanwhile, because it takes a second.
+    with ThreadPoolExecutor(1) as pool:
+        rejected = pool.submit(_rejected_users, args.stack)
+        code = run(environment, args.stack, "up", *refreshed, *unattended())
+    # What the update itself has changed is not what it was.
+    if code or not rejected.result() or not (users := _rejected_users(args.stack)):
+        return code
+    print(f"The object store rejects the key of {', '.join(users)}. Running its Job again:")
+    return run(environment, args.stack, "up", f"--replace={_provisioning(args.stack)}", *unattended())
+
+
+def _rejected_users(stack: str) -> list[str]:
+    """Return the users whose key the object store rejects; none if that cannot be known."""
+    # Imported here, while Pulumi runs, because it takes long.
+    from ops.lib.client import Client
+    from ops.lib.kubectl import Cluster
+    from ops.lib.store_keys import rejected_users
+
+    try:
+        settings = settings_from(*stack_config(stack))
+        cluster = Cluster.of(settings.context, settings.kubeconfig)
+    except SettingsError:  # the update reports it
+        return []
+    return rejected_users(cluster, settings.namespace, Client.of(settings))
+
+
+def _provisioning(stack: str) -> str:
+    """Return the URN of the Job that creates the users of the object store."""
+    return f"urn:pulumi:{stack}::{PROJECT}::flyte-home:index:Minio$kubernetes:batch/v1:Job::minio-provision"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from settings.servers import MinioSettings
 
 SERVICE, PORT = "minio", 9000
 """Name of the Service and of the pods' label, and its port."""
+KEYS = "minio-keys"
+"""Prefix of the name of the Secret with the keys of all users."""
 _UID = 1000
 _ROOT_USER = "root"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops import up
 from ops.lib import engine, pinning
 from ops.tools import TOOLS
 from settings.errors import SettingsError
@@ -187,3 +188,35 @@ def test_a_pinned_stack_accepts_another_context_only_for_the_same_cluster(
         pinning.pin("prod", config, "k3s", dict(os.environ))
 
     assert ("config set --stack prod kubernetes:context" in Path(tools["LOG"]).read_text()) is not refused
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "commands"),
+    [
+        # The keys are looked at twice: while Pulumi runs, and after it, because it may have repaired them.
+        ([[]], 0, [("up",)]),
+        ([["flyte"], []], 0, [("up",)]),
+        ([["flyte"], ["flyte"]], 0, [("up",), ("up", "Job::minio-provision")]),
+        ([["flyte"]], 255, [("up",)]),
+    ],
+)
+def test_a_key_that_the_object_store_rejects_is_repaired_by_the_job_that_set_it(
+    monkeypatch: pytest.MonkeyPatch, answers: list[list[str]], code: int, commands: list[tuple[str, ...]]
+):
+    ran = []
+
+    def run(_environment: object, _stack: str, *arguments: str) -> int:
+        replaced = [one.split("::", 2)[2].split("$")[-1].split("/v1:")[-1] for one in arguments if "--replace=" in one]
+        ran.append((arguments[0], *replaced))
+        return code
+
+    monkeypatch.setattr(up, "run", run)
+    monkeypatch.setattr(up, "_rejected_users", lambda _stack: answers.pop(0))
+    for name in ("pulumi", "pin_or_create", "set_config"):
+        monkeypatch.setattr(up, name, lambda *_, **__: None)
+    monkeypatch.setattr(up, "engine_environment", dict)
+    monkeypatch.setattr(sys, "argv", ["up", "prod"])
+
+    assert up.main() == code
+    assert ran == commands
+    assert answers == []
