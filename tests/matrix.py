@@ -79,6 +79,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "hosts": {**_HOSTS, "grpc": "grpc.home.example"},
             "port": 8443,
             "tls": {"secret": "wildcard"},
+            "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
     },
     CHART_RIGHTS: {

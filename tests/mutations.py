@@ -185,6 +185,12 @@ MUTATIONS = (
         "no one has to log in",
     ),
     Mutation(
+        "settings/rules/endpoints.py",
+        "    yield from _login_problems(settings)\n",
+        "",
+        "an ingress lets everyone in without a login and without a reason",
+    ),
+    Mutation(
         "components/network/ingress.py",
         '[*buckets, "/minio/health"]',
         '["/"]',
