@@ -15,7 +15,7 @@ import yaml
 from ops.lib.recorder import record
 from ops.lib.recording import Recording, Resource, map_secrets
 from ops.lib.stack_file import stack_config
-from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
+from settings import PROJECT, is_sample, may_be_secret
 from settings.errors import SettingsError
 
 HEADER = "# Rendered by flyte-home; not for editing. "
@@ -82,7 +82,7 @@ def main() -> int:
             )
             config[f"{PROJECT}:clusterUid"] = _NO_UID
         plain = {key for key, text in config.items() if may_be_secret(key) and text.strip()} - secrets
-        for key in sorted(key for key in plain if config[key] != SAMPLE_CREDENTIALS):
+        for key in sorted(key for key in plain if not is_sample(config[key])):
             print(f"render: {key} is in plain text in the stack file; pulumi up will reject it", file=sys.stderr)
         recording = record(config, secrets | plain, args.stack)
         files = render(recording, args.show_secrets)
