@@ -4,7 +4,7 @@
 #   REFRESH  `1`: `make up` reads the cluster first, and recreates missing objects
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
-#   SECRETS  `show`: `make render` writes secret values instead of redacting them
+#   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
 #   K3S      `1`: `make cluster` installs k3s as a system service, with sudo
 #   BASE     commit that `make ci-diff` compares with
 #   REPORTS  folder for the reports of the ci- targets, see docs/ci.md

@@ -9,7 +9,7 @@ import yaml
 
 from ops.lib.recording import Recording
 from ops.lib.stack_file import stack_config
-from ops.render import render
+from ops.render import READ_ONLY, render
 from settings import PROJECT
 from tests.conftest import run
 
@@ -110,13 +110,17 @@ def of_stack(stack: str, **more: Any) -> Recording:
 
 
 def manifests(case: str) -> dict[str, dict[str, Any]]:
-    """The Kubernetes objects of one of the `CASES`, by their file names in ``make render``."""
-    files = render(recording(case), show_secrets=False)
-    return {
+    """The Kubernetes objects of one of the `CASES` as Pulumi creates them, by their file names in ``make render``."""
+    files = render(recording(case), show_secrets=True)
+    found = {
         name: yaml.load(text, _LOADER)  # noqa: S506 (a safe loader)
         for name, text in files.items()
         if not name.endswith(".values.yaml")
     }
+    for manifest in found.values():
+        for label in READ_ONLY if manifest["kind"] == "Secret" else ():
+            del manifest["metadata"]["labels"][label]
+    return found
 
 
 def distinct(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
