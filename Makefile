@@ -93,12 +93,8 @@ tools: $(VENV)/.installed ## find or download pulumi and kubectl, and print wher
 test-tools: $(VENV)/.installed ## find or build the programs that the tests need
 	@$(PY) -m tests.tools $(LAYERS)
 
-# The versions of pyproject.toml. In the tests, Pulumi does not download them itself.
-plugins: ## install Pulumi's plugins, for the tests of the engine
-	@for plugin in kubernetes random; do \
-		version=$$(sed -nE "s/.*\"pulumi-$$plugin==([0-9.]+)\".*/\1/p" pyproject.toml); \
-		pulumi plugin install resource $$plugin $$version || exit 1; \
-	done
+plugins: $(VENV)/.installed ## install Pulumi's plugins, for the tests of the engine
+	@$(PY) -m ops.plugins
 
 test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and run all test layers that can run here
 	@$(PY) -m tests.tools $(LAYERS)
