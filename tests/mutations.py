@@ -203,6 +203,18 @@ MUTATIONS = (
         "every pod beside the ingress controller reaches Flyte",
     ),
     Mutation(
+        "ops/render.py",
+        '{**metadata.get("labels", {}), **READ_ONLY}',
+        'metadata.get("labels", {})',
+        "a rendered Secret with placeholders can be applied to a cluster",
+    ),
+    Mutation(
+        "ops/render.py",
+        "private=args.show_secrets",
+        "private=False",
+        "every user of the machine can read the secrets that make render shows",
+    ),
+    Mutation(
         "ops/doctor/addresses.py",
         "    if endpoint.listening:",
         "    if False:",
