@@ -4,11 +4,12 @@
 #   REFRESH  `1`: `make up` reads the cluster first, and recreates missing objects
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
-#   SECRETS  `show`: `make render` writes secret values instead of redacting them
+#   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
 #   K3S      `1`: `make cluster` installs k3s as a system service, with sudo
 #   BASE     commit that `make ci-diff` compares with
 #   REPORTS  folder for the reports of the ci- targets, see docs/ci.md
 #   ALLOW_DATA_LOSS, PULL_REQUEST   for `make ci-preview` and `make ci-comment`
+#   CHECK    `yes`: `make digests` writes nothing, and compares the images with their registries
 #   WAY, CREDENTIALS, LIBRARY   for `make example`, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
@@ -21,6 +22,7 @@ BASE ?= origin/main
 REPORTS ?= .reports
 ALLOW_DATA_LOSS ?=
 PULL_REQUEST ?=
+CHECK ?=
 WAY ?= local
 CREDENTIALS ?=
 LIBRARY ?=
@@ -38,7 +40,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
-.PHONY: docs versions types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
+.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -95,12 +97,8 @@ tools: $(VENV)/.installed ## find or download pulumi and kubectl, and print wher
 test-tools: $(VENV)/.installed ## find or build the programs that the tests need
 	@$(PY) -m tests.tools $(LAYERS)
 
-# The versions of pyproject.toml. In the tests, Pulumi does not download them itself.
-plugins: ## install Pulumi's plugins, for the tests of the engine
-	@for plugin in kubernetes random; do \
-		version=$$(sed -nE "s/.*\"pulumi-$$plugin==([0-9.]+)\".*/\1/p" pyproject.toml); \
-		pulumi plugin install resource $$plugin $$version || exit 1; \
-	done
+plugins: $(VENV)/.installed ## install Pulumi's plugins, for the tests of the engine
+	@$(PY) -m ops.plugins
 
 test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and run all test layers that can run here
 	@$(PY) -m tests.tools $(LAYERS)
@@ -132,6 +130,9 @@ docs: $(VENV)/.installed ## regenerate the generated parts of the documentation
 
 versions: $(VENV)/.installed ## print what is pinned, and where
 	@$(PY) -m ops.versions
+
+digests: $(VENV)/.installed ## pin the digests of images that have none; with CHECK=yes, only compare with the registries
+	@crane=$$($(PY) -m tests.tools --program crane) && $(PY) -m ops.digests "$$crane" $(if $(filter yes,$(CHECK)),--check)
 
 # Renovate reads the command from the first lines of the files, and requires = in each option. No index is recorded.
 COMPILE = $(UV) pip compile --quiet --generate-hashes --universal

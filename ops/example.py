@@ -11,6 +11,7 @@ import argparse
 import base64
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -133,9 +134,8 @@ def run_cluster(request: Request) -> None:
     if request.credentials:
         raise ExampleError(
             f"CREDENTIALS={request.credentials}: the cluster uses the stack's secret; run "
-            "pulumi config set --secret flyte-home:tidalCreds "
-            f'"$(cat {request.credentials}/{SECRET_GROUP}/{SECRET_KEY})" '
-            f"--stack {request.stack}, then make up STACK={request.stack}"
+            f"pulumi config set --secret flyte-home:tidalCreds --stack {request.stack} "
+            f"< {shlex.quote(f'{request.credentials}/{SECRET_GROUP}/{SECRET_KEY}')} && make up STACK={request.stack}"
         )
     settings = settings_from(*stack_config(request.stack))
     scope = scope_of(settings)

@@ -4,7 +4,6 @@ Usage: python -m ops.render STACK OUT [--show-secrets]
 """
 
 import argparse
-import base64
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +11,22 @@ from typing import Any
 
 import yaml
 
+from ops.lib.private_file import write_private
 from ops.lib.recorder import record
-from ops.lib.recording import Recording, Resource, map_secrets
+from ops.lib.recording import Recording, Resource, Secret, map_secrets
 from ops.lib.stack_file import stack_config
-from settings import PROJECT, SAMPLE_CREDENTIALS, may_be_secret
+from settings import PROJECT, is_sample, may_be_secret
 from settings.errors import SettingsError
 
 HEADER = "# Rendered by flyte-home; not for editing. "
 """Beginning of every rendered file; the URN of its resource follows."""
 # PyYAML's safe dumper, in C if PyYAML was built with it, which is fifty times as fast.
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-REDACTED = "redacted"
+REDACTED = "[redacted]"
+"""What stands for a secret value. It is not base64, so the API server cannot read a Secret with it."""
+READ_ONLY = {"flyte-home/rendered": "for reading, not for kubectl apply"}
+"""Label of every rendered Secret. Its spaces make the API server reject the Secret, also one that shows its values:
+passwords that Pulumi generates, and encrypted settings, are only placeholders there."""
 _NO_UID = "not-pinned"
 
 
@@ -48,22 +52,53 @@ def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
         return value if show_secrets else REDACTED
 
     shown = dict(content)
-    if not show_secrets and "data" in shown and resource.kind == "Secret":
-        redacted = base64.b64encode(REDACTED.encode()).decode()
-        shown["data"] = dict.fromkeys(map_secrets(shown["data"], lambda value: value), redacted)
+    if resource.kind == "Secret":
+        shown = _read_only(shown if show_secrets else _redacted(shown))
     # The two wrap long texts differently. Scripts keep the wrapping that they have in renderings of earlier versions.
     dumper = yaml.SafeDumper if resource.kind == "ConfigMap" else _DUMPER
     return f"{HEADER}{resource.urn}\n" + yaml.dump(map_secrets(shown, stand_in), Dumper=dumper, width=120)
 
 
-def write(files: Mapping[str, str], out: Path) -> None:
-    """Write ``files`` to ``out``, and remove the files of earlier renderings; other files stay as they are."""
-    out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob("*.yaml"):
-        if old.read_text().startswith(HEADER):
-            old.unlink()
+def _redacted(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Secret with `REDACTED` for its values, below ``data``: below ``stringData``, it would be a value."""
+    given = manifest.get("stringData", {})
+    text = map_secrets(given, lambda value: value)
+    rest = {} if isinstance(given, Secret) else {key: value for key, value in given.items() if value == text[key]}
+    hidden = [*map_secrets(manifest.get("data", {}), lambda value: value), *(text.keys() - rest.keys())]
+    kept = {key: value for key, value in manifest.items() if key not in {"data", "stringData"}}
+    return kept | {"data": dict.fromkeys(hidden, REDACTED)} | ({"stringData": rest} if rest else {})
+
+
+def _read_only(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **READ_ONLY}}}
+
+
+def write(files: Mapping[str, str], out: Path, private: bool = False) -> None:
+    """Write ``files`` to ``out``, and remove the files of earlier renderings; other files stay as they are.
+
+    Args:
+        files: content by name.
+        out: folder, which is created if it is missing.
+        private: only the owner can read the files and the folder, whatever the umask and their earlier modes.
+
+    Raises:
+        SettingsError: the folder is open to other users and contains other files, so it must not be closed.
+    """
+    out.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+    earlier = [old for old in out.glob("*.yaml") if old.read_text().startswith(HEADER)]
+    if private and out.stat().st_mode & 0o077 and set(out.iterdir()) - set(earlier):
+        raise SettingsError(
+            f"OUT: {out} is open to other users and contains other files, so secrets are not written there; "
+            "choose a new folder, or close it with chmod 700"
+        )
+    for old in earlier:
+        old.unlink()
     for name, content in files.items():
-        (out / name).write_text(content)
+        if private:
+            write_private(out / name, content)
+        else:
+            (out / name).write_text(content)
 
 
 def main() -> int:
@@ -82,18 +117,19 @@ def main() -> int:
             )
             config[f"{PROJECT}:clusterUid"] = _NO_UID
         plain = {key for key, text in config.items() if may_be_secret(key) and text.strip()} - secrets
-        for key in sorted(key for key in plain if config[key] != SAMPLE_CREDENTIALS):
+        for key in sorted(key for key in plain if not is_sample(config[key])):
             print(f"render: {key} is in plain text in the stack file; pulumi up will reject it", file=sys.stderr)
         recording = record(config, secrets | plain, args.stack)
         files = render(recording, args.show_secrets)
-        write(files, args.out)
+        write(files, args.out, private=args.show_secrets)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
         print(f"OUT: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    print(f"{len(files)} files in {args.out}")
+    note = ", with secrets in plain text; delete them after use" if args.show_secrets else ""
+    print(f"{len(files)} files in {args.out}{note}")
     return 0
 
 

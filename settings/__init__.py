@@ -2,7 +2,7 @@
 
 from settings.errors import SettingsError
 from settings.load import load_settings, settings_from
-from settings.secrets import SAMPLE_CREDENTIALS
+from settings.secrets import SAMPLE_CREDENTIALS, is_sample
 from settings.stack import FIELDS, PROJECT, Settings, may_be_secret
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "SAMPLE_CREDENTIALS",
     "Settings",
     "SettingsError",
+    "is_sample",
     "load_settings",
     "may_be_secret",
     "settings_from",

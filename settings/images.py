@@ -63,8 +63,8 @@ IMAGES: dict[str, Image] = {
     ),
     "postgres": Image(
         "docker.io/library/postgres",
-        "17.10",
-        None,
+        "17.11",
+        "sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
         "Flyte's database, and the init container of Flyte that waits for it",
     ),
     "minio": Image(

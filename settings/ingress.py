@@ -33,6 +33,13 @@ class Tls(Model):
     """Certificate in PEM of a private authority that clients must trust."""
 
 
+class WithoutLogin(Model):
+    """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
+
+    reason: str = ""
+    """Why there is no login; required without flyte-home:auth."""
+
+
 class IngressSettings(Model):
     """Access through an ingress controller that the cluster has."""
 
@@ -50,12 +57,16 @@ class IngressSettings(Model):
     """Certificates."""
     annotations: dict[str, str] = {}
     """Further annotations of every Ingress."""
+    without_login: WithoutLogin = WithoutLogin()
+    """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
 
     def model_post_init(self, _context: object) -> None:
         hosts = self.hosts
         if self.controller == "none":
             if hosts != Hosts():
                 raise ValueError("has hosts, but no controller; write controller: traefik or nginx")
+            if self.without_login != WithoutLogin():
+                raise ValueError("has withoutLogin, but no controller; leave it out")
             return
         if not hosts.console or not hosts.object_store:
             raise ValueError(

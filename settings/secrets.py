@@ -1,5 +1,6 @@
 """Secret groups that tasks ask for, and generated secrets."""
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,10 +13,19 @@ TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
 Task pods get its keys as environment variables. No secret group may have this name.
 """
 
-SAMPLE_CREDENTIALS = (
-    '{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds \\"$(cat creds.json)\\""}'
-)
+SAMPLE_CREDENTIALS = '{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds < creds.json"}'
 """Value that `make up` and the stack files of this repository give a project that has no credentials yet."""
+
+
+def is_sample(value: str) -> bool:
+    """Whether ``value`` is the sample of this version or of an earlier one, whose text differs."""
+    try:
+        content = json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(content, dict) or set(content) != {"sample"}:
+        return False
+    return str(content["sample"]).startswith("not a credential: ")
 
 
 class TaskSecretKey(Model):

@@ -15,7 +15,7 @@ from settings.network import NetworkSettings
 from settings.placement import Placement
 from settings.projects import Project, ProjectPodSecurity, TaskScope, filled
 from settings.secret_manager import SecretManager
-from settings.secrets import SAMPLE_CREDENTIALS, TASK_STORE_SECRET, Generations, TaskSecretGroup, TaskSecretKey
+from settings.secrets import TASK_STORE_SECRET, Generations, TaskSecretGroup, TaskSecretKey, is_sample
 from settings.servers import FlyteSettings, MinioSettings, PostgresSettings
 from settings.tasks import TaskSettings
 from settings.values import Label, Model
@@ -151,7 +151,7 @@ class Settings(Model):
     @property
     def samples(self) -> list[str]:
         """Names of the secret settings that still hold the sample."""
-        return [key for key, value in self.secret_values.items() if value.get_secret_value() == SAMPLE_CREDENTIALS]
+        return [key for key, value in self.secret_values.items() if is_sample(value.get_secret_value())]
 
     def secret_for(self, setting: str, domain: str) -> str:
         """The value of a secret setting in a domain: the domain's own value, otherwise the general one; else empty."""

@@ -2,14 +2,14 @@
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from ops.lib.recording import Recording
 from ops.lib.stack_file import stack_config
-from ops.render import render
+from ops.render import READ_ONLY, render
 from settings import PROJECT
 from tests.conftest import run
 
@@ -91,6 +91,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "hosts": {**_HOSTS, "grpc": "grpc.home.example"},
             "port": 8443,
             "tls": {"secret": "wildcard"},
+            "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
     },
     CHART_RIGHTS: {
@@ -121,17 +122,22 @@ def of_stack(stack: str, **more: Any) -> Recording:
 
 
 def manifests(case: str) -> dict[str, dict[str, Any]]:
-    """The Kubernetes objects of one of the `CASES`, by their file names in ``make render``."""
-    return loaded(render(recording(case), show_secrets=False))
+    """The Kubernetes objects of one of the `CASES` as Pulumi creates them, by their file names in ``make render``."""
+    return objects(recording(case))
 
 
-def loaded(files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The Kubernetes objects among rendered files."""
-    return {
+def objects(recorded: Recording) -> dict[str, dict[str, Any]]:
+    """The Kubernetes objects of a recording as Pulumi creates them, by their file names in ``make render``."""
+    files = render(recorded, show_secrets=True)
+    found = {
         name: yaml.load(text, _LOADER)  # noqa: S506 (a safe loader)
         for name, text in files.items()
         if not name.endswith(".values.yaml")
     }
+    for manifest in found.values():
+        for label in READ_ONLY if manifest["kind"] == "Secret" else ():
+            del manifest["metadata"]["labels"][label]
+    return found
 
 
 def distinct(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

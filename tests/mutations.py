@@ -227,6 +227,12 @@ MUTATIONS = (
         "no one has to log in",
     ),
     Mutation(
+        "settings/rules/endpoints.py",
+        "    yield from _login_problems(settings)\n",
+        "",
+        "an ingress lets everyone in without a login and without a reason",
+    ),
+    Mutation(
         "components/network/ingress.py",
         '[*buckets, "/minio/health"]',
         '["/"]',
@@ -237,6 +243,18 @@ MUTATIONS = (
         '[{**_all_of(ingress.namespace or namespace), "pod_selector": {"match_labels": {NAME: name}}}]',
         "[_all_of(ingress.namespace or namespace)]",
         "every pod beside the ingress controller reaches Flyte",
+    ),
+    Mutation(
+        "ops/render.py",
+        '{**metadata.get("labels", {}), **READ_ONLY}',
+        'metadata.get("labels", {})',
+        "a rendered Secret with placeholders can be applied to a cluster",
+    ),
+    Mutation(
+        "ops/render.py",
+        "private=args.show_secrets",
+        "private=False",
+        "every user of the machine can read the secrets that make render shows",
     ),
     Mutation(
         "ops/doctor/addresses.py",

@@ -106,6 +106,8 @@ class Ingress(pulumi.ComponentResource):
         known = _ANNOTATIONS[settings.controller]
         # Otherwise Pulumi waits for an address in the status, which some controllers never write.
         annotations = {"pulumi.com/skipAwait": "true", **known[""], **known.get(what, {})}
+        if settings.without_login.reason:
+            annotations["flyte-home/without-login-reason"] = settings.without_login.reason
         secret = tls.secret
         if tls.issuer:
             # One certificate per host: cert-manager rejects two of the same name.

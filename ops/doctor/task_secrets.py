@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
-from settings import SAMPLE_CREDENTIALS
+from settings import is_sample
 from settings.secrets import TaskSecretKey
 
 
@@ -28,13 +28,13 @@ def check_secrets(stack: Stack) -> Iterator[Result]:
                     troubles.append(
                         wrong(f"{name}/{key.key} in {scope.namespace} {problem}", f"{first}{stack.up_again}")
                     )
-                elif value == SAMPLE_CREDENTIALS:
+                elif value and is_sample(value):
                     samples.add(key.setting)
     yield from troubles
     for setting in sorted(samples):
         yield remark(
             f"flyte-home:{setting} holds the sample, which gives no access to anything",
-            f'pulumi config set --secret flyte-home:{setting} "$(cat creds.json)" --stack {stack.name} '
+            f"pulumi config set --secret flyte-home:{setting} --stack {stack.name} < creds.json "
             f"&& make up STACK={stack.name}",
         )
     if not troubles:

@@ -8,6 +8,7 @@ import os
 import platform
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -42,20 +43,16 @@ class Tool:
     file: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
-    checksums: str = ""
 
     def download(self, machine: str) -> Download:
         """Return the download for a platform, such as ``linux-amd64``."""
         url = self.url.format(version=self.version, platform=self.called.get(machine, machine))
         file = self.file.format(version=self.version, machine=machine) or url.rsplit("/", 1)[1]
-        checksums = self.checksums.format(version=self.version)
-        return Download(f"{self.name} {self.version}", url, file, self.home, self.sha256.get(machine, ""), checksums)
+        return Download(f"{self.name} {self.version}", url, file, self.home, self.sha256[machine])
 
     def files(self) -> dict[str, str]:
         """Return the names in a mirror of the files for all platforms, by address."""
-        downloads = [self.download(machine) for machine in MACHINES if not self.sha256 or machine in self.sha256]
-        lists = {item.checksums: item.checksums.rsplit("/", 1)[1] for item in downloads if item.checksums}
-        return {item.url: item.file for item in downloads} | lists
+        return {item.url: item.file for item in map(self.download, self.sha256)}
 
     def fetch(self, folder: str = "") -> Path:
         """Return the folder of the program, below `.bin/` and the name of the platform; download it if it is missing.
@@ -67,7 +64,7 @@ class Tool:
             SettingsError: it cannot be downloaded, or there is no file for this platform.
         """
         machine = this_machine()
-        if machine not in (self.sha256 or MACHINES):
+        if machine not in self.sha256:
             raise SettingsError(
                 f"{self.name} {self.version}: there is no download for {machine}; install it from {self.home} and put "
                 "it on the PATH. make render works without it"
@@ -135,6 +132,7 @@ def provide_pulumi() -> dict[str, str]:
     plugins = {_plugin(name): TOOLS[f"pulumi-resource-{name}"] for name in _PLUGINS}
     chosen = {}
     if not all((own / "plugins" / folder / tool.name).is_file() for folder, tool in plugins.items()):
+        plugin_commands(program)  # rejects a plugin without a checksum before anything is downloaded
         home = BIN / this_machine() / "pulumi-home"
         for folder, tool in plugins.items():
             tool.fetch(f"{home.name}/plugins/{folder}")
@@ -148,6 +146,27 @@ def provide_pulumi() -> dict[str, str]:
         exports = " ".join(f"{key}={value}" for key, value in {**path, **chosen}.items())
         print(f"Pulumi is {program}. For plain pulumi commands:\n  export {exports}", flush=True)
     return chosen
+
+
+def plugin_commands(program: Path) -> list[list[str]]:
+    """Return the commands with which Pulumi installs its plugins and verifies them.
+
+    Raises:
+        SettingsError: a plugin has no SHA-256 for this platform; nothing weaker is accepted in its place.
+    """
+    machine, commands, unknown = this_machine(), [], []
+    for name in _PLUGINS:
+        tool = TOOLS[f"pulumi-resource-{name}"]
+        known = machine in tool.sha256
+        checksum = ["--checksum", tool.sha256[machine]] if known else []
+        commands.append([str(program), "plugin", "install", "resource", name, tool.version, *checksum])
+        unknown += [] if known else [f"{tool.name} {tool.version}"]
+    if unknown:
+        raise SettingsError(
+            f"{', '.join(unknown)}: is not downloaded, because no SHA-256 of it for {machine} is known. If you trust "
+            f"the publisher's server, run: {' && '.join(map(shlex.join, commands))}"
+        )
+    return commands
 
 
 def _home() -> Path:

@@ -23,14 +23,12 @@ MIRROR = "FLYTE_HOME_MIRROR"
 """Variable with the address of a folder that has all files under their names in a mirror."""
 _SILENCE_SECONDS = 60
 _BLOCK_BYTES = 1 << 20
-# Algorithms by number of hexadecimal digits; a list of checksums does not name its algorithm.
-_ALGORITHMS = {64: "sha256", 40: "sha1"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file to download, with its source and its checksum."""
+    """A file to download, with its source and its pinned checksum."""
 
     title: str
     """Name and version of the program, such as ``kubectl 1.35.2``."""
@@ -40,10 +38,8 @@ class Download:
     """Name of the file in a mirror."""
     home: str
     """Page with the publisher's instructions for an installation by hand."""
-    sha256: str = ""
-    """Pinned SHA-256 of the file; empty if ``checksums`` is set."""
-    checksums: str = ""
-    """Address of the publisher's list of checksums; empty if ``sha256`` is set."""
+    sha256: str
+    """SHA-256 of the file."""
 
     def install(self, folder: Path, place: Path, environment: Mapping[str, str] = os.environ) -> Path:
         """Put the program, or the files of its archive, into ``folder``; do nothing if the folder exists.
@@ -78,20 +74,24 @@ class Download:
 
     def _install(self, folder: Path, workplace: Path, environment: Mapping[str, str]) -> None:
         mirror = environment.get(MIRROR, "").rstrip("/")
+        if mirror and not mirror.startswith(("https://", "file:///")):
+            # The checksums protect the content; without TLS, anyone in between could still read and block requests.
+            raise SettingsError(
+                f"{MIRROR}: {mirror!r} is neither encrypted nor a local folder; use https://HOST/PATH, or "
+                "file:///FOLDER for a folder"
+            )
         source = f"{mirror}/{urllib.parse.quote(self.file)}" if mirror else self.url
-        expected = self.sha256 or self._published(mirror)
         fetched = workplace / Path(self.file).name
-        digest = hashlib.new(_ALGORITHMS[len(expected)])
+        digest = hashlib.sha256()
         with fetched.open("wb") as file:
-            for block in self._blocks(source, reported=True):
+            for block in self._blocks(source):
                 file.write(block)
                 digest.update(block)
-        if digest.hexdigest() != expected:
-            published = "is pinned in ops/tools/tools.yaml" if self.sha256 else f"is the checksum in {self.checksums}"
+        if digest.hexdigest() != self.sha256:
             raise SettingsError(
-                f"{self.title}: {source} has the {digest.name.upper()} {digest.hexdigest()}, but {expected} "
-                f"{published}. The file was removed; try again, or put the right file {self.file} into a folder and "
-                f"set {MIRROR}=file:///FOLDER"
+                f"{self.title}: {source} has the SHA256 {digest.hexdigest()}, but {self.sha256} is pinned in "
+                f"ops/tools/tools.yaml. The file was removed; try again, or put the right file {self.file} into a "
+                f"folder and set {MIRROR}=file:///FOLDER"
             )
         content = workplace / "content"
         content.mkdir()
@@ -123,34 +123,16 @@ class Download:
         if not (folder / self._program).is_file():
             raise SettingsError(f"{self.title}: {archive.name} has no program {self._program}")
 
-    def _published(self, mirror: str) -> str:
-        """Return the checksum of the file from the publisher's list."""
-        list_name = self.checksums.rsplit("/", 1)[1]
-        source = f"{mirror}/{urllib.parse.quote(list_name)}" if mirror else self.checksums
-        wanted = self.url.rsplit("/", 1)[1]
-        text = b"".join(self._blocks(source)).decode(errors="replace")
-        for line in text.splitlines():
-            digest, _, name = line.partition(" ")
-            # The format of shasum: a star marks a binary file, and ./ may precede the name.
-            if name.strip().removeprefix("*").removeprefix("./") == wanted and len(digest) in _ALGORITHMS:
-                return digest.lower()
-        raise SettingsError(f"{self.title}: {source} has no checksum of {wanted}; install it from {self.home}")
-
-    def _blocks(self, source: str, reported: bool = False) -> Iterator[bytes]:
-        """Yield the content of ``source`` block by block, and report the progress if ``reported``."""
-        if not source.startswith(("https://", "http://", "file:///")):
-            raise SettingsError(
-                f"{MIRROR}: {source!r} is not an address; use https://HOST/PATH, or file:///FOLDER for a folder"
-            )
+    def _blocks(self, source: str) -> Iterator[bytes]:
+        """Yield the content of ``source`` block by block, and report the progress."""
         try:
-            with urllib.request.urlopen(source, timeout=_SILENCE_SECONDS) as response:  # noqa: S310 (checked above)
+            with urllib.request.urlopen(source, timeout=_SILENCE_SECONDS) as response:  # noqa: S310 (checked or pinned)
                 size = int(response.headers.get("Content-Length") or 0)
-                progress = _Progress(self.title, source, size) if reported else None
+                progress = _Progress(self.title, source, size)
                 done = 0
                 while block := response.read(_BLOCK_BYTES):
                     done += len(block)
-                    if progress:
-                        progress.show(done)
+                    progress.show(done)
                     yield block
                 if done < size:
                     raise http.client.IncompleteRead(b"", size - done)

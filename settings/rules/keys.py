@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from pydantic import SecretStr
 
-from settings.secrets import SAMPLE_CREDENTIALS
+from settings.secrets import is_sample
 from settings.stack import FIELDS, PROJECT
 
 _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
@@ -45,7 +45,7 @@ def key_problems(keys: Collection[str], secret_names: Collection[str]) -> Iterat
 def plain_text_problems(given: Mapping[str, SecretStr], encrypted: Collection[str]) -> Iterator[str]:
     """Secrets that the stack file holds in plain text."""
     for key in sorted(given.keys() - set(encrypted)):
-        if given[key].get_secret_value() != SAMPLE_CREDENTIALS:
+        if not is_sample(given[key].get_secret_value()):
             yield (
                 f"{PROJECT}:{key}: is stored in plain text; change the value where it is in use, then write "
                 f"pulumi config set --secret {PROJECT}:{key}"

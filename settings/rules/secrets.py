@@ -82,8 +82,8 @@ def _other_manager_problems(settings: Settings) -> Iterator[str]:
 
 
 def _value_problems(settings: Settings, key: TaskSecretKey, why: str) -> Iterator[str]:
-    example = '"$(cat creds.json)"' if key.format == "json" else ""
-    remedy = f"write pulumi config set --secret {PROJECT}:{key.setting} {example}".rstrip()
+    source = " < creds.json" if key.format == "json" else ""
+    remedy = f"write pulumi config set --secret {PROJECT}:{key.setting}{source}"
     missing = [domain for domain in settings.domains if not settings.secret_for(key.setting, domain)]
     if missing:
         where = "" if missing == settings.domains else f" for the domain {', '.join(missing)}"

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from ops.render import render
 from tests.api_server import ApiServer, api_server
 from tests.conftest import run
-from tests.matrix import loaded
+from tests.matrix import objects
 from tests.processes import wait_until
 
 PLAIN, WIDE, ROOT = "plain-development", "wide-development", "root-development"
@@ -30,7 +29,7 @@ ALLOWED = ""
 @pytest.fixture(scope="module")
 def server() -> Iterator[ApiServer]:
     recorded = run(projects=PROJECTS, domains=["development"], tasks={"priorityClasses": ["home-default"]})
-    found = list(loaded(render(recorded, show_secrets=False)).values())
+    found = list(objects(recorded).values())
     with api_server() as started:
         started.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
         wanted = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ServiceAccount")

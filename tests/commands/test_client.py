@@ -47,7 +47,12 @@ def test_the_client_has_the_addresses_of_the_settings():
 def test_the_client_of_an_ingress_has_its_addresses_and_its_authority(tmp_path: Path):
     authority = trustme.CA().cert_pem.bytes().decode()
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
-    ingress = {"controller": "traefik", "hosts": hosts, "tls": {"caCertificate": authority}}
+    ingress = {
+        "controller": "traefik",
+        "hosts": hosts,
+        "withoutLogin": {"reason": "a test"},
+        "tls": {"caCertificate": authority},
+    }
     client = Client.of(settings(ingress=ingress))
     file = tmp_path / "client" / "dev.yaml"
 

@@ -346,7 +346,7 @@ def test_an_ingress_without_its_certificate_is_wrong():
         ]
         cluster.on("get --namespace=flyte", {"items": ways})
         cluster.on("get secret home-tls", secret)
-        ingress = {"controller": "traefik", "hosts": hosts, "tls": tls}
+        ingress = {"controller": "traefik", "hosts": hosts, "tls": tls, "withoutLogin": {"reason": "a test"}}
         return list(check_ingress(examined(cluster, ingress=ingress)))
 
     all_three = ("console", "grpc", "object-store")

@@ -120,7 +120,7 @@ def test_an_endpoint_on_another_machine_needs_a_certificate_that_clients_trust()
     hosts = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
     authority = trustme.CA()
     with serving(Plain, authority) as address:
-        ingress = {"controller": "traefik", "hosts": hosts}
+        ingress = {"controller": "traefik", "hosts": hosts, "withoutLogin": {"reason": "a test"}}
         stack = at(examined(ingress=ingress), http=address.rstrip("/"))
         (said,) = check_address(stack, client_endpoints(stack.client)[0], None)
         assert said.state == "wrong"

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+import ops.plugins
 from ops import tools
 from ops.tools import TOOLS, download
 from ops.tools.download import Download
@@ -93,12 +94,11 @@ def test_the_versions_match_the_pins_in_pyproject():
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_every_file_has_a_pinned_checksum_or_the_publishers_list(name: str):
+def test_every_file_has_a_pinned_sha256(name: str):
     tool = TOOLS[name]
-    machines = set(tools.MACHINES) if tool.checksums else set(tool.sha256)
+    missing = {"k3s-install": {"darwin-amd64", "darwin-arm64"}, "pulumi-resource-random": {"darwin-amd64"}}
 
-    assert bool(tool.sha256) is not bool(tool.checksums)
-    assert machines in (set(tools.MACHINES), {"linux-amd64", "linux-arm64"})
+    assert set(tool.sha256) == set(tools.MACHINES) - missing.get(name, set())
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in tool.sha256.values())
     assert all(url.startswith("https://") and tool.version in url for url in tool.files())
     assert not re.search(r"[{}]", " ".join([*tool.files(), *tool.files().values()]))
@@ -154,12 +154,14 @@ def test_an_incomplete_transfer_is_reported_and_removed(tmp_path: Path):
     ("mirror", "said"),
     [
         ("", "HTTP Error 404: Not Found"),
-        ("http://127.0.0.1:1", "Connection refused"),
+        ("https://127.0.0.1:1", "Connection refused"),
         ("file:///nowhere", "No such file or directory: '/nowhere/kubectl-1.35.2'"),
-        ("ftp://mirror.home", "FLYTE_HOME_MIRROR: 'ftp://mirror.home/kubectl-1.35.2' is not an address"),
+        ("http://mirror.home", "FLYTE_HOME_MIRROR: 'http://mirror.home' is neither encrypted nor a local folder"),
+        ("HTTP://mirror.home", "FLYTE_HOME_MIRROR: 'HTTP://mirror.home' is neither encrypted nor a local folder"),
+        ("ftp://mirror.home", "FLYTE_HOME_MIRROR: 'ftp://mirror.home' is neither encrypted nor a local folder"),
         (
             "/folder",
-            "FLYTE_HOME_MIRROR: '/folder/kubectl-1.35.2' is not an address; use https://HOST/PATH, or file:///",
+            "FLYTE_HOME_MIRROR: '/folder' is neither encrypted nor a local folder; use https://HOST/PATH, or file:///",
         ),
     ],
 )
@@ -173,6 +175,18 @@ def test_a_failed_download_is_one_line_with_the_address_and_the_remedy(mirror: s
     assert left(tmp_path) == []
 
 
+def test_a_mirror_without_encryption_is_not_asked(tmp_path: Path):
+    with publisher({"kubectl-1.35.2": PROGRAM}) as (address, asked), pytest.raises(SettingsError) as refused:
+        a_program(address).install(tmp_path / "kubectl-1", tmp_path, {"FLYTE_HOME_MIRROR": address})
+
+    assert str(refused.value) == (
+        f"FLYTE_HOME_MIRROR: {address.rstrip('/')!r} is neither encrypted nor a local folder; use https://HOST/PATH, "
+        "or file:///FOLDER for a folder"
+    )
+    assert asked == []
+    assert left(tmp_path) == []
+
+
 def test_a_mirror_is_used_instead_of_the_network(tmp_path: Path):
     (tmp_path / "mirror of mine").mkdir()
     (tmp_path / "mirror of mine" / "kubectl-1.35.2").write_bytes(PROGRAM)
@@ -181,36 +195,6 @@ def test_a_mirror_is_used_instead_of_the_network(tmp_path: Path):
     folder = a_program("http://127.0.0.1:1").install(tmp_path / "kubectl", tmp_path, {"FLYTE_HOME_MIRROR": mirror})
 
     assert (folder / "kubectl").read_bytes() == PROGRAM
-
-
-@pytest.mark.parametrize(("algorithm", "name"), [("sha256", " kubectl"), ("sha1", "*./kubectl")])
-def test_a_file_without_a_pinned_checksum_is_verified_with_the_publishers_list(
-    algorithm: str, name: str, tmp_path: Path
-):
-    published = f"{'0' * 64}  kubectl.exe\n{hashlib.new(algorithm, PROGRAM).hexdigest()} {name}\n".encode()
-    with publisher({"kubectl": PROGRAM, "v1/list.txt": published}) as (address, asked):
-        given = a_program(address, sha256="", checksums=f"{address}/v1/list.txt")
-        given.install(tmp_path / "kubectl-1", tmp_path, {})
-
-    assert asked == ["/v1/list.txt", "/kubectl"]
-    assert (tmp_path / "kubectl-1" / "kubectl").read_bytes() == PROGRAM
-
-
-@pytest.mark.parametrize(
-    ("published", "said"),
-    [
-        (f"{sha256(b'another')}  kubectl\n", f"but {sha256(b'another')} is the checksum in http"),
-        (f"{sha256(PROGRAM)}  kubectl.exe\n", "list.txt has no checksum of kubectl"),
-        ("<html>\n", "list.txt has no checksum of kubectl"),
-    ],
-)
-def test_a_file_that_is_not_in_the_publishers_list_is_rejected(published: str, said: str, tmp_path: Path):
-    with publisher({"kubectl": PROGRAM, "list.txt": published.encode()}) as (address, _):
-        given = a_program(address, sha256="", checksums=f"{address}/list.txt")
-        with pytest.raises(SettingsError, match=re.escape(said)):
-            given.install(tmp_path / "kubectl-1", tmp_path, {})
-
-    assert left(tmp_path) == []
 
 
 def test_a_full_disk_is_reported_with_the_folder_and_no_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -312,7 +296,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, tool in TOOLS.items():
         packed = tool.url.endswith(".tar.gz")
         content = archive(f"release/{name}") if packed else PROGRAM
-        given = replace(tool, sha256={machine: sha256(content) for machine in here}, checksums="")
+        given = replace(tool, sha256={machine: sha256(content) for machine in here})
         (mirror / given.download("linux-amd64").file).write_bytes(content)
         monkeypatch.setitem(TOOLS, name, given)
     monkeypatch.setattr(tools, "this_machine", lambda: "linux-amd64")
@@ -441,6 +425,42 @@ def test_a_downloaded_pulumi_and_its_plugins_stay_in_the_project_and_out_of_the_
     assert f"PULUMI_HOME={home}" in printed
 
 
+def test_a_plugin_without_a_known_sha256_is_not_downloaded(machine: Path, monkeypatch: pytest.MonkeyPatch):
+    program = own(machine, "pulumi", "v3.250.0")
+    pinned = TOOLS["pulumi-resource-kubernetes"]
+    monkeypatch.setitem(TOOLS, pinned.name, replace(pinned, sha256={"darwin-amd64": "0df2"}))
+    monkeypatch.setattr(tools, "this_machine", lambda: "darwin-amd64")
+
+    with pytest.raises(SettingsError) as refused:
+        tools.provide_pulumi()
+
+    assert str(refused.value) == (
+        "pulumi-resource-random 4.21.1: is not downloaded, because no SHA-256 of it for darwin-amd64 is known. If you "
+        f"trust the publisher's server, run: {program} plugin install resource kubernetes 4.32.0 --checksum 0df2 && "
+        f"{program} plugin install resource random 4.21.1"
+    )
+    assert not (machine.parent / ".bin").exists()
+    plugins(machine.parent / "home" / ".pulumi")
+    assert tools.provide_pulumi() == {}
+
+
+def test_make_plugins_lets_pulumi_verify_each_plugin(machine: Path, monkeypatch: pytest.MonkeyPatch):
+    called = machine.parent / "called"
+    program = own(machine, "pulumi", "v3.250.0")
+    program.write_text(f'#!/bin/sh\necho "$@" >> {called}\necho v3.250.0\n')
+    monkeypatch.setattr(sys, "argv", ["plugins"])
+
+    assert ops.plugins.main() == 0
+
+    pins = [TOOLS[f"pulumi-resource-{name}"].sha256["linux-amd64"] for name in ("kubernetes", "random")]
+    assert called.read_text().splitlines()[1:] == [
+        f"plugin install resource kubernetes 4.32.0 --checksum {pins[0]}",
+        f"plugin install resource random 4.21.1 --checksum {pins[1]}",
+    ]
+    program.write_text("#!/bin/sh\necho v3.250.0\ncase $1 in plugin) exit 7 ;; esac\n")
+    assert ops.plugins.main() == 7
+
+
 @pytest.mark.parametrize("variable", ["", "PULUMI_HOME", "PULUMI_CREDENTIALS_PATH"])
 def test_the_users_login_stays_in_use_if_only_the_plugins_are_downloaded(
     variable: str, machine: Path, monkeypatch: pytest.MonkeyPatch
@@ -476,7 +496,8 @@ def test_the_list_for_a_mirror_has_every_file_with_its_address():
 
     assert lines["kubectl-v1.35.2-linux-arm64"] == "https://dl.k8s.io/release/v1.35.2/bin/linux/arm64/kubectl"
     assert "pulumi-v3.250.0-linux-x64.tar.gz" in lines
-    assert "pulumi-kubernetes_4.32.0_checksums.txt" in lines
+    assert "pulumi-resource-kubernetes-v4.32.0-darwin-amd64.tar.gz" in lines
+    assert "pulumi-resource-random-v4.21.1-darwin-amd64.tar.gz" not in lines
     assert "flyte-binary-v1.16.8.tgz" in lines
 
 

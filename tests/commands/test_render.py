@@ -1,7 +1,9 @@
 """``make render``: the stack as files, without engine, plugin or cluster."""
 
 import base64
+import binascii
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +14,11 @@ import yaml
 import ops.render
 from ops.lib.recording import Recording
 from ops.lib.stack_file import stack_config
-from ops.render import REDACTED, render, write
+from ops.render import HEADER, READ_ONLY, REDACTED, render, write
 from settings import settings_from
 from settings.errors import SettingsError
 from tests.conftest import run
+from tests.matrix import CASES, recording
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -72,14 +75,99 @@ def test_the_files_contain_no_secret_unless_requested():
     assert "planted" not in hidden
 
 
-def test_redacted_secrets_are_still_valid_objects_with_their_keys(dev: Recording):
+def test_redacted_secrets_have_their_keys_and_no_value_that_a_server_accepts(dev: Recording):
     files = {name: yaml.safe_load(content) for name, content in render(dev, False).items()}
 
-    assert files["secret.remedy-staging.tidal-creds.yaml"]["data"] == {
-        "json": base64.b64encode(REDACTED.encode()).decode()
-    }
+    assert files["secret.remedy-staging.tidal-creds.yaml"]["data"] == {"json": REDACTED}
     (config,) = [content for name, content in files.items() if name.startswith("secret.flyte.flyte-config")]
-    assert config["stringData"] == {"202-database.yaml": REDACTED, "203-storage.yaml": REDACTED}
+    assert config["data"] == {"202-database.yaml": REDACTED, "203-storage.yaml": REDACTED}
+    for content in files.values():
+        if content.get("kind") == "Secret":
+            assert "stringData" not in content
+            assert set(content["data"].values()) == {REDACTED}
+            with pytest.raises(binascii.Error):
+                base64.b64decode(REDACTED, validate=True)
+
+
+@pytest.mark.parametrize("show", [False, True])
+def test_every_rendered_secret_has_the_label_that_no_server_accepts(dev: Recording, show: bool):
+    files = [yaml.safe_load(content) for content in render(dev, show).values()]
+    secrets = [content for content in files if content.get("kind") == "Secret"]
+
+    assert len(secrets) > 10
+    assert {content["metadata"]["labels"]["flyte-home/rendered"] for content in secrets} == set(READ_ONLY.values())
+    assert not [content for content in files if content not in secrets and "flyte-home/rendered" in str(content)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_secrets_contain_redacted_values(case: str):
+    """Any other object with one could be applied."""
+    files = render(recording(case), False)
+
+    assert [name for name, content in files.items() if REDACTED in content and not name.startswith("secret.")] == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_files_with_shown_secrets_are_only_for_their_owner(tmp_path: Path, umask: int):
+    before = os.umask(umask)
+    try:
+        write({"secret.a.yaml": f"{HEADER}a\n"}, tmp_path / "out", private=True)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "out" / "secret.a.yaml").stat().st_mode) == 0o600
+
+
+def test_files_that_were_open_to_other_users_are_closed_before_they_contain_secrets(tmp_path: Path):
+    out = tmp_path / "out"
+    write({"secret.a.yaml": f"{HEADER}a\n", "other.yaml": f"{HEADER}b\n"}, out)
+    for path in (out, *out.iterdir()):
+        path.chmod(0o777)
+    earlier = (out / "secret.a.yaml").open()  # a reader that another user has left open
+
+    write({"secret.a.yaml": f"{HEADER}planted\n"}, out, private=True)
+
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in out.iterdir()} == {"secret.a.yaml": 0o600}
+    with earlier:
+        assert "planted" not in earlier.read()
+
+
+def test_secrets_are_not_written_through_a_link_that_somebody_left(tmp_path: Path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.write_text("")
+    out.mkdir(mode=0o700)
+    (out / "secret.a.yaml").symlink_to(elsewhere)
+
+    write({"secret.a.yaml": f"{HEADER}planted\n"}, out, private=True)
+
+    assert elsewhere.read_text() == ""
+    assert not (out / "secret.a.yaml").is_symlink()
+
+
+def test_a_folder_with_other_files_is_not_closed_and_gets_no_secrets(tmp_path: Path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "own.txt").write_text("mine")
+
+    with pytest.raises(SettingsError, match=r"OUT: .* is open to other users and contains other files") as refused:
+        write({"secret.a.yaml": f"{HEADER}planted\n"}, tmp_path, private=True)
+
+    assert "chmod 700" in str(refused.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["own.txt"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    tmp_path.chmod(0o700)
+    write({"secret.a.yaml": f"{HEADER}planted\n"}, tmp_path, private=True)
+    assert (tmp_path / "own.txt").read_text() == "mine"
+
+
+def test_only_the_owner_can_read_what_make_render_shows(tmp_path: Path):
+    result = command("dev", str(tmp_path / "out"), "--show-secrets")
+
+    assert result.returncode == 0, result.stderr
+    assert "delete them after use" in result.stdout
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "out").iterdir()} == {0o600}
 
 
 def test_references_between_files_match(dev: Recording):

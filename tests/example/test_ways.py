@@ -288,6 +288,7 @@ def test_on_the_cluster_credentials_come_only_from_the_stack(connected: StandIns
     with pytest.raises(example.ExampleError, match="pulumi config set --secret flyte-home:tidalCreds") as failed:
         example.run_cluster(request(credentials))
 
+    assert f"--stack dev < {credentials}/tidal-creds/json && make up STACK=dev" in str(failed.value)
     assert "planted" not in str(failed.value)
     assert connected.calls == []
 

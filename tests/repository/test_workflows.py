@@ -1,5 +1,6 @@
 """The GitHub workflows: two public linters find nothing in them, and they follow rules that no linter checks."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -103,6 +104,83 @@ def test_only_jobs_that_forks_cannot_start_get_secrets_or_identity_tokens():
         if "secrets." in yaml.safe_dump(job) or "id-token" in job["permissions"]:
             assert own in job["if"] or name.startswith("drift.yml"), name
     assert not [file.name for file in WORKFLOWS if "pull_request_target" in file.read_text()]
+
+
+OWN = "me/home"
+A_PERSONS = {
+    "vars.STACKS": '["prod"]',
+    "vars.RUNNER": '["self-hosted"]',
+    "github.repository": OWN,
+    "github.head_ref": "more-memory",
+    "github.event.repository.private": True,
+    "github.event.sender.type": "User",
+    "github.event.pull_request.user.type": "User",
+    "github.event.pull_request.head.repo.full_name": OWN,
+}
+
+
+def evaluated(expression: str, **different: Any) -> Any:
+    """The value of an expression of GitHub for a person's pull request; keywords replace parts of names, as in `of`."""
+    context = A_PERSONS | of(**different)
+    text = re.sub(r"^\$\{\{ fromJSON\((.*)\) \}\}$", r"\1", expression)
+    text = re.sub(r"\b(?:github|vars)(?:\.\w+)+", lambda found: f"context[{found[0]!r}]", text)
+    text = text.replace("&&", " and ").replace("||", " or ").replace("!starts", " not starts")
+    functions = {"startsWith": lambda value, start: str(value).lower().startswith(start)}
+    return eval(text, {"__builtins__": {}}, {"context": context, **functions})  # noqa: S307 (of this repository)
+
+
+def of(**different: Any) -> dict[str, Any]:
+    """Values by name; ``head_ref`` stands for the only name in `A_PERSONS` that ends so."""
+    found = {}
+    for part, value in different.items():
+        (name,) = [name for name in A_PERSONS if name.endswith(part.replace("__", "."))]
+        found[name] = value
+    return found
+
+
+def preview() -> dict[str, Any]:
+    return dict(jobs())["preview.yml: preview"]
+
+
+def test_a_pull_request_of_a_person_is_previewed():
+    assert evaluated(preview()["if"])
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"STACKS": ""},
+        {"full_name": "somebody/home"},
+        {"full_name": None},  # of a fork that has been deleted
+        {"pull_request__user__type": "Bot"},  # also when a person labels it, or pushes to its branch
+        {"sender__type": "Bot"},  # pushes to the branch of a person
+        {"head_ref": "renovate/pulumi-3.x"},  # also of a Renovate that uses the token of a person
+        {"head_ref": "Renovate/pulumi-3.x"},
+        {"head_ref": "dependabot/pip/pulumi"},
+    ],
+    ids=str,
+)
+def test_no_preview_with_credentials_runs_for_forks_and_bots(different: dict[str, Any]):
+    assert not evaluated(preview()["if"], **different)
+
+
+def test_the_branches_of_renovate_have_the_prefix_that_the_workflow_excludes():
+    prefix = json.loads((ROOT / "renovate.json").read_text())["branchPrefix"]
+
+    assert f"!startsWith(github.head_ref, '{prefix}')" in preview()["if"]
+
+
+def test_a_public_repository_never_uses_a_runner_at_home_for_pull_requests():
+    runner = preview()["runs-on"]
+
+    assert evaluated(runner) == '["self-hosted"]'
+    assert evaluated(runner, repository__private=False) == evaluated(runner, RUNNER="") == '"ubuntu-latest"'
+    others = [job["runs-on"] for name, job in jobs() if not name.startswith("drift.yml") and job is not preview()]
+    assert [other for other in others if other not in {"ubuntu-latest", runner}] == []
+
+
+def test_nothing_is_merged_without_a_person():
+    assert "automerge" not in (ROOT / "renovate.json").read_text()
 
 
 def test_every_step_runs_a_make_target_or_the_test_command():

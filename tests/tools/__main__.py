@@ -1,6 +1,8 @@
 """Installs what the given layers need, and prints for each program where it is or what is missing.
 
-Usage: python -m tests.tools LAYER...
+Usage: python -m tests.tools LAYER... | --program NAME
+
+``--program`` prints only the path of one program, for make targets that use it.
 """
 
 import sys
@@ -10,7 +12,15 @@ from tests.tools import TOOLS, MissingError, Tool
 
 
 def main(layers: list[str]) -> int:
-    """Run the command line; always return 0, because tests without their programs are skipped with a message."""
+    """Run the command line; return 1 only if ``--program`` is missing: tests without their programs are skipped."""
+    if layers[:1] == ["--program"]:
+        tool = TOOLS[layers[1]]
+        try:
+            print(tool.find() or tool.make())
+        except MissingError as reason:
+            print(f"{tool.name}: {reason}", file=sys.stderr)
+            return 1
+        return 0
     for tool in TOOLS.values():
         if tool.layers & set(layers):
             print(f"{tool.name:<16}{_look(tool)}", flush=True)

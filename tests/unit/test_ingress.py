@@ -12,6 +12,8 @@ from tests.conftest import run, stack
 from tests.network import PLACES, Place, allowed, policies_of
 
 HOSTS = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
+AUTH = {"issuer": "https://id.home.example/realms/home"}
+REASON = {"reason": "only one laptop reaches these hosts"}
 
 
 def ways(recording: Recording) -> dict[str, dict[str, Any]]:
@@ -19,7 +21,7 @@ def ways(recording: Recording) -> dict[str, dict[str, Any]]:
 
 
 def through(controller: str, **more: Any) -> Recording:
-    return run(ingress={"controller": controller, "hosts": HOSTS, **more})
+    return run(ingress={"controller": controller, "hosts": HOSTS, "withoutLogin": REASON, **more})
 
 
 def backends(way: dict[str, Any]) -> dict[str, tuple[str, int]]:
@@ -145,6 +147,7 @@ def test_additional_annotations_are_added_to_every_ingress():
     ("ingress", "said"),
     [
         ({"hosts": HOSTS}, "has hosts, but no controller"),
+        ({"withoutLogin": REASON}, "flyte-home:ingress: has withoutLogin, but no controller; leave it out"),
         ({"controller": "traefik"}, "needs the hosts console and objectStore"),
         (
             {"controller": "traefik", "hosts": {"console": "a.example", "objectStore": "a.example"}},
@@ -167,8 +170,46 @@ def test_settings_that_cannot_work_are_rejected_with_the_remedy(ingress: dict[st
     assert "planted" not in str(refused.value)
 
 
+@pytest.mark.parametrize("given", [{}, {"withoutLogin": {}}, {"withoutLogin": {"reason": " "}}])
+@pytest.mark.parametrize("controller", ["traefik", "nginx"])
+def test_an_ingress_without_a_login_and_without_a_reason_is_rejected(controller: str, given: dict[str, Any]):
+    with pytest.raises(SettingsError) as refused:
+        settings_from(*stack(ingress={"controller": controller, "hosts": HOSTS, **given}))
+
+    assert str(refused.value) == (
+        f"flyte-home:ingress.controller: '{controller}' exposes Flyte without a login, so everyone who reaches "
+        "'flyte.home.example' could start every workflow and use every task secret; write flyte-home:auth.issuer and "
+        "flyte-home:oidcClientSecret, or the reason why there is no login: pulumi config set --path "
+        "flyte-home:ingress.withoutLogin.reason 'only my laptop reaches these hosts'"
+    )
+
+
+def test_an_ingress_with_a_login_needs_no_reason():
+    found = ways(run(ingress={"controller": "traefik", "hosts": HOSTS}, auth=AUTH, oidcClientSecret="planted"))
+
+    assert len(found) == 3
+    assert all("flyte-home/without-login-reason" not in way["metadata"]["annotations"] for way in found.values())
+
+
+def test_every_ingress_is_annotated_with_the_reason_why_there_is_no_login():
+    reasons = {
+        way["metadata"]["annotations"]["flyte-home/without-login-reason"] for way in ways(through("nginx")).values()
+    }
+
+    assert reasons == {REASON["reason"]}
+
+
+def test_a_reason_is_rejected_when_there_is_a_login():
+    ingress = {"controller": "traefik", "hosts": HOSTS, "withoutLogin": REASON}
+
+    with pytest.raises(SettingsError, match=r"flyte-home:ingress\.withoutLogin\.reason: has no effect"):
+        settings_from(*stack(ingress=ingress, auth=AUTH, oidcClientSecret="planted"))
+
+
 def test_client_endpoints_are_rejected_when_there_is_an_ingress():
     endpoints = {"http": "https://flyte.elsewhere.example"}
 
     with pytest.raises(SettingsError, match="flyte-home:clientEndpoints: has no effect"):
-        settings_from(*stack(ingress={"controller": "traefik", "hosts": HOSTS}, clientEndpoints=endpoints))
+        settings_from(
+            *stack(ingress={"controller": "traefik", "hosts": HOSTS, "withoutLogin": REASON}, clientEndpoints=endpoints)
+        )

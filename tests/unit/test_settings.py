@@ -423,6 +423,25 @@ def test_the_sample_may_be_in_plain_text_and_is_recognized_as_a_sample():
     assert load().samples == []
 
 
+def test_the_sample_of_an_earlier_version_is_still_recognized():
+    earlier = r'{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds \"$(cat creds.json)\""}'
+    config, _ = stack(tidalCreds=earlier)
+
+    assert settings_from(config, []).samples == ["tidalCreds"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['{"sample": "not a credential: x", "token": "planted"}', '{"sample": "planted"}', '{"sample": ["planted"]}'],
+)
+def test_a_credential_is_not_mistaken_for_the_sample(value: str):
+    config, secrets = stack(tidalCreds=value)
+
+    assert settings_from(config, secrets).samples == []
+    with pytest.raises(SettingsError, match="flyte-home:tidalCreds: is stored in plain text"):
+        settings_from(config, [])
+
+
 def test_an_encrypted_structure_is_rejected_because_it_would_be_readable_in_the_cluster():
     config, secrets = stack(flyteValues={"deployment": {"labels": {"a": "planted"}}})
 
