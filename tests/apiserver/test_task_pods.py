@@ -1,6 +1,7 @@
 """What a pod in a task namespace may be: the admission policy on a real API server, tried by dry runs."""
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,8 +33,9 @@ def server() -> Iterator[ApiServer]:
     found = list(objects(recorded).values())
     with api_server() as started:
         started.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
-        wanted = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ServiceAccount")
-        assert started.apply([one for one in found if one["kind"] in wanted], dry_run=False) == []
+        policies = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+        roles = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+        assert started.apply([one for one in found if one["kind"] in (*policies, *roles)], dry_run=False) == []
         for name in ("reader", "other"):
             account = {"apiVersion": "v1", "kind": "ServiceAccount"}
             places = [{"name": name, "namespace": namespace} for namespace in (PLAIN, WIDE)]
@@ -189,3 +191,82 @@ def test_other_namespaces_are_none_of_the_policys_business(server: ApiServer):
     assert server.apply([account], dry_run=False) == []
 
     assert server.create([{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}]) == []
+
+
+FLYTE = "--as=system:serviceaccount:flyte:flyte-binary"
+
+
+def as_flyte(server: ApiServer, *manifests: dict[str, Any]) -> list[str]:
+    """What the server says when Flyte's account creates these objects, by a dry run; empty where it may."""
+    said = []
+    for manifest in manifests:
+        answer = server.run("create", FLYTE, "--dry-run=server", "--filename=-", given=json.dumps(manifest))
+        said.append(answer.stderr.strip())
+    return said
+
+
+def object_of(kind: str, namespace: str = "", version: str = "v1", name: str = "any", **fields: Any) -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **fields}
+
+
+def test_flytes_account_gains_no_right_by_anything_it_may_write(server: ApiServer):
+    rbac = "rbac.authorization.k8s.io/v1"
+    admin = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    pod = {"containers": [{"name": "a", "image": "image:1"}]}
+    template = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod}}
+    denied = as_flyte(
+        server,
+        # A forged release of Helm, which would run its hooks with the rights of whoever destroys the stack.
+        object_of("Secret", "flyte", name="sh.helm.release.v1.flyte-binary.v9", type="helm.sh/release.v1"),
+        object_of("Secret", PLAIN),
+        object_of("ConfigMap", "flyte"),
+        object_of("ConfigMap", PLAIN),
+        object_of("Pod", "flyte", spec=pod),
+        object_of("Pod", "default", spec=pod),
+        object_of("Pod", "kube-system", spec=pod),
+        object_of("ServiceAccount", PLAIN),
+        object_of("PodTemplate", PLAIN, template={"spec": pod}),
+        object_of("RoleBinding", PLAIN, rbac, roleRef=admin),
+        object_of("ClusterRoleBinding", "", rbac, roleRef=admin),
+        object_of("Role", PLAIN, rbac, rules=[]),
+        object_of("Namespace"),
+        object_of("Deployment", PLAIN, "apps/v1", spec=template),
+        object_of("Job", PLAIN, "batch/v1", spec={"template": {"spec": {**pod, "restartPolicy": "Never"}}}),
+        object_of("NetworkPolicy", PLAIN, "networking.k8s.io/v1", spec={"podSelector": {}}),
+        object_of("MutatingWebhookConfiguration", "", "admissionregistration.k8s.io/v1", webhooks=[]),
+    )
+    assert [answer for answer in denied if "forbidden" not in answer] == []
+
+    for path in (
+        f"/api/v1/namespaces/{PLAIN}/serviceaccounts/flyte-task/token",
+        f"/api/v1/namespaces/{PLAIN}/pods/any/binding",
+        f"/api/v1/namespaces/{PLAIN}/pods/any/eviction",
+    ):
+        answer = server.run("create", FLYTE, "--raw", path, "--filename=-", given="{}")
+        assert "orbidden" in answer.stderr, path
+    for command in (
+        ["annotate", "namespace", PLAIN, "flyte-home/secrets=minio-root", "--overwrite"],
+        ["label", "namespace", PLAIN, "pod-security.kubernetes.io/enforce=privileged", "--overwrite"],
+        ["delete", "validatingadmissionpolicybinding", "flyte-home-task-pods"],
+        ["get", "secrets", "--all-namespaces"],
+        ["get", "secrets", f"--namespace={PLAIN}"],
+        ["get", "configmaps", "--namespace=flyte"],
+    ):
+        answer = server.run(*command, FLYTE)
+        assert "orbidden" in answer.stderr, command
+
+
+def test_what_flytes_account_may_create_is_limited_by_the_policy(server: ApiServer):
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    plain = {"serviceAccountName": "flyte-task", "automountServiceAccountToken": False}
+    plain["containers"] = [{"name": "a", "image": "image:1", "securityContext": security}]
+
+    def said(**fields: Any) -> str:
+        return as_flyte(server, object_of("Pod", PLAIN, spec={**plain, **fields}))[0]
+
+    assert "denied" not in said()
+    assert "forbidden" not in said()
+    assert "has no Secret minio-root" in said(**volume(secret={"secretName": "minio-root"}))
+    assert "names its node" in said(nodeName="any")
+    assert "service account token" in said(**volume(**TOKEN))

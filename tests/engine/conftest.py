@@ -192,10 +192,10 @@ class KubectlError(Exception):
     """kubectl failed; the message is what it printed."""
 
 
-def kubectl(kubeconfig: Path, *arguments: str, given: str = "") -> str:
+def kubectl(kubeconfig: Path, *arguments: str, given: str = "", seconds: float = 120) -> str:
     """The output of kubectl."""
     command = [require("kubectl"), "--kubeconfig", kubeconfig, *arguments]
-    answer = subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=False)
+    answer = subprocess.run(command, input=given, capture_output=True, text=True, timeout=seconds, check=False)
     if answer.returncode:
         raise KubectlError(answer.stderr)
     return answer.stdout

@@ -10,10 +10,12 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops.doctor.expectations import FILES, review
 from settings.images import IMAGES
 from tests.conftest import run
 from tests.engine.conftest import STACK, Cluster, KubectlError, Project, Steps, kubectl
@@ -27,16 +29,36 @@ PLANTED = {
     "postgresPassword": "planted-postgres-1",
 }
 # Services and the ports they listen on.
-TRIED = [("postgres", 5432), ("minio", 9000), ("flyte", 8088), ("flyte", 8089), ("flyte", 9443), ("api server", 6443)]
+TRIED = [
+    ("postgres", 5432),
+    ("minio", 9000),
+    ("flyte", 8088),
+    ("flyte", 8089),
+    ("flyte", 10254),
+    ("webhook", 9443),
+    ("webhook", 10254),
+    ("api server", 6443),
+]
 _POD = ["get", "pods", "--namespace=flyte", "--output=jsonpath={.items[*].status.podIP}", "--selector"]
 _ADDRESSES = {
     "postgres": [*_POD, "app.kubernetes.io/name=postgres"],
     "minio": [*_POD, "app.kubernetes.io/name=minio"],
     "flyte": [*_POD, "app.kubernetes.io/component=flyte-binary"],
+    "webhook": [*_POD, "app.kubernetes.io/name=flyte-webhook"],
     "api server": ["get", "endpointslice", "kubernetes", "--output=jsonpath={.endpoints[0].addresses[0]}"],
 }
 # Seconds after which an up that rotates everything is killed: while it updates the servers, and while it updates Flyte.
 KILLED_AFTER = (9, 22)
+# Further files that someone could ask the webhook for.
+OTHER_FILES = [
+    ("../flyte", "config.yaml"),
+    ("../../etc/webhook", "tls.key"),
+    ("../" * 1300 + "etc/webhook", "tls.key"),
+    ("../../proc/self", "environ"),
+    ("../../proc/self", "mountinfo"),
+    ("/etc", "passwd"),
+    ("../../dev", "zero"),
+]
 ROTATED = {"tidalCreds": '{"token": "planted-rotated"}', "postgresPassword": "planted-postgres-2"}
 
 
@@ -59,12 +81,15 @@ class Life:
     task_secrets: dict[str, str] = field(default_factory=dict)
     # Source, target and port of the attempted connections that succeeded.
     reached: set[tuple[str, str, int]] = field(default_factory=set)
+    # Everything that the open ports of the stack's pods have answered, and the number of those ports.
+    answers: str = ""
     # Names of the objects before the first and after the last stage.
     before: set[str] = field(default_factory=set)
     after: set[str] = field(default_factory=set)
 
-    def kubectl(self, *arguments: str, given: str = "") -> str:
-        return kubectl(self.cluster.kubeconfig, "--context", self.cluster.context, *arguments, given=given)
+    def kubectl(self, *arguments: str, given: str = "", seconds: float = 120) -> str:
+        where = (self.cluster.kubeconfig, "--context", self.cluster.context)
+        return kubectl(*where, *arguments, given=given, seconds=seconds)
 
     def objects(self) -> set[str]:
         """The objects a stack could leave behind, except for volumes, whose fate depends on their storage class."""
@@ -95,26 +120,47 @@ class Life:
                     found |= set(re.findall("[A-Za-z0-9]{30,}", text))
         return found
 
+    def start_probe(self, namespace: str, spec: Mapping[str, Any]) -> None:
+        """Start a pod named ``probe`` with a shell."""
+        images: Mapping[str, str] = self.cluster.settings.get("images", {})
+        container = {
+            "name": "probe",
+            "image": images.get("postgres", IMAGES["postgres"].reference),
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["cat"],
+            "stdin": True,
+            "resources": {"limits": {"cpu": "1", "memory": "128Mi"}},
+            "securityContext": {"allowPrivilegeEscalation": False},
+        }
+        common = {"automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "probe", "namespace": namespace},
+            "spec": {"containers": [container], **common, **spec},
+        }
+        self.kubectl("apply", "--filename=-", given=json.dumps(pod))
+
+    def ask_every_port(self) -> str:
+        """Ask every open port of every pod of the platform, from the network of a node, which policies do not close."""
+        addresses = self.kubectl(*_POD[:-1], "--field-selector=status.phase=Running").split()
+        requests = [*FILES.values(), *OTHER_FILES]
+        reviews = [base64.b64encode(review(group, key).encode()).decode() for group, key in requests]
+        self.start_probe("default", {"hostNetwork": True})
+        try:
+            self.kubectl("wait", "--for=condition=Ready", "pod/probe", "--namespace=default", "--timeout=60s")
+            program = (Path(__file__).parent / "every_port.pl").read_text()
+            ask = ["exec", "-i", "probe", "--namespace=default", "--", "perl", "-", *addresses, "--", *reviews]
+            return self.kubectl(*ask, given=program, seconds=600)
+        finally:
+            self.kubectl("delete", "pod", "probe", "--namespace=default", "--ignore-not-found")
+
     def reach(self) -> set[tuple[str, str, int]]:
         """The connections to `TRIED` that succeed, from Postgres and from pods that are created for the attempt."""
-        images: Mapping[str, str] = self.cluster.settings.get("images", {})
-        image = images.get("postgres", IMAGES["postgres"].reference)  # an image with a shell
-        spec = {
-            "containers": [{"name": "probe", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["cat"]}],
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-        }
-        spec["containers"][0] |= {"stdin": True, "resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}}
         namespaces = {"task": "remedy-development", "pod of another namespace": "default"}
         sources = {"postgres": ("postgres-0", "flyte")} | {name: ("probe", where) for name, where in namespaces.items()}
-        for namespace in namespaces.values():
-            pod = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": "probe", "namespace": namespace},
-                "spec": spec,
-            }
-            self.kubectl("apply", "--filename=-", given=json.dumps(pod))
+        for name, namespace in namespaces.items():
+            self.start_probe(namespace, {"serviceAccountName": "flyte-task"} if name == "task" else {})
         try:
             targets = {name: self.kubectl(*command).split()[0] for name, command in _ADDRESSES.items()}
             found = set()
@@ -180,6 +226,7 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
         found.visible["up"], found.state["up"] = found.look(), project.state()
         found.generated["up"] = found.generated_secrets()
         found.reached = found.reach()
+        found.answers = found.ask_every_port()
         if version := os.environ.get("FLYTE_HOME_TEST_STORE"):
             store(version, found.state["up"], {**cluster.settings, **PLANTED}, *cluster.identity)
         stage("up again", stack.up)
@@ -341,6 +388,39 @@ def test_generated_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(lif
 def _base64_forms(text: str) -> list[str]:
     """The parts of ``text`` in base64 that stay the same at each possible offset in a longer text."""
     return [base64.b64encode(b"x" * offset + text.encode())[4 * bool(offset) : -4].decode() for offset in range(3)]
+
+
+def test_no_open_port_of_the_stack_tells_a_secret(life: Life):
+    ports = {int(line.split()[3]) for line in life.answers.splitlines() if line.startswith("==== open")}
+    # Flyte's two APIs and its metrics, its data catalog, the database, the object store, the webhook and its metrics.
+    assert {8088, 8089, 10254, 5432, 9000, 9443} <= ports
+
+    planted = [part for secret in PLANTED.values() for part in secret.replace('"', " ").split() if "planted" in part]
+    for secret in (*planted, *life.generated["up"]):
+        assert [form for form in (secret, *_base64_forms(secret)) if form in life.answers] == []
+    assert "-----BEGIN" not in life.answers.replace("-----BEGIN CERTIFICATE", "")
+    assert "access_key_id" not in life.answers
+
+
+def test_the_webhook_answers_no_request_with_the_content_of_a_file(life: Life):
+    reviews = life.answers.split("==== review")[1:]
+    patches = [
+        json.loads(base64.b64decode(text)) for text in re.findall(r'"patch": ?"([A-Za-z0-9+/=]+)"', life.answers)
+    ]
+    variables = [one for patch in patches for change in patch for one in _variables(change.get("value"))]
+
+    assert len(reviews) >= len(OTHER_FILES)
+    # Each request was for an environment variable, and each variable refers to a Secret of the pod's own namespace.
+    assert len([one for one in variables if "valueFrom" in one]) >= len(OTHER_FILES)
+    assert {one["value"] for one in variables if "value" in one} <= {"_FSEC_"}
+
+
+def _variables(value: Any) -> list[dict[str, Any]]:
+    """The environment variables in a value of a patch."""
+    if isinstance(value, dict):
+        own = [value] if str(value.get("name", "")).isupper() or "valueFrom" in value else []
+        return own + [one for item in value.values() for one in _variables(item)]
+    return [one for item in value for one in _variables(item)] if isinstance(value, list) else []
 
 
 def test_destroy_leaves_nothing_behind(life: Life):
