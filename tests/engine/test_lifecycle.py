@@ -129,7 +129,10 @@ class Life:
             "imagePullPolicy": "IfNotPresent",
             "command": ["cat"],
             "stdin": True,
-            "resources": {"limits": {"cpu": "1", "memory": "128Mi"}},
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "32Mi"},
+                "limits": {"cpu": "1", "memory": "128Mi"},
+            },
             "securityContext": {"allowPrivilegeEscalation": False},
         }
         common = {"automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0}
