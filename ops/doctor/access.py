@@ -20,6 +20,7 @@ _KINDS_OF_UP = {
     "apps": "statefulsets deployments",
     "batch": "jobs",
     "networking.k8s.io": "networkpolicies ingresses",
+    "policy": "poddisruptionbudgets",
     "rbac.authorization.k8s.io": "roles rolebindings clusterroles clusterrolebindings",
     "apiextensions.k8s.io": "customresourcedefinitions",
     "admissionregistration.k8s.io": (

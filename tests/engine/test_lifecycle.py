@@ -285,8 +285,13 @@ def test_a_second_up_changes_nothing(life: Life):
     assert life.changes["up again"] == set()
 
 
-def test_a_changed_setting_of_flyte_changes_nothing_else(life: Life):
-    assert life.changes["change"] == {("update", "Release:flyte")}
+def test_a_changed_log_level_changes_flyte_and_its_webhook_and_nothing_else(life: Life):
+    assert {name for _, name in life.changes["change"]} == {
+        "Release:flyte",
+        "ConfigMap:webhook-files",
+        "Deployment:webhook-1",
+    }
+    assert ("update", "Deployment:webhook-1") in life.changes["change"]
 
 
 def test_a_rotation_changes_only_the_users_of_the_secret_and_replaces_nothing_that_holds_data(life: Life):
