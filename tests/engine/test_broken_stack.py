@@ -188,7 +188,7 @@ def test_a_missing_admission_policy_is_reported(deployed: Deployed):
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "wrong", "the API server", 30)
     found = deployed.doctor()["admission"][0]
 
-    assert "a task in remedy-development could read the files of Flyte's own pod" in found["says"]
+    assert "nothing limits the pods of tasks in remedy-development" in found["says"]
     deployed.fix(found)
     wait_until(lambda: deployed.doctor()["admission"][0]["state"] == "ok", "the API server", 30)
     deployed.healthy()
