@@ -11,10 +11,9 @@ import pulumi_kubernetes as k8s
 from components.flyte.auth import CLIENT_ID, CLIENT_SECRET
 from components.flyte.names import HTTP_PORT, HTTP_SERVICE
 from components.pods import (
-    LABELS,
     Platform,
+    awaited_job,
     container_security,
-    labels,
     placed,
     pod_security,
     resources,
@@ -54,17 +53,7 @@ class RawOutputs(pulumi.ComponentResource):
         outputs = "".join(f"{scope.project} {scope.domain} s3://{scope.bucket}/data\n" for scope in args.scopes)
         scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "flyte", child, outputs=outputs)
         pod = placed(_pod(args, scripts.metadata.name), args.platform.placement)
-        job = k8s.batch.v1.Job(
-            name,
-            metadata={"namespace": args.platform.namespace, "labels": LABELS},
-            spec={
-                "backoff_limit": 4,
-                # Less than Pulumi's own ten minutes.
-                "active_deadline_seconds": 540,
-                "template": {"metadata": {"labels": labels(JOB)}, "spec": pod},
-            },
-            opts=child,
-        )
+        job = awaited_job(name, args.platform.namespace, JOB, pod, child)
         self.register_outputs({"told": job.metadata.name})
 
 

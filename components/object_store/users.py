@@ -11,6 +11,7 @@ import pulumi_kubernetes as k8s
 from components.pods import (
     LABELS,
     Platform,
+    awaited_job,
     container_security,
     empty_dir,
     labels,
@@ -166,18 +167,16 @@ def administering_job(
         ],
         "volumes": volumes,
     }
+    placed_pod = placed(pod, platform.placement)
+    if not sleeps:
+        return awaited_job(name, platform.namespace, JOBS, placed_pod, opts)
     return k8s.batch.v1.Job(
         name,
         metadata={
             "namespace": platform.namespace,
             "labels": LABELS,
-            **({"annotations": {"pulumi.com/skipAwait": "true"}} if sleeps else {}),
+            "annotations": {"pulumi.com/skipAwait": "true"},
         },
-        spec={
-            "backoff_limit": 4,
-            # Less than Pulumi's own ten minutes. A sleeping pod may be moved to another node and sleep again.
-            "active_deadline_seconds": 540 + 2 * sleeps,
-            "template": {"metadata": {"labels": labels(JOBS)}, "spec": placed(pod, platform.placement)},
-        },
+        spec={"backoff_limit": 4, "template": {"metadata": {"labels": labels(JOBS)}, "spec": placed_pod}},
         opts=opts,
     )

@@ -1,5 +1,6 @@
 """How every pod of the stack is built: no component, but what all components share."""
 
+from components.pods.job import awaited_job
 from components.pods.labels import LABELS, NAME, labels, namespace_labels
 from components.pods.password import generated_password, random_password
 from components.pods.placement import placed, placement_values
@@ -15,6 +16,7 @@ __all__ = [
     "Platform",
     "Safekeeping",
     "StatefulServer",
+    "awaited_job",
     "container_security",
     "empty_dir",
     "generated_password",

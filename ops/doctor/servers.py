@@ -124,8 +124,7 @@ def check_jobs(stack: Stack) -> Iterator[Result]:
             name = job["metadata"]["name"]
             yield wrong(
                 f"job/{name} has failed: {one_line(failed[0].get('message', ''))}",
-                f"{stack.shown('logs', f'job/{name}', '--tail=40')}  # shows why; then\n"
-                f"{stack.shown('delete', 'job', name)} && {stack.up_again}",
+                f"{stack.shown('logs', f'job/{name}', '--tail=40')}  # shows why; then\nmake up STACK={stack.name}",
             )
     if fine:
         yield ok("none of the stack's Jobs has failed")

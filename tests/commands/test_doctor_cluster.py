@@ -186,7 +186,7 @@ def test_a_failed_job_is_reported_with_its_log_and_how_to_run_it_again():
 
     assert said.says == "job/minio-provision-1 has failed: too many retries"
     assert "logs job/minio-provision-1" in said.mend
-    assert said.mend.endswith("delete job minio-provision-1 && make up STACK=dev REFRESH=1")
+    assert said.mend.endswith("# shows why; then\nmake up STACK=dev")
     assert states(list(check_jobs(holding(done)[0]))) == ["ok"]
 
 

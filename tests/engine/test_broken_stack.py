@@ -404,3 +404,53 @@ def test_smoke_shows_the_error_and_the_pods_log_of_a_failed_workflow(deployed: D
     assert "        mend                     FAILED" in result.stdout
     assert "--- the end of the log of smoke-" in result.stderr
     assert "looking for the playlists" in result.stderr
+
+
+def test_a_job_that_has_failed_is_run_again_by_the_next_plain_up(deployed: Deployed):
+    """As in a first up on a cluster whose DNS is down: the Job gives up, and stays failed."""
+    minio = ("statefulset/minio", f"--namespace={NAMESPACE}")
+    deployed.kubectl("scale", "--replicas=0", *minio)
+    options: dict[str, Any] = {"cwd": deployed.project.folder, "env": os.environ | deployed.project.environment}
+    change = ["pulumi", "config", "set", "--path", "flyte-home:minio.bucketQuota", "15Gi", "--stack", STACK]
+    subprocess.run(change, check=True, capture_output=True, **options)
+    command = [sys.executable, "-m", "ops.up", STACK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as failing:
+        names = ["get", "jobs", f"--namespace={NAMESPACE}", "--output=name"]
+        wait_until(lambda: deployed.kubectl(*names).count("minio-provision") == 2, "the new Job", 60)
+        running = ["--field-selector=status.successful=0"]
+        (job,) = [name for name in deployed.kubectl(*names, *running).split() if "minio-provision" in name]
+        deployed.kubectl("patch", job, f"--namespace={NAMESPACE}", '--patch={"spec": {"activeDeadlineSeconds": 1}}')
+        output, _ = failing.communicate(timeout=180)
+        assert failing.returncode != 0, output
+
+    deployed.kubectl("scale", "--replicas=1", *minio)
+    answer = deployed.make("up", seconds=300)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    deployed.healthy()
+
+
+def test_a_key_that_someone_has_changed_in_the_store_is_repaired_by_the_next_up(deployed: Deployed):
+    secrets = deployed.kubectl("get", "secrets", f"--namespace={NAMESPACE}", "--output=name").split()
+    (root,) = [name.removeprefix("secret/") for name in secrets if name.startswith("secret/minio-root-")]
+    jobs = deployed.kubectl("get", "jobs", f"--namespace={NAMESPACE}", "--output=name").split()
+    (job,) = [name for name in jobs if "minio-provision" in name]
+    pod = json.loads(deployed.kubectl("get", job, f"--namespace={NAMESPACE}", "--output=json"))["spec"]["template"]
+    script = (
+        "export MC_HOST_store=http://$(cat $ROOT/root-user):$(cat $ROOT/root-password)@minio:9000; "
+        "printf '%s\\n%s\\n' flyte-tasks-remedy-development another-key-1 | mc admin user add store"
+    )
+    pod["spec"]["containers"][0]["command"] = ["/bin/sh", "-ec", script]
+    labels = {"app.kubernetes.io/name": "minio-provision"}
+    wrong = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wrong", "labels": labels}, "spec": pod["spec"]}
+    deployed.kubectl("create", f"--namespace={NAMESPACE}", "--filename=-", given=json.dumps(wrong))
+    done = "--for=jsonpath={.status.phase}=Succeeded"
+    deployed.kubectl("wait", done, "pod/wrong", f"--namespace={NAMESPACE}", "--timeout=60s")
+    deployed.kubectl("delete", "pod", "wrong", f"--namespace={NAMESPACE}")
+    assert "SignatureDoesNotMatch" in str(deployed.doctor()["buckets"])
+
+    answer = deployed.make("up", seconds=300)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "The object store rejects the key of flyte-tasks-remedy-development" in answer.stdout
+    deployed.healthy()

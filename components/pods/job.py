@@ -1,0 +1,43 @@
+"""A Job that Pulumi waits for, and that the next update repeats if it has failed."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.pods.labels import LABELS, labels
+
+# A pod that fails is started again after 10 seconds, then 20, and so on up to 6 minutes, so this is about an hour.
+_RETRIES = 12
+# Pulumi's own limit of ten minutes is too short for a slow connection: it counts the pulling of images.
+_PATIENCE = "1h"
+
+
+def awaited_job(
+    name: str, namespace: pulumi.Input[str], label: str, pod: k8s.core.v1.PodSpecArgsDict, opts: pulumi.ResourceOptions
+) -> k8s.batch.v1.Job:
+    """A Job that succeeds before what depends on it.
+
+    It has no deadline of its own, because a deadline counts the time until a node is there and an image is pulled. Its
+    script waits for the servers, and says so in its log. If the Job fails nevertheless, the next update replaces it
+    (https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/).
+
+    Args:
+        name: name of the resource; Kubernetes gets it with a suffix.
+        namespace: namespace of the Job.
+        label: value of the label of its pods.
+        pod: spec of its pod.
+        opts: options of the resource.
+    """
+    return k8s.batch.v1.Job(
+        name,
+        metadata={
+            "namespace": namespace,
+            "labels": LABELS,
+            "annotations": {"pulumi.com/replaceUnready": "true"},
+        },
+        spec={"backoff_limit": _RETRIES, "template": {"metadata": {"labels": labels(label)}, "spec": pod}},
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=_PATIENCE, update=_PATIENCE))
+        ),
+    )
