@@ -431,8 +431,6 @@ def test_a_job_that_has_failed_is_run_again_by_the_next_plain_up(deployed: Deplo
 
 
 def test_a_key_that_someone_has_changed_in_the_store_is_repaired_by_the_next_up(deployed: Deployed):
-    secrets = deployed.kubectl("get", "secrets", f"--namespace={NAMESPACE}", "--output=name").split()
-    (root,) = [name.removeprefix("secret/") for name in secrets if name.startswith("secret/minio-root-")]
     jobs = deployed.kubectl("get", "jobs", f"--namespace={NAMESPACE}", "--output=name").split()
     (job,) = [name for name in jobs if "minio-provision" in name]
     pod = json.loads(deployed.kubectl("get", job, f"--namespace={NAMESPACE}", "--output=json"))["spec"]["template"]
