@@ -42,7 +42,7 @@ class FlyteRights(pulumi.ComponentResource):
     The chart's own ClusterRole reads and writes every Secret of the cluster, creates namespaces and changes webhook
     configurations, which amounts to all rights. Here Flyte has no right on any Secret, not even in its own namespace:
     Helm keeps its releases there as Secrets and trusts the newest, so that the right to create one is enough to get the
-    rights of whoever runs the next update. Nothing needs it, because Flyte's webhook runs elsewhere.
+    rights of the person who runs the next update. Nothing needs it, because Flyte's webhook runs elsewhere.
     """
 
     def __init__(self, name: str, args: FlyteRightsArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -217,7 +217,7 @@ def test_flytes_account_gains_no_right_by_anything_it_may_write(server: ApiServe
     template = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod}}
     denied = as_flyte(
         server,
-        # A forged release of Helm, which would run its hooks with the rights of whoever destroys the stack.
+        # A forged release of Helm, which would run its hooks with the rights of the person who destroys the stack.
         object_of("Secret", "flyte", name="sh.helm.release.v1.flyte-binary.v9", type="helm.sh/release.v1"),
         object_of("Secret", PLAIN),
         object_of("ConfigMap", "flyte"),
