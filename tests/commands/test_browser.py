@@ -139,7 +139,7 @@ def test_without_the_browser_guard_the_same_requests_arrive(tmp_path: Path, site
 
 
 class Rebound:
-    """A port whose connections lead to one server first, and later to another, as with a name that is resolved again."""
+    """A port whose connections lead to one server first, and later to another, as with a name whose address changes."""
 
     def __init__(self, port: int) -> None:
         self.port = port
