@@ -408,18 +408,18 @@ def test_smoke_shows_the_error_and_the_pods_log_of_a_failed_workflow(deployed: D
 
 def test_a_job_that_has_failed_is_run_again_by_the_next_plain_up(deployed: Deployed):
     """As in a first up on a cluster whose DNS is down: the Job gives up, and stays failed."""
-    minio = ("statefulset/minio", f"--namespace={NAMESPACE}")
+    minio = ("statefulset/minio", "--namespace=flyte")
     deployed.kubectl("scale", "--replicas=0", *minio)
     options: dict[str, Any] = {"cwd": deployed.project.folder, "env": os.environ | deployed.project.environment}
     change = ["pulumi", "config", "set", "--path", "flyte-home:minio.bucketQuota", "15Gi", "--stack", STACK]
     subprocess.run(change, check=True, capture_output=True, **options)
     command = [sys.executable, "-m", "ops.up", STACK]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as failing:
-        names = ["get", "jobs", f"--namespace={NAMESPACE}", "--output=name"]
+        names = ["get", "jobs", "--namespace=flyte", "--output=name"]
         wait_until(lambda: deployed.kubectl(*names).count("minio-provision") == 2, "the new Job", 60)
         running = ["--field-selector=status.successful=0"]
         (job,) = [name for name in deployed.kubectl(*names, *running).split() if "minio-provision" in name]
-        deployed.kubectl("patch", job, f"--namespace={NAMESPACE}", '--patch={"spec": {"activeDeadlineSeconds": 1}}')
+        deployed.kubectl("patch", job, "--namespace=flyte", '--patch={"spec": {"activeDeadlineSeconds": 1}}')
         output, _ = failing.communicate(timeout=180)
         assert failing.returncode != 0, output
 
@@ -431,9 +431,9 @@ def test_a_job_that_has_failed_is_run_again_by_the_next_plain_up(deployed: Deplo
 
 
 def test_a_key_that_someone_has_changed_in_the_store_is_repaired_by_the_next_up(deployed: Deployed):
-    jobs = deployed.kubectl("get", "jobs", f"--namespace={NAMESPACE}", "--output=name").split()
+    jobs = deployed.kubectl("get", "jobs", "--namespace=flyte", "--output=name").split()
     (job,) = [name for name in jobs if "minio-provision" in name]
-    pod = json.loads(deployed.kubectl("get", job, f"--namespace={NAMESPACE}", "--output=json"))["spec"]["template"]
+    pod = json.loads(deployed.kubectl("get", job, "--namespace=flyte", "--output=json"))["spec"]["template"]
     script = (
         "export MC_HOST_store=http://$(cat $ROOT/root-user):$(cat $ROOT/root-password)@minio:9000; "
         "printf '%s\\n%s\\n' flyte-tasks-remedy-development another-key-1 | mc admin user add store"
@@ -441,10 +441,10 @@ def test_a_key_that_someone_has_changed_in_the_store_is_repaired_by_the_next_up(
     pod["spec"]["containers"][0]["command"] = ["/bin/sh", "-ec", script]
     labels = {"app.kubernetes.io/name": "minio-provision"}
     wrong = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wrong", "labels": labels}, "spec": pod["spec"]}
-    deployed.kubectl("create", f"--namespace={NAMESPACE}", "--filename=-", given=json.dumps(wrong))
+    deployed.kubectl("create", "--namespace=flyte", "--filename=-", given=json.dumps(wrong))
     done = "--for=jsonpath={.status.phase}=Succeeded"
-    deployed.kubectl("wait", done, "pod/wrong", f"--namespace={NAMESPACE}", "--timeout=60s")
-    deployed.kubectl("delete", "pod", "wrong", f"--namespace={NAMESPACE}")
+    deployed.kubectl("wait", done, "pod/wrong", "--namespace=flyte", "--timeout=60s")
+    deployed.kubectl("delete", "pod", "wrong", "--namespace=flyte")
     assert "SignatureDoesNotMatch" in str(deployed.doctor()["buckets"])
 
     answer = deployed.make("up", seconds=300)
