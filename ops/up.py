@@ -4,7 +4,9 @@ Usage: python -m ops.up STACK [--context NAME] [--refresh]
 """
 
 import argparse
+import json
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ops.lib.engine import engine_environment, pulumi, run, set_config, unattended
@@ -26,7 +28,7 @@ def main() -> int:
         environment = engine_environment()
         pulumi(environment, "stack", "select", args.stack, "--create")
         pin_or_create(args.stack, config, args.context, environment)
-        if args.stack == TRIAL_STACK and not config.get(f"{PROJECT}:tidalCreds"):
+        if args.stack == TRIAL_STACK and _lacks_a_sample(config):
             print(f"{PROJECT}:tidalCreds is not set; using a sample that gives no access to anything")
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
     except SettingsError as error:
@@ -43,6 +45,16 @@ def main() -> int:
         return code
     print(f"The object store rejects the key of {', '.join(users)}. Running its Job again:")
     return run(environment, args.stack, "up", f"--replace={_provisioning(args.stack)}", *unattended())
+
+
+def _lacks_a_sample(config: Mapping[str, str]) -> bool:
+    """Whether the tasks ask for credentials that are not set. Other secret managers than K8s need none here."""
+    try:
+        manager = json.loads(config.get(f"{PROJECT}:secretManager") or "{}")
+    except ValueError:  # the update reports it
+        manager = {}
+    type_ = manager.get("type", "K8s") if isinstance(manager, dict) else "K8s"
+    return type_ == "K8s" and not config.get(f"{PROJECT}:tidalCreds")
 
 
 def _rejected_users(stack: str) -> list[str]:

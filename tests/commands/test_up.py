@@ -220,3 +220,20 @@ def test_a_key_that_the_object_store_rejects_is_repaired_by_the_job_that_set_it(
     assert up.main() == code
     assert ran == commands
     assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("config", "lacks"),
+    [
+        ({}, True),
+        ({"flyte-home:tidalCreds": "given"}, False),
+        ({"flyte-home:secretManager": '{"type": "K8s"}'}, True),
+        # With these, the program rejects a secret that nothing reads.
+        ({"flyte-home:secretManager": '{"type": "Global"}'}, False),
+        ({"flyte-home:secretManager": '{"type": "Vault"}'}, False),
+        ({"flyte-home:secretManager": "Vault"}, True),
+        ({"flyte-home:secretManager": "[]"}, True),
+    ],
+)
+def test_the_trial_stack_gets_a_sample_only_if_its_tasks_read_it(config: dict[str, str], lacks: bool):
+    assert up._lacks_a_sample(config) is lacks
