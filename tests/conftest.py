@@ -80,6 +80,7 @@ def _recorded(config: tuple[tuple[str, str], ...], secrets: frozenset[str], stac
 # Groups of tests that share something slow to start and so run in one process; each with the prefixes of its tests.
 _TOGETHER = {
     "apiserver": ("tests/apiserver/test_manifests.py", "tests/apiserver/test_rights.py"),
+    "rendered secrets": ("tests/apiserver/test_rendered_secrets.py",),
     "task pods": ("tests/apiserver/test_task_pods.py",),
     # A cluster can have only one Flyte.
     "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py"),
