@@ -32,6 +32,8 @@ LAYERS := unit commands repository example schema chart apiserver scripts engine
 # The layer in which coverage is measured, of the program that a stack runs. In the others it would cost time and add
 # nothing.
 MEASURED := unit
+# Two more processes than cores, because tests often wait for their servers.
+WORKERS = $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PROGRAM := __main__.py,paths.py,settings/*,components/*
 PYTHON ?= python3
 VENV := .venv
@@ -104,7 +106,7 @@ test: $(VENV)/.installed $(EXAMPLE)/.venv/.installed check ## check the code and
 	@$(PY) -m tests.tools $(LAYERS)
 	$(PY) -m pytest $(MEASURED:%=tests/%) --cov --cov-report=
 	@$(PY) -m coverage report --include='$(PROGRAM)' --fail-under=95 --skip-covered --show-missing
-	$(PY) -m pytest $(filter-out $(MEASURED:%=tests/%),$(LAYERS:%=tests/%))
+	$(PY) -m pytest --numprocesses=$(WORKERS) $(filter-out $(MEASURED:%=tests/%),$(LAYERS:%=tests/%))
 
 # make test-LAYER: one layer alone, such as `make test-unit`
 test-example: $(EXAMPLE)/.venv/.installed
