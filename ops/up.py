@@ -69,7 +69,7 @@ def _rejected_users(stack: str) -> list[str]:
         cluster = Cluster.of(settings.context, settings.kubeconfig)
     except SettingsError:  # the update reports it
         return []
-    return rejected_users(cluster, settings.namespace, Client.of(settings))
+    return rejected_users(cluster, settings.namespace, Client.of(settings), settings.minio.bucket)
 
 
 def _provisioning(stack: str) -> str:

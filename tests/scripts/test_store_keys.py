@@ -8,7 +8,7 @@ from ops.lib import store_keys
 from ops.lib.client import Client
 from ops.lib.store_keys import rejected_users
 from tests.kubectl import FakeCluster, settings
-from tests.scripts.store import SECRET_KEY, USER, Store, key_of, project, stopped_store, user_of
+from tests.scripts.store import BUCKET, SECRET_KEY, USER, Store, key_of, project, stopped_store, user_of
 
 REMEDY = project("remedy", "development")
 KEYS = {USER: SECRET_KEY, user_of(REMEDY): key_of(REMEDY)}
@@ -41,7 +41,7 @@ def rejected(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         secret("minio-root-1", "2026-11-03T00:00:00Z", {"root-user": "root"}),
     ]
     cluster.on("get secrets", {"items": secrets})
-    return rejected_users(cluster, "flyte", Client.of(settings()))
+    return rejected_users(cluster, "flyte", Client.of(settings()), BUCKET)
 
 
 def test_only_users_whose_key_the_store_rejects_are_found(monkeypatch: pytest.MonkeyPatch):
