@@ -17,14 +17,12 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/
 
 HARMLESS_VOLUMES = ("configMap", "downwardAPI", "emptyDir", "persistentVolumeClaim", "projected", "secret")
 """Types of volumes that every task pod may have: they reach nothing outside its namespace."""
-VOLUMES = ("csi", "ephemeral", "fc", "hostPath", "image", "iscsi", "nfs")
+VolumeType = Literal["csi", "ephemeral", "fc", "hostPath", "image", "iscsi", "nfs"]
 """Types of volumes that a project may list. The node mounts most of them, past every network policy.
 
 Other types were removed from Kubernetes, or are replaced by a claim
 (https://kubernetes.io/docs/concepts/storage/volumes/).
 """
-VolumeType = Literal["csi", "ephemeral", "fc", "hostPath", "image", "iscsi", "nfs"]
-"""One of :data:`VOLUMES`."""
 
 
 class Quota(Model):

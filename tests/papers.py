@@ -72,3 +72,9 @@ def table(paper: Path, heading: str) -> list[list[str]]:
     section = re.split(r"^#+ ", paper.read_text().split(f"\n{heading}\n", 1)[1], flags=re.MULTILINE)[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
     return rows[2:]
+
+
+def the_command(document: Path, part: str) -> str:
+    """The only command of a document that contains this text."""
+    (found,) = {command.line for command in commands(document) if part in command.line}
+    return found

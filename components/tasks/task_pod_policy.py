@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -11,11 +12,17 @@ import pulumi_kubernetes as k8s
 from components.pods import LABELS, Platform
 from components.tasks import namespace_annotations
 from components.tasks.names import SERVICE_ACCOUNT
-from settings.tasks import HARMLESS_VOLUMES, VOLUMES
+from settings.tasks import HARMLESS_VOLUMES, VolumeType
 
 POLICY_NAME = "flyte-home-task-pods"
 """Name of the policy and of its binding."""
 
+
+def _of_type(volume: str, types: Sequence[str]) -> str:
+    return " || ".join(f"has({volume}.{name})" for name in types)
+
+
+_LISTED = " || ".join(f"('{name}' in variables.volumeTypes && has(v.{name}))" for name in get_args(VolumeType))
 # The projects differ only in the annotations of their namespaces, so that one policy is enough for all of them.
 _VARIABLES = {
     "annotations": "has(namespaceObject.metadata.annotations) ? namespaceObject.metadata.annotations : {}",
@@ -48,14 +55,8 @@ _VARIABLES = {
     " + variables.containers.filter(c, has(c.envFrom)).map(c, c.envFrom.filter(e, has(e.secretRef))"
     ".map(e, e.secretRef.name).join(' '))).join(' ').split(' ').filter(name, name != '')",
     "foreign": "variables.wanted.filter(name, !(name in variables.secrets))",
+    "unlisted": f"variables.volumes.filter(v, !({_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})).map(v, v.name)",
 }
-
-
-def _of_type(volume: str, types: Sequence[str]) -> str:
-    return " || ".join(f"has({volume}.{name})" for name in types)
-
-
-_LISTED = " || ".join(f"('{name}' in variables.volumeTypes && has(v.{name}))" for name in VOLUMES)
 _SETTING = "flyte-home:projects[].{}"
 # Each expression with the end of its message, which says how the owner of the stack may allow what is rejected.
 _VALIDATIONS: Sequence[tuple[str, str, str]] = (
@@ -65,9 +66,8 @@ _VALIDATIONS: Sequence[tuple[str, str, str]] = (
         f"name it in {_SETTING.format('taskSecrets')} or {_SETTING.format('existingSecrets')}",
     ),
     (
-        f"variables.volumes.all(v, {_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})",
-        f"'it has a volume of a type that the project does not have: ' + variables.volumes.filter(v, "
-        f"!({_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})).map(v, v.name).join(', ')",
+        "variables.unlisted.size() == 0",
+        "'it has a volume of a type that the project does not have: ' + variables.unlisted.join(', ')",
         f"name the type in {_SETTING.format('volumeTypes')}",
     ),
     (

@@ -49,9 +49,9 @@ def wrong(says: str, mend: str = "") -> Result:
     return Result("wrong", says, mend)
 
 
-def skipped(says: str, mend: str = "") -> Result:
+def skipped(says: str, remedy: str = "") -> Result:
     """Return the result that the check could not be made, which proves nothing."""
-    return Result("skipped", says, mend)
+    return Result("skipped", says, remedy)
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,12 @@ def judged(stack: Stack, around: Surroundings, tried: Sequence[Tried]) -> Iterat
 
 
 def _not_tried(stack: Stack, one: Tried) -> Result:
-    mend = ""
+    remedy = ""
     if "exceeded quota" in one.problem:
-        mend = stack.cluster.shown("describe", "quota", "--namespace", one.source.namespace)
+        remedy = stack.cluster.shown("describe", "quota", "--namespace", one.source.namespace)
     elif "forbidden" in one.problem:
-        mend = stack.cluster.shown("auth", "can-i", "--list")
-    return skipped(f"what {one.source.what} reaches is unknown: {one.problem}", mend)
+        remedy = stack.cluster.shown("auth", "can-i", "--list")
+    return skipped(f"what {one.source.what} reaches is unknown: {one.problem}", remedy)
 
 
 def _answers(stack: Stack, tried: Sequence[Tried]) -> Iterator[Result]:

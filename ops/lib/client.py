@@ -24,8 +24,9 @@ from settings.values import split_address
 
 # gRPC would also log its errors to the terminal.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-# The object store has no regions, but a signature needs one; Flyte uses the same (charts/flyte-binary/values.yaml).
-_REGION = "us-east-1"
+REGION = "us-east-1"
+"""Region in signatures. The object store has none, but a signature needs one; Flyte uses the same
+(charts/flyte-binary/values.yaml)."""
 
 
 class NoAnswerError(Exception):
@@ -179,7 +180,7 @@ class Client(Endpoints):
                 endpoint_url=self.object_store,
                 aws_access_key_id=access_key,
                 aws_secret_access_key=secret_key,
-                region_name=_REGION,
+                region_name=REGION,
                 config=config,
                 verify=authority,
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from components.object_store import minio
-from ops.lib.client import Client
+from ops.lib.client import REGION, Client
 from ops.lib.client_endpoints import ClientEndpoint
 from ops.lib.forwards import Forward
 from ops.lib.kubectl import Cluster, documents
@@ -16,7 +16,6 @@ from settings.errors import SettingsError
 
 # Connections at one time, each of which tries its part of the users.
 _CONNECTIONS = 8
-_REGION = "us-east-1"
 # What the store answers to a user that is missing, has another key, or has lost its policy.
 _REJECTED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
 
@@ -80,7 +79,7 @@ def _rejected(place: tuple[str, int], bucket: str, users: Iterable[tuple[str, st
     try:
         for user, key in users:
             request = AWSRequest("GET", f"http://{host}:{port}{path}")
-            S3SigV4Auth(Credentials(user, key), "s3", _REGION).add_auth(request)
+            S3SigV4Auth(Credentials(user, key), "s3", REGION).add_auth(request)
             connection.request("GET", path, headers=dict(request.headers))
             answer = connection.getresponse().read().decode(errors="replace")
             code = re.search("<Code>(.*?)</Code>", answer)

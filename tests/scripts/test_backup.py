@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paths import ROOT
-from tests.papers import commands
+from tests.papers import the_command
 from tests.scripts.store import ROOT_PASSWORD, Store, stopped_store
 from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)
     FLYTE,
@@ -23,8 +23,7 @@ from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)
 
 def documented(part: str) -> str:
     """The only command of the document that contains this text."""
-    (found,) = {command.line for command in commands(ROOT / "docs" / "backup.md") if part in command.line}
-    return found
+    return the_command(ROOT / "docs" / "backup.md", part)
 
 
 def in_the_pod(database: Cluster, line: str, folder: Path) -> None:

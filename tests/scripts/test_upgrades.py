@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from paths import ROOT
-from tests.papers import commands
+from tests.papers import the_command
 from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)
     Cluster,
     binaries,
@@ -18,8 +18,7 @@ from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)
 
 def in_the_pod(database: Cluster, part: str) -> str:
     """The output of the only documented command with this text, run where the pod runs it."""
-    (line,) = [found.line for found in commands(ROOT / "docs" / "upgrades.md") if part in found.line]
-    program, _, rest = line.split(" -- ")[1].partition(" ")
+    program, _, rest = the_command(ROOT / "docs" / "upgrades.md", part).split(" -- ")[1].partition(" ")
     done = subprocess.run(
         ["/bin/sh", "-c", f"{database._binaries / program} --no-align --tuples-only {rest}"],
         env=database.env,

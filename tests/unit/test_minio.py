@@ -1,6 +1,8 @@
 """The object store."""
 
+from components.object_store.minio import KEYS
 from ops.lib.recording import Recording
+from ops.up import _provisioning
 from tests.conftest import containers, run
 
 
@@ -96,3 +98,10 @@ def test_flyte_gets_its_own_key_and_not_the_one_of_root(dev: Recording):
 
     assert "access_key_id: flyte" in storage
     assert "root" not in storage
+
+
+def test_make_up_finds_the_keys_of_the_users_and_the_job_that_sets_them(dev: Recording):
+    """Otherwise it would look for keys that do not exist, and repair none."""
+    assert set(dev.one("Secret", KEYS).plain["stringData"]) >= {"flyte", "flyte-tasks-remedy-staging"}
+    assert dev.one("Secret", KEYS).manifest["metadata"]["name"].startswith(f"{KEYS}-")
+    assert _provisioning("dev") == dev.one("Job", "minio-provision").urn
