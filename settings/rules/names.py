@@ -22,6 +22,8 @@ def name_problems(settings: Settings) -> Iterator[str]:
             "project could read that of others; write another, such as my-" + name
         )
     yield from _repeated("domains", "id", settings.domains)
+    # Each is mounted in a directory of its name.
+    yield from _repeated("secretManager.globalSecrets", "name", settings.secret_manager.global_secrets)
     yield from _egress_problems(settings)
     yield from _secret_name_problems(settings)
     yield from _namespace_problems(settings)

@@ -61,6 +61,10 @@ def test_with_global_the_webhook_gets_the_secrets_that_are_meant_to_be_global_an
             {"secretManager": {"globalSecrets": ["spotify"]}},
             "secretManager.globalSecrets: has no effect with type 'K8s'",
         ),
+        (
+            {"tidalCreds": None, "secretManager": {"type": "Global", "globalSecrets": ["a", "a"]}},
+            "flyte-home:secretManager.globalSecrets: name 'a' is there 2 times; keep one",
+        ),
         ({"secretManager": {"type": "Consul"}}, "secretManager.type: 'Consul'"),
         ({"tidalCreds": None, "secretManager": {"type": "AWS", "sidecar": {"image": "x"}}}, "not a full image"),
         ({"flyteValues": {"configuration": {"inline": {"secrets": {}}}}}, "write flyte-home:secretManager instead"),
