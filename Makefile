@@ -1,7 +1,7 @@
 # The commands of this repository; `make help` lists them.
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
-#   REFRESH  `1`: `make up` reads the cluster first, and recreates missing objects
+#   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
@@ -13,7 +13,7 @@
 #   WAY, CREDENTIALS, LIBRARY   for `make example`, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
-REFRESH ?=
+EMPTY_VOLUMES ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
@@ -57,7 +57,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
-	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REFRESH),--refresh)
+	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
 
 preview: $(VENV)/.installed ## show what `up` would change
 	@$(PY) -m ops.preview $(STACK)

@@ -6,8 +6,11 @@ Usage: python -m ops.destroy STACK
 import argparse
 import sys
 
-from ops.lib.engine import engine_environment, pulumi, run, unattended
+from ops.lib.engine import engine_environment, pulumi
 from ops.lib.stack_file import stack_config
+from ops.lib.update import perform, prepare
+from ops.lib.watch import Watch
+from settings import settings_from
 from settings.errors import SettingsError
 
 
@@ -17,14 +20,14 @@ def main() -> int:
     parser.add_argument("stack")
     args = parser.parse_args()
     try:
-        stack_config(args.stack)
+        settings = settings_from(*stack_config(args.stack))
         environment = engine_environment()
         pulumi(environment, "stack", "select", args.stack)
+        cluster = prepare(environment, args.stack, settings, "destroy", empty=True)
+        return perform(environment, args.stack, "destroy", Watch(cluster, settings.namespace))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    # Run the program, and so its fence. Otherwise Pulumi would accept any cluster behind the context.
-    return run(environment, args.stack, "destroy", "--run-program", *unattended())
 
 
 if __name__ == "__main__":

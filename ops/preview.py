@@ -6,7 +6,7 @@ Usage: python -m ops.preview STACK
 import argparse
 import sys
 
-from ops.lib.engine import engine_environment, pulumi, run
+from ops.lib.engine import REFRESH, engine_environment, pulumi, run
 from ops.lib.stack_file import stack_config
 from settings.errors import SettingsError
 
@@ -23,7 +23,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    return run(environment, args.stack, "preview", "--diff")
+    return run(environment, args.stack, "preview", *REFRESH, "--diff")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """``make up``: deploys a stack, after setting up what the first run needs.
 
-Usage: python -m ops.up STACK [--context NAME] [--refresh]
+Usage: python -m ops.up STACK [--context NAME] [--empty-volumes]
 """
 
 import argparse
@@ -9,10 +9,15 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from ops.lib.engine import engine_environment, pulumi, run, set_config, unattended
+from ops.doctor.run import causes, lines
+from ops.lib.engine import engine_environment, pulumi, set_config
+from ops.lib.kubectl import Cluster
 from ops.lib.pinning import TRIAL_STACK, pin_or_create
 from ops.lib.stack_file import stack_config
-from settings import PROJECT, SAMPLE_CREDENTIALS, settings_from
+from ops.lib.state import check_space, folder_of
+from ops.lib.update import perform, prepare
+from ops.lib.watch import Watch
+from settings import PROJECT, SAMPLE_CREDENTIALS, Settings, settings_from
 from settings.errors import SettingsError
 
 
@@ -21,30 +26,52 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="up", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
     parser.add_argument("--context", default="", help="kubeconfig context to pin the stack to")
-    parser.add_argument("--refresh", action="store_true", help="read the cluster first, and recreate missing objects")
+    parser.add_argument("--empty-volumes", action="store_true", help="replace volumes that have disappeared")
     args = parser.parse_args()
     try:
         config, _ = stack_config(args.stack)
         environment = engine_environment()
+        check_space(folder_of(environment))
         pulumi(environment, "stack", "select", args.stack, "--create")
         pin_or_create(args.stack, config, args.context, environment)
         if args.stack == TRIAL_STACK and _lacks_a_sample(config):
             print(f"{PROJECT}:tidalCreds is not set; using a sample that gives no access to anything")
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
+        settings = settings_from(*stack_config(args.stack))
+        cluster = prepare(environment, args.stack, settings, "up", args.empty_volumes)
+        code = _update(environment, args.stack, settings, cluster)
+        if code:
+            _explain(environment, args.stack, settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    # A refresh runs the program, and so its fence. Otherwise Pulumi would accept any cluster behind the context.
-    refreshed = ["--refresh", "--run-program"] if args.refresh else []
+    return code
+
+
+def _update(environment: Mapping[str, str], stack: str, settings: Settings, cluster: Cluster) -> int:
+    """Run the update; return Pulumi's exit code."""
     # Meanwhile, because it takes a second.
     with ThreadPoolExecutor(1) as pool:
-        rejected = pool.submit(_rejected_users, args.stack)
-        code = run(environment, args.stack, "up", *refreshed, *unattended())
+        rejected = pool.submit(_rejected_users, settings, cluster)
+        code = perform(environment, stack, "up", Watch(cluster, settings.namespace))
     # What the update itself has changed is not what it was.
-    if code or not rejected.result() or not (users := _rejected_users(args.stack)):
+    if code or not rejected.result() or not (users := _rejected_users(settings, cluster)):
         return code
     print(f"The object store rejects the key of {', '.join(users)}. Running its Job again:")
-    return run(environment, args.stack, "up", f"--replace={_provisioning(args.stack)}", *unattended())
+    again = f"--replace={_provisioning(stack)}"
+    return perform(environment, stack, "up", Watch(cluster, settings.namespace), again)
+
+
+def _explain(environment: Mapping[str, str], stack: str, settings: Settings) -> None:
+    """Print what is wrong with a stack whose update has failed, and what to do."""
+    print("\nLooking for the cause:", flush=True)
+    check_space(folder_of(environment))
+    found = list(causes(stack, settings))
+    for finding in found:
+        print(lines(finding), flush=True)
+    if not found:
+        print("nothing is wrong in the cluster; the reason is in the messages above")
+    print(f"Then run again: make up STACK={stack}  # it goes on where this one stopped")
 
 
 def _lacks_a_sample(config: Mapping[str, str]) -> bool:
@@ -57,18 +84,12 @@ def _lacks_a_sample(config: Mapping[str, str]) -> bool:
     return type_ == "K8s" and not config.get(f"{PROJECT}:tidalCreds")
 
 
-def _rejected_users(stack: str) -> list[str]:
+def _rejected_users(settings: Settings, cluster: Cluster) -> list[str]:
     """Return the users whose key the object store rejects; none if that cannot be known."""
     # Imported here, while Pulumi runs, because it takes long.
     from ops.lib.client import Client
-    from ops.lib.kubectl import Cluster
     from ops.lib.store_keys import rejected_users
 
-    try:
-        settings = settings_from(*stack_config(stack))
-        cluster = Cluster.of(settings.context, settings.kubeconfig)
-    except SettingsError:  # the update reports it
-        return []
     return rejected_users(cluster, settings.namespace, Client.of(settings), settings.minio.bucket)
 
 

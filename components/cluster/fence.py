@@ -67,6 +67,9 @@ class ClusterFence(pulumi.ComponentResource):
                 # A task secret has a fixed name and must change in place: a replacement would be missing for a moment.
                 # Immutable Secrets and ConfigMaps are still replaced, which rolls the pods that mount them.
                 enable_secret_mutable=True,
+                # The program decides what its objects look like. Otherwise a field that someone has changed with
+                # kubectl, or that an update has written which was then killed, would make every later update fail.
+                enable_patch_force=True,
                 upsert_existing_objects=take_over,
                 opts=child,
             )

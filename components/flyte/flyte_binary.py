@@ -11,9 +11,7 @@ import yaml
 
 from components.flyte.names import RELEASE
 from components.flyte.values import FlyteConfiguration, chart_values
-from components.pods import LABELS, Platform
-
-_TIMEOUT_SECONDS = 600
+from components.pods import LABELS, PATIENCE_SECONDS, Platform
 
 # The same as in the chart's templates/crds/flyteworkflow.yaml.
 _WORKFLOWS: k8s.apiextensions.v1.CustomResourceDefinitionSpecArgsDict = {
@@ -39,8 +37,8 @@ class FlyteBinaryArgs:
     configuration: FlyteConfiguration
     chart: str
     """Path of the verified chart archive."""
-    before_release: pulumi.ResourceHook
-    """Hook that runs before every installation and upgrade of the release."""
+    hooks: pulumi.ResourceHookBinding
+    """Hooks that run before every installation and upgrade of the release."""
     requires: Sequence[pulumi.Resource]
     """Resources that must exist before Flyte and may only be deleted after it."""
 
@@ -83,7 +81,7 @@ class FlyteBinary(pulumi.ComponentResource):
             namespace=platform.namespace,
             chart=args.chart,
             values=values,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=PATIENCE_SECONDS,
             # A failed installation or upgrade is rolled back.
             atomic=True,
             opts=pulumi.ResourceOptions(
@@ -91,9 +89,7 @@ class FlyteBinary(pulumi.ComponentResource):
                 # Destroy deletes Flyte first: if it is protected, nothing is deleted at all.
                 protect=platform.safekeeping.protect,
                 depends_on=args.requires,
-                hooks=pulumi.ResourceHookBinding(
-                    before_create=[args.before_release], before_update=[args.before_release]
-                ),
+                hooks=args.hooks,
             ),
         )
         # Created after Flyte, so that destroy deletes it before Flyte. The API server then deletes every workflow,

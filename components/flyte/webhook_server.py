@@ -15,6 +15,7 @@ from components.pods import (
     container_security,
     empty_dir,
     labels,
+    patience,
     placed,
     pod_security,
     resources,
@@ -101,7 +102,7 @@ def webhook_server(
                 ),
             },
         },
-        opts=child,
+        opts=pulumi.ResourceOptions.merge(child, patience()),
     )
     service = k8s.core.v1.Service(
         f"{name}-{generation}",

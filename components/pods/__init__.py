@@ -3,6 +3,7 @@
 from components.pods.job import awaited_job
 from components.pods.labels import LABELS, NAME, labels, namespace_labels
 from components.pods.password import generated_password, random_password
+from components.pods.patience import PATIENCE_SECONDS, patience
 from components.pods.placement import placed, placement_values
 from components.pods.platform import Platform
 from components.pods.scripts import script_config_map
@@ -13,6 +14,7 @@ from components.pods.volume import Safekeeping, volume_claim
 __all__ = [
     "LABELS",
     "NAME",
+    "PATIENCE_SECONDS",
     "Platform",
     "Safekeeping",
     "StatefulServer",
@@ -22,6 +24,7 @@ __all__ = [
     "generated_password",
     "labels",
     "namespace_labels",
+    "patience",
     "placed",
     "placement_values",
     "pod_security",

@@ -6,11 +6,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pods.labels import LABELS, labels
+from components.pods.patience import patience
 
 # A pod that fails is started again after 10 seconds, then 20, and so on up to 6 minutes, so this is about an hour.
 _RETRIES = 12
-# Pulumi's own limit of ten minutes is too short for a slow connection: it counts the pulling of images.
-_PATIENCE = "1h"
 
 
 def awaited_job(
@@ -37,7 +36,5 @@ def awaited_job(
             "annotations": {"pulumi.com/replaceUnready": "true"},
         },
         spec={"backoff_limit": _RETRIES, "template": {"metadata": {"labels": labels(label)}, "spec": pod}},
-        opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=_PATIENCE, update=_PATIENCE))
-        ),
+        opts=pulumi.ResourceOptions.merge(opts, patience()),
     )

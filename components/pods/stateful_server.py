@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pods.labels import LABELS, labels
+from components.pods.patience import patience
 from components.pods.volume import Safekeeping
 
 
@@ -60,6 +61,8 @@ def stateful_server(
             "selector": {"match_labels": labels(name)},
             "template": {"metadata": {"labels": labels(name)}, "spec": pod},
         },
-        opts=pulumi.ResourceOptions(parent=parent, protect=safekeeping.protect),
+        opts=pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions(parent=parent, protect=safekeeping.protect), patience()
+        ),
     )
     return StatefulServer(pulumi.Output.concat(service.metadata.name, ".", namespace, ".svc"), stateful_set)

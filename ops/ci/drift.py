@@ -41,7 +41,7 @@ def described(stack: str, cluster: Sequence[Change], program: Sequence[Change]) 
     if cluster:
         parts.append(
             f"The cluster differs from the state: it was changed by hand, or by something inside it. "
-            f"`make up STACK={stack} REFRESH=1` restores it.\n\n{table(cluster)}"
+            f"`make up STACK={stack}` restores it.\n\n{table(cluster)}"
         )
     if program:
         parts.append(

@@ -19,9 +19,10 @@ from ops.doctor.expectations import (
     strictest,
 )
 from ops.doctor.probes import Attempt, Probes, Tried
-from ops.doctor.stack import Object, Stack
+from ops.doctor.stack import Stack
 from ops.lib.kubectl import documents
 from ops.lib.text import one_line
+from ops.lib.workloads import Object
 from settings.errors import SettingsError
 from settings.images import images
 from settings.projects import TaskScope

@@ -14,9 +14,9 @@ from typing import Literal, Self
 
 from components.pods import placement_values
 from components.tasks import SERVICE_ACCOUNT
-from ops.doctor.stack import Object
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.text import one_line
+from ops.lib.workloads import Object
 from paths import ROOT
 from settings.placement import Placement
 

@@ -47,14 +47,20 @@ def doctor(name: str, settings: Settings, command: str) -> Iterator[Iterator[Fin
         yield examine(_checks(stack, command, opened))
 
 
+def causes(name: str, settings: Settings) -> Iterator[Finding]:
+    """Examine a stack whose update has failed; yield what is wrong, by the checks that take no time."""
+    stack = Stack(name, settings, Client.of(settings))
+    return (finding for finding in examine(_quick_checks(stack)) if finding.state == "wrong")
+
+
 def lines(finding: Finding) -> str:
     """Return a finding for a terminal: the result, and below it the commands that fix it."""
     text = f"{finding.state:<8} {finding.check:<14} {finding.says}"
     return "\n".join([text, *(f"{'':<9}{command}" for command in finding.mend.splitlines())])
 
 
-def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
-    yield Check("tools", check_programs)
+def _quick_checks(stack: Stack) -> Iterator[Check]:
+    """The checks that only ask the API server."""
     yield Check("cluster", partial(check_context, stack))
     yield Check("rights", partial(check_rights, stack), ["cluster"])
     for name in SERVERS:
@@ -62,6 +68,11 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("jobs", partial(check_jobs, stack), ["cluster"])
     yield Check("namespaces", partial(check_namespaces, stack), ["cluster"])
     yield Check("volumes", partial(check_volumes, stack), ["cluster"])
+
+
+def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
+    yield Check("tools", check_programs)
+    yield from _quick_checks(stack)
     yield Check("database", partial(check_database, stack), ["cluster", "postgres"])
     if stack.client.ingress:
         yield Check("ingress", partial(check_ingress, stack), ["cluster"])

@@ -9,8 +9,9 @@ from components.flyte import names as flyte
 from components.network.ingress import INGRESSES
 from components.object_store import minio
 from ops.doctor.check import Result, ok, remark, wrong
-from ops.doctor.stack import Object, Stack
+from ops.doctor.stack import Stack
 from ops.lib.text import one_line
+from ops.lib.workloads import Waiting, statuses, terminated
 
 SERVERS = {
     "postgres": ("StatefulSet", postgres.SERVICE),
@@ -33,10 +34,9 @@ def check_server(stack: Stack, setting: str) -> Iterator[Result]:
     if not found:
         yield wrong(f"{what} is not in the namespace {stack.namespace}", f"make up STACK={stack.name}")
         return
-    pods = [pod for pod in stack.of("Pod") if _selected(pod, found)]
     if found["status"].get("readyReplicas", 0) >= 1:
-        killed = [pod for pod in pods for status in _statuses(pod) if _terminated(status) == "OOMKilled"]
-        if killed:
+        pod = stack.workloads.newest_pod(found)
+        if pod and any(terminated(status) == "OOMKilled" for status in statuses(pod)):
             yield remark(
                 f"{what} is ready, but was killed earlier because it needed more memory than its limit",
                 _more_memory(stack, setting),
@@ -46,59 +46,23 @@ def check_server(stack: Stack, setting: str) -> Iterator[Result]:
     if found["spec"].get("replicas") == 0:
         yield wrong(f"{what} is scaled to 0", stack.shown("scale", what, "--replicas=1"))
         return
-    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
-    details = "".join(f"; {line}" for line in stack.warnings(name, newest))
-    if not newest:
-        yield wrong(f"{what} has no pod{details}", stack.shown("describe", what))
-        return
-    why, mend = _trouble(stack, setting, newest)
-    yield wrong(f"{what} is not ready: {why}{details}", mend)
+    waiting = stack.workloads.waiting_for(found)
+    yield wrong(f"{what} is not ready: {waiting.trouble.says}", _remedy(stack, setting, waiting))
 
 
-def _trouble(stack: Stack, setting: str, pod: Object) -> tuple[str, str]:
-    """Return why a pod is not ready, and the command that fixes it or shows more."""
-    name = pod["metadata"]["name"]
-    describe = stack.shown("describe", "pod", name)
-    if pod["metadata"].get("deletionTimestamp"):
-        return f"{name} is terminating", describe
-    for condition in pod["status"].get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return f"{name} has no node ({one_line(condition.get('message', 'no reason is given'))})", describe
-    for status in _statuses(pod):
-        waiting = status.get("state", {}).get("waiting", {})
-        reason, last = waiting.get("reason", ""), _terminated(status)
-        if last == "OOMKilled":
-            return (
-                f"{name} needs more memory than flyte-home:{setting}.resources gives it (OOMKilled)",
-                _more_memory(stack, setting),
-            )
-        if "Image" in reason:
-            return (
-                f"{name} cannot get its image {status['image']} ({reason}); flyte-home:images.* sets another",
-                describe,
-            )
-        if reason == "CrashLoopBackOff":
-            code = status.get("lastState", {}).get("terminated", {}).get("exitCode", "unknown")
-            return (
-                f"{name} keeps exiting with code {code} (CrashLoopBackOff)",
-                stack.shown("logs", name, "--container", status["name"], "--previous", "--tail=40"),
-            )
-        if reason not in {"", "PodInitializing", "ContainerCreating"}:
-            return f"{name}: {reason}: {one_line(waiting.get('message', ''))}", describe
-    return f"{name} is {pod['status'].get('phase', 'in an unknown phase')} and not ready yet", describe
-
-
-def _statuses(pod: Object) -> list[Object]:
-    status = pod["status"]
-    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-
-
-def _terminated(status: Object) -> str:
-    """Return why a container ended, now or the last time; empty if it never ended with an error."""
-    for state in (status.get("state", {}), status.get("lastState", {})):
-        if "terminated" in state and state["terminated"].get("reason") != "Completed":
-            return str(state["terminated"].get("reason", ""))
-    return ""
+def _remedy(stack: Stack, setting: str, waiting: Waiting) -> str:
+    """Return the command that fixes it, or that shows more."""
+    trouble = waiting.trouble
+    if not waiting.pod:
+        return stack.shown("describe", waiting.what)
+    if trouble.cause == "memory" and setting:
+        return _more_memory(stack, setting)
+    if trouble.cause == "crash":
+        return stack.shown("logs", waiting.pod, "--container", trouble.container, "--previous", "--tail=40")
+    describe = stack.shown("describe", "pod", waiting.pod)
+    if trouble.cause == "image":
+        return f"{describe}  # or set another image with flyte-home:images.*"
+    return describe
 
 
 def _more_memory(stack: Stack, setting: str) -> str:
@@ -108,15 +72,13 @@ def _more_memory(stack: Stack, setting: str) -> str:
     return f"pulumi config set --path {key} {doubled} --stack {stack.name} && make up STACK={stack.name}"
 
 
-def _selected(pod: Object, workload: Object) -> bool:
-    labels = pod["metadata"].get("labels", {})
-    wanted: dict[str, str] = workload["spec"]["selector"]["matchLabels"]
-    return all(labels.get(label) == value for label, value in wanted.items())
-
-
 def check_jobs(stack: Stack) -> Iterator[Result]:
-    """Check that no Job of the stack has failed. The Jobs create the buckets and users, and configure Flyte."""
+    """Check that every Job of the stack has ended well or runs. They create buckets and users, and configure Flyte."""
     fine = True
+    for waiting in stack.workloads.waiting():
+        if waiting.what.startswith("job/") and waiting.trouble.cause != "running":
+            fine = False
+            yield wrong(f"{waiting.what} has not ended: {waiting.trouble.says}", _remedy(stack, "", waiting))
     for job in stack.of("Job"):
         failed = [found for found in job["status"].get("conditions", []) if found["type"] == "Failed"]
         if any(found["status"] == "True" for found in failed):

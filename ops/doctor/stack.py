@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from ops.lib.client import Client
 from ops.lib.kubectl import Cluster
 from ops.lib.text import one_line
+from ops.lib.workloads import Object, Workloads, workloads
 from settings import Settings
 from settings.errors import SettingsError
 from settings.projects import TaskScope
 from settings.secrets import TASK_STORE_SECRET
-
-Object = dict[str, Any]
-# Fetched in one request, because most checks need them.
-_KINDS = "statefulsets,deployments,pods,jobs,persistentvolumeclaims,ingresses,events"
 
 
 @dataclass
@@ -39,31 +35,13 @@ class Stack:
         return self.settings.namespace
 
     @cached_property
-    def objects(self) -> list[Object]:
-        """Objects in the platform namespace."""
-        answer = self.cluster.ask("get", _KINDS, f"--namespace={self.namespace}", "--output=json")
-        return list(json.loads(answer)["items"])
+    def workloads(self) -> Workloads:
+        """Workloads in the platform namespace."""
+        return workloads(self.cluster, self.namespace)
 
     def of(self, kind: str) -> list[Object]:
         """Return the objects of a kind, such as ``Pod``, in the platform namespace."""
-        return [found for found in self.objects if found["kind"] == kind]
-
-    def warnings(self, name: str, pod: Object | None = None) -> list[str]:
-        """Return the two newest warnings about a volume, or about a workload and its current ``pod``."""
-        # By UID: earlier pods had the same name.
-        uid = pod["metadata"]["uid"] if pod else None
-
-        def concerns(event: Object) -> bool:
-            about = event["involvedObject"]
-            if about["kind"] == "Pod":
-                return bool(about.get("uid") == uid)
-            return bool(about["name"] == name) or (
-                about["kind"] == "ReplicaSet" and str(about["name"]).startswith(f"{name}-")
-            )
-
-        found = [event for event in self.of("Event") if event["type"] == "Warning" and concerns(event)]
-        found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        return [f"{event['reason']}: {one_line(event['message'])}" for event in found[-2:]]
+        return self.workloads.of(kind)
 
     def shown(self, *arguments: str) -> str:
         """Return a kubectl command for the platform namespace, quoted for a shell."""
@@ -71,8 +49,8 @@ class Stack:
 
     @property
     def up_again(self) -> str:
-        """Command that recreates missing objects: without REFRESH=1, Pulumi trusts its state and ignores the loss."""
-        return f"make up STACK={self.name} REFRESH=1"
+        """Command that recreates missing objects and restores changed ones."""
+        return f"make up STACK={self.name}"
 
     @property
     def kept_secrets(self) -> dict[str, dict[str, dict[str, str]]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.servers import SERVERS
-from ops.doctor.stack import Object, Stack
+from ops.doctor.stack import Stack
+from ops.lib.workloads import Object, claims_of
 from settings.errors import SettingsError
 
 # Usage of a volume in per cent that is worth a remark, and that soon stops its server.
@@ -22,7 +23,7 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
     for setting in _DATA:
         kind, name = SERVERS[setting]
         found = [one for one in stack.of(kind) if one["metadata"]["name"] == name]
-        for claimed in [claim for workload in found for claim in _claims(workload)]:
+        for claimed in [claim for workload in found for claim in claims_of(workload)]:
             if claimed not in claims:
                 fine = False
                 yield wrong(
@@ -51,7 +52,7 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
 
 def _unbound(stack: Stack, claim: Object) -> Result:
     name = claim["metadata"]["name"]
-    details = "".join(f"; {line}" for line in stack.warnings(name))
+    details = "".join(f"; {line}" for line in stack.workloads.warnings(name))
     wanted = claim["spec"].get("storageClassName")
     try:
         listed = json.loads(stack.cluster.ask("get", "storageclasses", "--output=json"))["items"]
@@ -65,11 +66,6 @@ def _unbound(stack: Stack, claim: Object) -> Result:
         f"the volume {name} is {claim['status'].get('phase', 'in no phase')}{details}",
         stack.shown("describe", "persistentvolumeclaim", name),
     )
-
-
-def _claims(workload: Object) -> list[str]:
-    volumes_of_pod = workload["spec"]["template"]["spec"].get("volumes", [])
-    return [one["persistentVolumeClaim"]["claimName"] for one in volumes_of_pod if "persistentVolumeClaim" in one]
 
 
 def _level(stack: Stack, setting: str) -> int | None:

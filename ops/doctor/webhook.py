@@ -8,9 +8,10 @@ from components.flyte.names import WEBHOOK_REGISTRATION, webhook_service
 from components.tasks import POD_TEMPLATE, POLICY_NAME
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.flyte_api import logs
-from ops.doctor.stack import Object, Stack
+from ops.doctor.stack import Stack
 from ops.lib.kubectl import documents
 from ops.lib.text import one_line
+from ops.lib.workloads import Object
 from settings.projects import TaskScope
 
 # Side effects of a webhook that allow a dry run.

@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import signal
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from ops.tools import provide_pulumi
@@ -13,6 +15,11 @@ from settings.errors import SettingsError
 
 STATE = ROOT / ".state"
 """Folder of the state and its passphrase, for users who chose no other backend."""
+REFRESH = ("--refresh", "--run-program")
+"""Options that read the cluster first, so that deleted objects are recreated and changed ones restored.
+
+That runs the program, and so its fence. Otherwise Pulumi would accept any cluster behind the context.
+"""
 
 
 def engine_environment() -> dict[str, str]:
@@ -48,15 +55,25 @@ def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE
     return chosen
 
 
-def unattended() -> list[str]:
-    """Return the option that skips Pulumi's question, if there is no terminal to answer it."""
-    return [] if sys.stdin.isatty() else ["--yes"]
+def run(
+    environment: Mapping[str, str],
+    stack: str,
+    *command: str,
+    meanwhile: Callable[[Callable[[], None]], AbstractContextManager[None]] | None = None,
+) -> int:
+    """Run a Pulumi command on the user's terminal; return its exit code.
 
-
-def run(environment: Mapping[str, str], stack: str, *command: str) -> int:
-    """Run a Pulumi command on the user's terminal; return its exit code."""
+    Args:
+        environment: environment of the command.
+        stack: name of the stack.
+        command: the command and its arguments.
+        meanwhile: context to be in while it runs; gets a function that interrupts the command in an orderly way.
+    """
     # Ctrl-C reaches Pulumi directly, which then stops in an orderly way. This process only waits for that.
-    with subprocess.Popen(["pulumi", *command, "--stack", stack], env=environment, cwd=ROOT) as process:
+    with (
+        subprocess.Popen(["pulumi", *command, "--stack", stack], env=environment, cwd=ROOT) as process,
+        meanwhile(partial(process.send_signal, signal.SIGINT)) if meanwhile else nullcontext(),
+    ):
         while True:
             try:
                 return process.wait()
@@ -69,8 +86,13 @@ def _logged_in(environment: Mapping[str, str]) -> bool:
     return subprocess.run(command, env=environment, capture_output=True, cwd=ROOT, check=False).returncode == 0
 
 
-def pulumi(environment: Mapping[str, str], *arguments: str, text: str | None = None) -> None:
-    """Run a Pulumi command without a terminal.
+def pulumi(environment: Mapping[str, str], *arguments: str, text: str | None = None) -> str:
+    """Run a Pulumi command without a terminal, and return its output.
+
+    Args:
+        environment: environment of the command.
+        arguments: the command and its arguments.
+        text: its standard input.
 
     Raises:
         SettingsError: it failed.
@@ -86,6 +108,7 @@ def pulumi(environment: Mapping[str, str], *arguments: str, text: str | None = N
     )
     if result.returncode:
         raise SettingsError(f"pulumi {' '.join(arguments[:2])}: {result.stderr.strip() or result.stdout.strip()}")
+    return result.stdout
 
 
 def set_config(environment: Mapping[str, str], stack: str, key: str, value: str, secret: bool = False) -> None:

@@ -36,7 +36,7 @@ def workload(kind: str, name: str, status: Any = READY, replicas: int = 1, claim
 
 def pod(name: str, app: str, **status: Any) -> dict[str, Any]:
     metadata = {"name": name, "labels": {"app": app}, "uid": "uid-1", "creationTimestamp": "2026-01-01T00:00:00Z"}
-    return {"kind": "Pod", "metadata": metadata, "status": {"phase": "Running", **status}}
+    return {"kind": "Pod", "metadata": metadata, "spec": {}, "status": {"phase": "Running", **status}}
 
 
 def event(kind: str, name: str, message: str, at: str = "2026-01-01T00:00:00Z", uid: str = "uid-1") -> dict[str, Any]:
@@ -65,8 +65,8 @@ def container(**state: Any) -> dict[str, Any]:
     [
         (
             {"containerStatuses": [container(state={"waiting": {"reason": "ImagePullBackOff"}})]},
-            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff); flyte-home:images.* sets another",
-            "describe pod minio-0",
+            "minio-0 cannot get its image registry.home/silo:1 (ImagePullBackOff)",
+            "describe pod minio-0  # or set another image with flyte-home:images.*",
         ),
         (
             {
@@ -89,7 +89,7 @@ def container(**state: Any) -> dict[str, Any]:
                     )
                 ]
             },
-            "minio-0 needs more memory than flyte-home:minio.resources gives it (OOMKilled)",
+            "minio-0 needs more memory than its limit (OOMKilled)",
             "pulumi config set --path flyte-home:minio.resources.limits.memory 2Gi --stack dev && make up STACK=dev",
         ),
         (
@@ -158,7 +158,7 @@ def test_a_server_without_a_pod_shows_why_none_was_created():
 
     (said,) = check_server(stack, "flyte")
 
-    assert said.says == "deployment/flyte-binary has no pod; Unhappy: exceeded quota"
+    assert said.says == "deployment/flyte-binary is not ready: it has no pod; Unhappy: exceeded quota"
 
 
 def test_a_missing_server_is_fixed_with_up():
@@ -180,7 +180,11 @@ def test_a_failed_job_is_reported_with_its_log_and_how_to_run_it_again():
         "metadata": {"name": "minio-provision-1"},
         "status": {"conditions": [{"type": "Failed", "status": "True", "message": "too many retries"}]},
     }
-    done = {"kind": "Job", "metadata": {"name": "other"}, "status": {"conditions": [{"type": "Complete"}]}}
+    done = {
+        "kind": "Job",
+        "metadata": {"name": "other"},
+        "status": {"conditions": [{"type": "Complete", "status": "True"}]},
+    }
 
     (said,) = check_jobs(holding(job, done)[0])
 

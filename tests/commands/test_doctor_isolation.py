@@ -128,7 +128,7 @@ def test_what_the_settings_close_and_a_pod_reaches_is_wrong(source: str, target:
     assert said.state == "wrong"
     assert said.says == f"{source} reaches {target}, which the settings close"
     assert "get networkpolicies --all-namespaces" in said.mend
-    assert said.mend.endswith("make up STACK=dev REFRESH=1")
+    assert said.mend.endswith("make up STACK=dev")
 
 
 def test_a_missing_policy_is_named_instead_of_the_plugin():
@@ -136,7 +136,7 @@ def test_a_missing_policy_is_named_instead_of_the_plugin():
 
     assert said.state == "wrong"
     assert said.says.startswith("the network policy default-deny is missing in flyte: a task in remedy-development")
-    assert said.mend == "make up STACK=dev REFRESH=1"
+    assert said.mend == "make up STACK=dev"
 
 
 def test_a_pod_may_reach_its_own_node_which_plugins_exempt_from_policies():

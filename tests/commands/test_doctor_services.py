@@ -297,7 +297,7 @@ def test_the_message_names_a_task_namespace_without_a_key():
     (said,) = check_buckets(with_key({}))
 
     assert said.says == "there is no key: the Secret flyte-object-store in remedy-development is missing or empty"
-    assert said.mend == "make up STACK=dev REFRESH=1"
+    assert said.mend == "make up STACK=dev"
 
 
 # --- signed addresses ---------------------------------------------------------------------------------------------

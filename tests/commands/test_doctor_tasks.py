@@ -114,7 +114,7 @@ def test_an_unregistered_webhook_is_fixed_with_up():
     (said,) = check_webhook(examined(cluster))
 
     assert said.says == "mutatingwebhookconfiguration/flyte-binary-webhook is not registered"
-    assert said.mend == "make up STACK=dev REFRESH=1"
+    assert said.mend == "make up STACK=dev"
     assert states(list(check_certificate(examined(cluster)))) == ["wrong"]
 
 
@@ -235,9 +235,9 @@ def test_a_task_secret_must_exist_with_valid_content(value: str | None, state: s
 
 
 def test_the_fix_deletes_a_wrong_secret_first_and_only_creates_a_missing_one():
-    assert with_secret(None)[0].mend == "make up STACK=dev REFRESH=1"
+    assert with_secret(None)[0].mend == "make up STACK=dev"
     assert with_secret("x")[0].mend.endswith(
-        "delete secret tidal-creds --namespace remedy-development && make up STACK=dev REFRESH=1"
+        "delete secret tidal-creds --namespace remedy-development && make up STACK=dev"
     )
 
 

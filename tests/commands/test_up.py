@@ -1,19 +1,24 @@
 """``make up``: what the first run sets up, and what is never guessed."""
 
+import json
 import os
+import socket
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from components.pods import LABELS
 from ops import up
 from ops.lib import engine, pinning
 from ops.tools import TOOLS
 from settings.errors import SettingsError
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.kubectl import FakeCluster, program_copy, settings
 
 
 def test_state_and_passphrase_are_in_the_project_and_only_their_owner_can_read_them(tmp_path: Path):
@@ -60,93 +65,158 @@ def test_the_context_on_the_command_line_overrides_the_stack_file():
         pinning.choose_context("dev", "work", "typo", ["work"])
 
 
-@pytest.fixture
-def tools(tmp_path: Path) -> dict[str, str]:
-    """An environment with a ``pulumi`` and a ``kubectl`` that write down how they were called, and with what input."""
-    log = tmp_path / "log"
-    (tmp_path / "bin").mkdir()
-    for name, answer in (("pulumi", '[ "$1" != whoami ]'), ("kubectl", "printf uid-of-the-cluster")):
-        tool = tmp_path / "bin" / name
-        tool.write_text(
-            f'#!/bin/sh\necho "{name} $*" >>{log}\n'
-            f'case "$1" in config) printf "  input: " >>{log}; cat >>{log}; echo >>{log} ;; esac\n{answer}\n'
-        )
+UID = "uid-of-the-cluster"
+_PULUMI = """
+import pathlib, sys
+import yaml
+log, state = pathlib.Path({log!r}), pathlib.Path({state!r})
+arguments = sys.argv[1:]
+with log.open("a") as file:
+    print("pulumi", *arguments, file=file)
+if arguments[0] == "whoami":
+    sys.exit(1)
+if arguments[:2] == ["stack", "export"]:
+    print(state.read_text())
+if arguments[:2] == ["config", "set"]:
+    place = pathlib.Path("Pulumi.dev.yaml")
+    content, value = yaml.safe_load(place.read_text()), sys.stdin.read()
+    content["config"][arguments[4]] = value
+    place.write_text(yaml.safe_dump(content))
+    with log.open("a") as file:
+        print("  input:", value, file=file)
+if arguments[0] in ("up", "destroy") and state.with_name("fails").exists():
+    sys.exit(7)
+"""
+_KUBECTL = """
+import sys
+with open({log!r}, "a") as file:
+    print("kubectl", *sys.argv[1:], file=file)
+print("{uid}" if "kube-system" in sys.argv else '{{"items": []}}', end="")
+"""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A copy of the program, and a pulumi and a kubectl that write down how they are called, and with what input."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "FLYTE_HOME_BIN": str(self.folder / "fetched"),
+            "FLYTE_HOME_MIRROR": "file:///nowhere",
+            "PULUMI_HOME": str(self.folder / "pulumi"),
+            "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
+            "KUBECONFIG": str(self.folder / "kubeconfig"),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "HOME": os.environ.get("HOME", "/"),
+        }
+
+    def put(self, name: str, program: str) -> None:
+        """Put a Python program on the PATH."""
+        tool = self.folder / "bin" / name
+        tool.write_text(f"#!{sys.executable}\n{program}")
         tool.chmod(0o755)
+
+    def write_state(self, **deployment: Any) -> None:
+        (self.folder / "state.json").write_text(json.dumps({"deployment": deployment}))
+
+    def make(self, command: str, *arguments: str, **environment: str) -> tuple[subprocess.CompletedProcess[str], str]:
+        """Run a command; return its result and the log of the two programs."""
+        result = subprocess.run(
+            [sys.executable, "-m", f"ops.{command}", *arguments],
+            cwd=self.folder / "program",
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        log = self.folder / "log"
+        lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+        # Questions about their versions are tested in test_ops_tools.py.
+        return result, "".join(
+            line for line in lines if line.split()[:2] not in (["pulumi", "version"], ["kubectl", "version"])
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine with a stack ``dev`` that is pinned to its cluster."""
+    found = Machine(tmp_path)
+    program_copy(tmp_path / "program", clusterUid=UID, context="k3s")
+    for folder in ("bin", "backend"):
+        (tmp_path / folder).mkdir()
+    found.write_state()
+    found.put("pulumi", _PULUMI.format(log=str(tmp_path / "log"), state=str(tmp_path / "state.json")))
+    found.put("kubectl", _KUBECTL.format(log=str(tmp_path / "log"), uid=UID))
     (tmp_path / "kubeconfig").write_text('{"contexts": [{"name": "k3s"}]}')
     for name in ("kubernetes", "random"):
         plugin = TOOLS[f"pulumi-resource-{name}"]
         folder = tmp_path / "pulumi" / "plugins" / f"resource-{name}-v{plugin.version}"
         folder.mkdir(parents=True)
         (folder / plugin.name).touch()
-    return {
-        "FLYTE_HOME_BIN": str(tmp_path / "fetched"),
-        "FLYTE_HOME_MIRROR": "file:///nowhere",
-        "PULUMI_HOME": str(tmp_path / "pulumi"),
-        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
-        "KUBECONFIG": str(tmp_path / "kubeconfig"),
-        "PULUMI_BACKEND_URL": "file:///nowhere",
-        "LOG": str(log),
-        "HOME": os.environ.get("HOME", "/"),
-    }
+    return found
 
 
-def make(tools: dict[str, str], command: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    result = subprocess.run(
-        [sys.executable, "-m", f"ops.{command}", *arguments],
-        cwd=ROOT,
-        env=tools,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    log = Path(tools["LOG"])
-    # Questions about their versions are tested in test_ops_tools.py.
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    return result, "".join(
-        line for line in lines if line.split()[:2] not in (["pulumi", "version"], ["kubectl", "version"])
-    )
+def of_pulumi(log: str) -> list[str]:
+    """The calls of pulumi, without those for the place of the state."""
+    lines = [line for line in log.splitlines() if not line.startswith("kubectl")]
+    return [line.removeprefix("pulumi ") for line in lines if not line.startswith("pulumi whoami")]
 
 
-def test_the_first_run_pins_the_cluster_and_then_updates(tools: dict[str, str]):
-    result, log = make(tools, "up", "dev")
+def test_the_first_run_pins_the_cluster_and_then_updates(machine: Machine):
+    stack_file = machine.folder / "program" / "Pulumi.dev.yaml"
+    content = yaml.safe_load(stack_file.read_text())
+    content["config"] |= {"flyte-home:clusterUid": "", "kubernetes:context": "flyte-home-dev"}
+    stack_file.write_text(yaml.safe_dump(content))
+
+    result, log = machine.make("up", "dev")
 
     assert result.returncode == 0, result.stderr
-    calls = [line for line in log.splitlines() if not line.startswith("pulumi whoami")]
-    assert calls[0] == "pulumi stack select dev --create --non-interactive"
-    assert calls[1].startswith(f"kubectl --kubeconfig {tools['KUBECONFIG']} --context k3s get namespace kube-system")
-    assert calls[2] == "pulumi config set --stack dev kubernetes:context --non-interactive"
-    assert calls[3] == "  input: k3s"
-    assert calls[4] == "pulumi config set --stack dev flyte-home:clusterUid --non-interactive"
-    assert calls[5] == "  input: uid-of-the-cluster"
-    assert calls[6] == "pulumi up --yes --stack dev"
-    assert len(calls) == 7
+    assert of_pulumi(log) == [
+        "stack select dev --create --non-interactive",
+        "config set --stack dev kubernetes:context --non-interactive",
+        "  input: k3s",
+        "config set --stack dev flyte-home:clusterUid --non-interactive",
+        f"  input: {UID}",
+        "stack export --stack dev --non-interactive",
+        "up --refresh --run-program --yes --non-interactive --suppress-progress --stack dev",
+    ]
 
 
-def test_destroy_runs_the_program_with_its_fence(tools: dict[str, str]):
-    _, log = make(tools, "destroy", "dev")
+def test_destroy_runs_the_program_with_its_fence(machine: Machine):
+    _, log = machine.make("destroy", "dev")
 
-    assert log.splitlines()[-1] == "pulumi destroy --run-program --yes --stack dev"
+    assert of_pulumi(log) == [
+        "stack select dev --non-interactive",
+        "stack export --stack dev --non-interactive",
+        "destroy --refresh --run-program --yes --non-interactive --suppress-progress --stack dev",
+    ]
+
+
+def test_preview_changes_nothing(machine: Machine):
+    _, log = machine.make("preview", "dev")
+
+    assert of_pulumi(log)[-1] == "preview --refresh --run-program --diff --stack dev"
     assert "config set" not in log
-    assert "--create" not in log
 
 
-def test_preview_changes_nothing(tools: dict[str, str]):
-    _, log = make(tools, "preview", "dev")
+@pytest.mark.parametrize("command", ["up", "destroy"])
+def test_another_cluster_under_the_same_context_is_not_touched(machine: Machine, command: str):
+    machine.put("kubectl", _KUBECTL.format(log=str(machine.folder / "log"), uid="uid-of-another"))
 
-    assert log.splitlines()[-1] == "pulumi preview --diff --stack dev"
-    assert "config set" not in log
+    result, log = machine.make(command, "dev")
 
-
-def test_a_refresh_runs_the_program_with_its_fence(tools: dict[str, str]):
-    _, log = make(tools, "up", "dev", "--refresh")
-
-    assert log.splitlines()[-1] == "pulumi up --refresh --run-program --yes --stack dev"
+    assert result.returncode == 1
+    assert "stack 'dev' belongs to the cluster uid-of-the-cluster, but 'k3s' leads to uid-of-another" in result.stderr
+    assert not any(line.startswith(command) for line in of_pulumi(log))
 
 
-def test_without_pulumi_and_a_network_the_message_names_the_target_that_still_works(tools: dict[str, str]):
-    result, log = make(tools | {"PATH": ""}, "up", "dev")
+def test_without_pulumi_and_a_network_the_message_names_the_target_that_still_works(machine: Machine):
+    result, log = machine.make("up", "dev", PATH="")
 
     assert result.returncode == 1
     assert "pulumi 3.250.0: cannot download file:///nowhere/pulumi-v3.250.0-" in result.stderr
@@ -155,29 +225,171 @@ def test_without_pulumi_and_a_network_the_message_names_the_target_that_still_wo
     assert log == ""
 
 
-def test_the_message_names_a_cluster_that_does_not_answer(tools: dict[str, str]):
-    kubectl = Path(tools["PATH"].split(":")[0], "kubectl")
-    kubectl.write_text("#!/bin/sh\necho connection refused >&2\nexit 1\n")
+@pytest.mark.parametrize("command", ["up", "destroy"])
+def test_the_message_names_a_cluster_that_does_not_answer(machine: Machine, command: str):
+    machine.put("kubectl", "import sys; sys.exit('connection refused')")
 
-    result, log = make(tools, "up", "dev")
+    result, log = machine.make(command, "dev")
 
     assert result.returncode == 1
     assert "the cluster of 'k3s' does not answer: connection refused" in result.stderr
-    assert "pulumi up" not in log
+    assert "Traceback" not in result.stderr
+    assert not any(line.startswith(command) for line in of_pulumi(log))
 
 
-def test_the_command_fails_if_pulumi_fails(tools: dict[str, str]):
-    pulumi = Path(tools["PATH"].split(":")[0], "pulumi")
-    pulumi.write_text('#!/bin/sh\ncase "$1" in up) exit 7 ;; esac\n')
+def test_a_failed_update_ends_with_its_cause_and_how_to_go_on(machine: Machine):
+    (machine.folder / "fails").touch()
 
-    assert make(tools, "up", "dev")[0].returncode == 7
+    result, _ = machine.make("up", "dev")
+
+    assert result.returncode == 7
+    said = result.stdout.split("Looking for the cause:")[1]
+    assert "wrong    postgres       statefulset/postgres is not in the namespace flyte" in said
+    assert said.splitlines()[-1] == "Then run again: make up STACK=dev  # it goes on where this one stopped"
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_nothing_is_started_when_the_state_cannot_be_written(machine: Machine):
+    (machine.folder / "backend").rmdir()
+    # A folder in which not even root can write.
+    (machine.folder / "backend").symlink_to("/proc")
+
+    result, log = machine.make("up", "dev")
+
+    assert result.returncode == 1
+    assert "the state of Pulumi cannot be written to" in result.stderr
+    assert "run the command again" in result.stderr
+    assert of_pulumi(log) == []
+
+
+def lock(machine: Machine, process: int, host: str = "") -> None:
+    place = machine.folder / "backend/.pulumi/locks/organization/flyte-home/dev/1.json"
+    place.parent.mkdir(parents=True)
+    content = {"pid": process, "username": "me", "hostname": host or socket.gethostname(), "timestamp": "2026-01-01"}
+    place.write_text(json.dumps(content))
+
+
+def test_the_lock_of_a_killed_update_is_released(machine: Machine):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    lock(machine, killed.pid)
+
+    result, log = machine.make("up", "dev")
+
+    assert "The last update of dev was killed. Going on where it stopped" in result.stdout
+    assert of_pulumi(log)[1] == "cancel --yes --stack dev --non-interactive"
+    assert of_pulumi(log)[-1].startswith("up ")
+
+
+def test_the_lock_of_a_running_update_is_respected(machine: Machine):
+    running = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)  # pulumi up"])
+    try:
+        lock(machine, running.pid)
+        result, log = machine.make("up", "dev")
+    finally:
+        running.kill()
+        running.wait()
+
+    assert result.returncode == 1
+    assert f"the stack 'dev' is being changed by process {running.pid} on this machine" in result.stderr
+    assert f"kill -INT {running.pid}" in result.stderr
+    assert not any(line.startswith(("up", "cancel")) for line in of_pulumi(log))
+
+
+def test_the_lock_of_another_machine_is_respected(machine: Machine):
+    lock(machine, 1, "elsewhere")
+
+    result, log = machine.make("destroy", "dev")
+
+    assert result.returncode == 1
+    assert "by me on elsewhere since 2026-01-01" in result.stderr
+    assert "pulumi cancel --stack dev" in result.stderr
+    assert not any(line.startswith(("destroy", "cancel")) for line in of_pulumi(log))
+
+
+def pending(type_: str, name: str, namespace: str = "") -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    resource = {"urn": f"urn:{name}", "type": f"kubernetes:{type_}", "inputs": {"metadata": metadata}}
+    return {"type": "creating", "resource": resource}
+
+
+def test_what_a_killed_update_has_created_is_adopted_and_the_rest_forgotten(machine: Machine):
+    machine.write_state(
+        manifest={"time": "2026-01-01T12:00:00.5Z"},
+        pending_operations=[
+            pending("core/v1:Secret", "keys-1", "flyte"),
+            pending("core/v1:Secret", "unlabelled", "flyte"),
+            pending("core/v1:Namespace", "remedy-development"),
+            pending("core/v1:Namespace", "older"),
+            pending("batch/v1:Job", "absent-1", "flyte"),
+            pending("helm.sh/v3:Release", "flyte", "flyte"),
+            {"type": "updating", "resource": {"urn": "urn:x", "type": "kubernetes:core/v1:Secret", "inputs": {}}},
+        ],
+    )
+    new, old = "2026-01-01T12:00:01Z", "2026-01-01T11:00:00Z"
+    objects = {
+        name: {"labels": {} if name == "unlabelled" else LABELS, "creationTimestamp": old if name == "older" else new}
+        for name in ("keys-1", "unlabelled", "remedy-development", "older", "flyte")
+    }
+    machine.put(
+        "kubectl",
+        f"""
+import json, sys
+if "kube-system" in sys.argv:
+    print("{UID}", end="")
+elif "secrets" in sys.argv or "namespaces" in sys.argv:
+    print('{{"items": []}}')
+for name, metadata in {objects}.items():
+    if name in sys.argv:
+        print(json.dumps({{"metadata": metadata}}))
+""",
+    )
+
+    result, log = machine.make("up", "dev")
+
+    assert of_pulumi(log)[2] == (
+        "refresh --stack dev --yes --skip-preview --clear-pending-creates "
+        "--import-pending-creates urn:keys-1 --import-pending-creates flyte/keys-1 "
+        "--import-pending-creates urn:remedy-development --import-pending-creates remedy-development "
+        "--non-interactive"
+    ), result.stderr
+    assert of_pulumi(log)[-1].startswith("up ")
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        ("", "persistentvolumeclaim/postgres in flyte, which held data, is no longer in the cluster"),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "is being deleted, and its data goes with it"),
+    ],
+)
+def test_a_volume_that_has_disappeared_is_not_silently_replaced_by_an_empty_one(
+    machine: Machine, claim: Any, says: str
+):
+    machine.write_state(
+        resources=[{"urn": "urn:p", "type": "kubernetes:core/v1:PersistentVolumeClaim", "id": "flyte/postgres"}]
+    )
+    answer = json.dumps(claim) if claim else ""
+    program = _KUBECTL.format(log=str(machine.folder / "log"), uid=UID)
+    machine.put(
+        "kubectl", f"import sys\nif 'persistentvolumeclaim' in sys.argv: sys.exit(print({answer!r}))\n{program}"
+    )
+
+    rejected, log = machine.make("up", "dev")
+
+    assert rejected.returncode == 1
+    assert says in rejected.stderr
+    assert "make up STACK=dev EMPTY_VOLUMES=yes" in rejected.stderr
+    assert not any(line.startswith("up") for line in of_pulumi(log))
+    assert machine.make("up", "dev", "--empty-volumes")[0].returncode == 0
+    assert machine.make("destroy", "dev")[0].returncode == 0
 
 
 @pytest.mark.parametrize(("pinned", "refused"), [("another-cluster", True), ("uid-of-the-cluster", False)])
 def test_a_pinned_stack_accepts_another_context_only_for_the_same_cluster(
-    monkeypatch: pytest.MonkeyPatch, tools: dict[str, str], pinned: str, refused: bool
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, pinned: str, refused: bool
 ):
-    for name, value in tools.items():
+    for name, value in machine.environment.items():
         monkeypatch.setenv(name, value)
     config = {"kubernetes:context": "old", "flyte-home:clusterUid": pinned}
 
@@ -187,7 +399,8 @@ def test_a_pinned_stack_accepts_another_context_only_for_the_same_cluster(
     else:
         pinning.pin("prod", config, "k3s", dict(os.environ))
 
-    assert ("config set --stack prod kubernetes:context" in Path(tools["LOG"]).read_text()) is not refused
+    log = (machine.folder / "log").read_text()
+    assert ("config set --stack prod kubernetes:context" in log) is not refused
 
 
 @pytest.mark.parametrize(
@@ -205,19 +418,15 @@ def test_a_key_that_the_object_store_rejects_is_repaired_by_the_job_that_set_it(
 ):
     ran = []
 
-    def run(_environment: object, _stack: str, *arguments: str) -> int:
-        replaced = [one.split("::", 2)[2].split("$")[-1].split("/v1:")[-1] for one in arguments if "--replace=" in one]
-        ran.append((arguments[0], *replaced))
+    def perform(_environment: object, _stack: str, *arguments: Any) -> int:
+        given = [one.split("::", 2)[2] for one in arguments if "--replace=" in str(one)]
+        ran.append((arguments[0], *[one.split("$")[-1].split("/v1:")[-1] for one in given]))
         return code
 
-    monkeypatch.setattr(up, "run", run)
-    monkeypatch.setattr(up, "_rejected_users", lambda _stack: answers.pop(0))
-    for name in ("pulumi", "pin_or_create", "set_config"):
-        monkeypatch.setattr(up, name, lambda *_, **__: None)
-    monkeypatch.setattr(up, "engine_environment", dict)
-    monkeypatch.setattr(sys, "argv", ["up", "prod"])
+    monkeypatch.setattr(up, "perform", perform)
+    monkeypatch.setattr(up, "_rejected_users", lambda *_: answers.pop(0))
 
-    assert up.main() == code
+    assert up._update({}, "prod", settings(), FakeCluster()) == code
     assert ran == commands
     assert answers == []
 

@@ -1,0 +1,153 @@
+"""What is put in order before an update: what a killed one left, and what Pulumi itself does not notice."""
+
+import base64
+import gzip
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from components.flyte.names import RELEASE
+from components.pods import LABELS
+from ops.lib.engine import pulumi
+from ops.lib.kubectl import Cluster, documents
+from ops.lib.state import Pending, State
+from ops.lib.text import one_line
+from settings.errors import SettingsError
+
+_PERIOD = 5.0
+_GET = ("get", "--ignore-not-found", "--output=json")
+
+
+def adopt_half_made(environment: Mapping[str, str], stack: str, state: State, cluster: Cluster) -> None:
+    """Let Pulumi adopt the objects that a killed update had created, but not recorded yet; forget the others.
+
+    Without this, objects with a generated name would stay unused, and cluster-wide ones would be in the way.
+
+    Raises:
+        SettingsError: Pulumi or the cluster fails.
+    """
+    if not state.interrupted:
+        return
+    adopted: list[str] = []
+    for one in state.pending:
+        # The program recovers Helm's release itself.
+        if one.type.startswith("kubernetes:helm.sh/") or not _is_its_own(cluster, one, state.time):
+            continue
+        adopted += ["--import-pending-creates", one.urn, "--import-pending-creates"]
+        adopted += [f"{one.namespace}/{one.name}" if one.namespace else one.name]
+    # Without the program, which cannot run with half of its objects. The caller has checked that this is the right
+    # cluster.
+    options = ["--yes", "--skip-preview", "--clear-pending-creates", *adopted]
+    pulumi(environment, "refresh", "--stack", stack, *options)
+
+
+def _is_its_own(cluster: Cluster, one: Pending, recorded: str) -> bool:
+    """Return whether an object exists, and was created by the update that was killed after its last record."""
+    version, kind = one.type.removeprefix("kubernetes:").split(":")
+    group, version = version.split("/")
+    resource = f"{kind}.{version}.{group}" if group != "core" else kind
+    where = [f"--namespace={one.namespace}"] if one.namespace else []
+    answer = cluster.run("get", resource, one.name, *where, "--ignore-not-found", "--output=json")
+    if answer.returncode or not answer.stdout.strip():
+        return False
+    metadata = json.loads(answer.stdout)["metadata"]
+    labelled = LABELS.items() <= metadata.get("labels", {}).items()
+    # An object that existed before is not the update's. Both are ISO 8601 in UTC, and the cluster's has whole seconds.
+    return bool(labelled and (one.namespace or metadata["creationTimestamp"][:19] >= recorded[:19]))
+
+
+def check_volumes(state: State, cluster: Cluster, stack: str) -> None:
+    """Check that no volume with data has disappeared, because an update would create an empty one.
+
+    Raises:
+        SettingsError: a volume is missing or is being deleted, or the cluster does not answer.
+    """
+    for claim in state.claims:
+        namespace, name = claim.split("/")
+        answer = cluster.ask(
+            "get", "persistentvolumeclaim", name, f"--namespace={namespace}", "--ignore-not-found", "--output=json"
+        )
+        what = f"persistentvolumeclaim/{name} in {namespace}"
+        if not answer.strip():
+            raise SettingsError(
+                f"{what}, which held data, is no longer in the cluster. Nothing was changed. Restore it as "
+                f"docs/backup.md says, or start with an empty one: make up STACK={stack} EMPTY_VOLUMES=yes"
+            )
+        if json.loads(answer)["metadata"].get("deletionTimestamp"):
+            raise SettingsError(
+                f"{what} is being deleted, and its data goes with it as soon as its pod stops. Nothing was changed. "
+                f"Copy the data now (docs/backup.md), then delete the pod and run make up STACK={stack} "
+                f"EMPTY_VOLUMES=yes"
+            )
+
+
+def await_deletions(cluster: Cluster, namespaces: Collection[str], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait until none of the stack's namespaces is being deleted: nothing can be created in such a namespace.
+
+    Raises:
+        SettingsError: the cluster does not answer.
+    """
+    shown = ""
+    while ending := _ending(cluster, namespaces):
+        if ending != shown:
+            print(f"waiting until an earlier destroy has ended: {ending}", flush=True)
+        shown = ending
+        sleep(_PERIOD)
+
+
+def _ending(cluster: Cluster, namespaces: Collection[str]) -> str:
+    """Return which namespaces are being deleted, and what each still has."""
+    found = []
+    for one in json.loads(cluster.ask("get", "namespaces", "--output=json"))["items"]:
+        if one["metadata"]["name"] in namespaces and one["metadata"].get("deletionTimestamp"):
+            remains = [
+                one_line(condition["message"])
+                for condition in one["status"].get("conditions", [])
+                if condition["status"] == "True" and "Remain" in condition["type"]
+            ]
+            found.append(": ".join([f"namespace/{one['metadata']['name']}", *remains]))
+    return "; ".join(found)
+
+
+def restore_release(cluster: Cluster, namespace: str) -> None:
+    """Recreate objects of Flyte's Helm release that are missing. Pulumi knows only the release as a whole.
+
+    Raises:
+        SettingsError: the cluster does not answer, or rejects an object.
+    """
+    objects = {_identity(one): one for one in _release_objects(cluster, namespace)}
+    if not objects:
+        return
+    there = {_identity(one) for one in documents(_given(cluster, namespace, objects.values(), *_GET))}
+    missing = {identity: one for identity, one in objects.items() if identity not in there}
+    if missing:
+        print(f"Recreating what is missing of Flyte: {', '.join(sorted(missing))}", flush=True)
+        _given(cluster, namespace, missing.values(), "create")
+
+
+def _release_objects(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    """Return the objects of the newest installed revision, as Helm has recorded them; none if there is no release."""
+    selector = f"--selector=owner=helm,name={RELEASE},status=deployed"
+    records = documents(cluster.ask("get", "secrets", selector, f"--namespace={namespace}", "--output=json"))
+    if not records:
+        return []
+    newest = max(records, key=lambda record: int(record["metadata"]["labels"]["version"]))
+    # Helm encodes it in base64 once more (https://helm.sh/docs/topics/advanced/#storage-backends).
+    record = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(newest["data"]["release"]))))
+    return [one for one in yaml.safe_load_all(record["manifest"]) if one]
+
+
+def _given(cluster: Cluster, namespace: str, objects: Iterable[dict[str, Any]], *command: str) -> str:
+    """Run kubectl with objects on its standard input; return its output."""
+    stream = yaml.safe_dump_all(objects)
+    answer = cluster.run(*command, "--filename=-", f"--namespace={namespace}", given=stream)
+    if answer.returncode:
+        raise SettingsError(f"Flyte's objects cannot be compared with Helm's record: {one_line(answer.stderr)}")
+    return answer.stdout
+
+
+def _identity(one: dict[str, Any]) -> str:
+    return f"{one['kind'].lower()}/{one['metadata']['name']}"

@@ -1,0 +1,168 @@
+"""What Pulumi's state says about a stack, and whether it can be changed."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ops.lib.engine import pulumi
+from settings import PROJECT
+from settings.errors import SettingsError
+
+# A state, and the copy that Pulumi writes before it replaces one, take less.
+_BYTES = 8 * 1024 * 1024
+_CREATING = {"creating", "importing"}
+_PLUGIN = re.compile(r"^\s*(\d+)\s+\S*pulumi-(?:resource|language)-.* 127\.0\.0\.1:(\d+)\b")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An object that a killed update was creating."""
+
+    urn: str
+    type: str
+    """Pulumi's type, such as ``kubernetes:core/v1:Namespace``."""
+    namespace: str
+    """Namespace of the object; empty if it has none."""
+    name: str
+    """Name of the object in the cluster."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a stack."""
+
+    deployment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], stack: str) -> "State":
+        """Return the state of a stack.
+
+        Raises:
+            SettingsError: Pulumi cannot read it.
+        """
+        content = json.loads(pulumi(environment, "stack", "export", "--stack", stack))
+        return cls(content.get("deployment") or {})
+
+    @property
+    def time(self) -> str:
+        """When it was written, in ISO 8601."""
+        return str(self.deployment.get("manifest", {}).get("time", ""))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an update was killed."""
+        return bool(self.deployment.get("pending_operations"))
+
+    @property
+    def pending(self) -> Iterator[Pending]:
+        """The objects that a killed update was creating."""
+        for operation in self.deployment.get("pending_operations") or []:
+            resource = operation["resource"]
+            metadata = resource.get("inputs", {}).get("metadata", {})
+            if operation["type"] in _CREATING and isinstance(metadata, dict) and metadata.get("name"):
+                yield Pending(resource["urn"], resource["type"], metadata.get("namespace", ""), metadata["name"])
+
+    @property
+    def claims(self) -> list[str]:
+        """The volume claims that the stack has created, as NAMESPACE/NAME."""
+        resources = self.deployment.get("resources") or []
+        return [one["id"] for one in resources if one["type"] == "kubernetes:core/v1:PersistentVolumeClaim"]
+
+
+def check_space(backend: Path | None) -> None:
+    """Check that the state can be written.
+
+    Args:
+        backend: folder of the state; None if it is not in a folder of this machine.
+
+    Raises:
+        SettingsError: it cannot; most likely the disk is full.
+    """
+    if not backend or not backend.is_dir():
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=backend) as file:
+            file.write(b"\0" * _BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise SettingsError(
+            f"the state of Pulumi cannot be written to {backend}: {error.strerror}. Make room there, at least "
+            f"{_BYTES >> 20} MiB, and run the command again"
+        ) from None
+
+
+def folder_of(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder of this machine in which the states are; None if they are elsewhere.
+
+    Raises:
+        SettingsError: Pulumi does not know where they are.
+    """
+    url = environment.get("PULUMI_BACKEND_URL") or _place(environment)
+    return Path(url.removeprefix("file://")).expanduser() if url.startswith("file://") else None
+
+
+def _place(environment: Mapping[str, str]) -> str:
+    return str(json.loads(pulumi(environment, "whoami", "--verbose", "--json")).get("url", ""))
+
+
+def release_lock(environment: Mapping[str, str], stack: str, backend: Path | None) -> None:
+    """Remove the lock of an update of the stack that was killed, and end the plugins that it has left.
+
+    Only locks in a folder name their process. Pulumi Cloud's locks expire by themselves.
+
+    Raises:
+        SettingsError: another update of the stack is running, or may be.
+    """
+    locks = backend / ".pulumi/locks/organization" / PROJECT / stack if backend else None
+    for path in locks.glob("*.json") if locks and locks.is_dir() else []:
+        try:
+            lock = json.loads(path.read_text())
+            process, host, since = int(lock["pid"]), str(lock["hostname"]), str(lock["timestamp"])[:19]
+        except (OSError, ValueError, KeyError):  # released at this moment, or not written completely
+            continue
+        if host != socket.gethostname():
+            raise SettingsError(
+                f"the stack {stack!r} is being changed by {lock.get('username')} on {host} since {since}Z. If nothing "
+                f"runs there any more: pulumi cancel --stack {stack}"
+            )
+        if _is_pulumi(process):
+            raise SettingsError(
+                f"the stack {stack!r} is being changed by process {process} on this machine since {since}Z. Wait until "
+                f"it has ended, or stop it: kill -INT {process}"
+            )
+        print(f"The last update of {stack} was killed. Going on where it stopped", flush=True)
+        _end_orphans()
+        pulumi(environment, "cancel", "--yes", "--stack", stack)
+
+
+def _is_pulumi(process: int) -> bool:
+    command = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(process)], capture_output=True, text=True, check=False
+    ).stdout
+    return "pulumi" in command
+
+
+def _end_orphans() -> None:
+    """End the plugins of Pulumi whose engine is gone: they may still be changing the cluster."""
+    listed = subprocess.run(["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=False).stdout
+    for line in listed.splitlines():
+        match = _PLUGIN.match(line)
+        if match and not _listens(int(match[2])):
+            try:
+                os.kill(int(match[1]), 9)
+            except OSError:  # it has ended, or belongs to another user
+                continue
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,79 @@
+"""An update of a stack, by ``pulumi up`` or ``pulumi destroy``: what comes before it, and what is shown meanwhile."""
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from ops.lib.engine import REFRESH, run
+from ops.lib.kubectl import Cluster
+from ops.lib.recovery import adopt_half_made, await_deletions, check_volumes, restore_release
+from ops.lib.state import State, check_space, folder_of, release_lock
+from ops.lib.watch import Watch
+from settings import Settings
+
+
+def prepare(
+    environment: Mapping[str, str], stack: str, settings: Settings, command: Literal["up", "destroy"], empty: bool
+) -> Cluster:
+    """Put in order what a killed update has left; return the cluster of the stack.
+
+    Args:
+        environment: environment of Pulumi.
+        stack: name of the stack.
+        settings: settings of the stack.
+        command: what comes next.
+        empty: whether a volume that has disappeared may be replaced by an empty one.
+
+    Raises:
+        SettingsError: the update cannot begin.
+    """
+    backend = folder_of(environment)
+    check_space(backend)
+    cluster = Cluster.of(settings.context, settings.kubeconfig)
+    cluster.check_is(settings.cluster_uid, stack)
+    release_lock(environment, stack, backend)
+    state = State.of(environment, stack)
+    adopt_half_made(environment, stack, state, cluster)
+    if command == "up":
+        await_deletions(cluster, {settings.namespace, *(scope.namespace for scope in settings.task_scopes)})
+        if not empty:
+            check_volumes(state, cluster, stack)
+        restore_release(cluster, settings.namespace)
+    return cluster
+
+
+def perform(
+    environment: Mapping[str, str],
+    stack: str,
+    command: Literal["up", "destroy"],
+    watched: Watch,
+    *options: str,
+) -> int:
+    """Run the update, and print what it waits for; return Pulumi's exit code.
+
+    On a terminal it shows a preview first, and asks. Pulumi's own question would come with its live display, which
+    overwrites what others print.
+    """
+    if sys.stdin.isatty():
+        preview = ["preview"] if command == "up" else ["destroy", "--preview-only"]
+        if code := run(environment, stack, *preview, *REFRESH, *options):
+            return code
+        if not _agreed(command, stack):
+            return 1
+        options = (*options, "--skip-preview")
+
+    def meanwhile(interrupt: Callable[[], None]) -> AbstractContextManager[None]:
+        watched.interrupt = interrupt
+        return watched.running()
+
+    plain = ("--yes", "--non-interactive", "--suppress-progress")
+    return run(environment, stack, command, *REFRESH, *options, *plain, meanwhile=meanwhile)
+
+
+def _agreed(command: str, stack: str) -> bool:
+    try:
+        return input(f"{command} {stack}: perform these changes? [y/N] ").strip().lower() in {"y", "yes"}
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
