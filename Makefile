@@ -142,7 +142,7 @@ lock: ## recompile the hashed lock files (with uv)
 	$(COMPILE) --output-file=requirements.txt pyproject.toml
 	$(COMPILE) --group=dev --constraint=requirements.txt --output-file=requirements-dev.txt pyproject.toml
 	cd examples/remedy_tidal && $(COMPILE) --python-version=3.11 --output-file=requirements.txt workflow.py
-	for tool in $(wildcard tests/tools/*/requirements.in); do \
+	for tool in $(wildcard tests/tools/*/requirements.in ops/tools/*/requirements.in); do \
 		(cd $$(dirname $$tool) && $(COMPILE) --python-version=3.11 --output-file=requirements.txt requirements.in) || exit 1; \
 	done
 
