@@ -5,6 +5,7 @@
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
+#   SECRET   generations that `make rotate` raises, such as `minioTasks webhook`; without it, all of the stack
 #   K3S      `1`: `make cluster` installs k3s as a system service, with sudo
 #   BASE     commit that `make ci-diff` compares with
 #   REPORTS  folder for the reports of the ci- targets, see docs/ci.md
@@ -17,6 +18,7 @@ REFRESH ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
+SECRET ?=
 K3S ?=
 BASE ?= origin/main
 REPORTS ?= .reports
@@ -41,7 +43,7 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
 
 help: ## list the commands
@@ -65,6 +67,9 @@ preview: $(VENV)/.installed ## show what `up` would change
 destroy: $(VENV)/.installed ## remove the stack from its cluster
 	@$(PY) -m ops.destroy $(STACK)
 
+leftovers: $(VENV)/.installed ## after `destroy`: check that nothing of the stack is left in its cluster
+	@$(PY) -m ops.leftovers $(STACK)
+
 render: $(VENV)/.installed ## write what the stack deploys to files in OUT, without a cluster or Pulumi
 	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
 
@@ -79,6 +84,10 @@ $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	$(PYTHON) -m venv $(EXAMPLE)/.venv
 	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
+
+rotate: $(VENV)/.installed ## replace the generated secrets of the stack, or only SECRET, such as minioTasks
+	@$(PY) -m ops.rotate $(STACK) $(SECRET)
+	@$(PY) -m ops.up $(STACK)
 
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then the example workflow on the cluster
 	@$(PY) -m ops.smoke $(STACK)
