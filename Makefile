@@ -9,6 +9,7 @@
 #   K3S      `1`: `make cluster` installs k3s as a system service, with sudo
 #   BASE     commit that `make ci-diff` compares with
 #   REPORTS  folder for the reports of the ci- targets, see docs/ci.md
+#   RELEASE  tag that `make ci-release` deploys; without it, the last one
 #   ALLOW_DATA_LOSS, PULL_REQUEST   for `make ci-preview` and `make ci-comment`
 #   CHECK    `yes`: `make digests` writes nothing, and compares the images with their registries
 #   WAY, CREDENTIALS, LIBRARY   for `make example`, see examples/remedy_tidal/README.md
@@ -22,6 +23,7 @@ SECRET ?=
 K3S ?=
 BASE ?= origin/main
 REPORTS ?= .reports
+RELEASE ?=
 ALLOW_DATA_LOSS ?=
 PULL_REQUEST ?=
 CHECK ?=
@@ -44,7 +46,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
-.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
+.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -164,6 +166,12 @@ ci-diff: $(VENV)/.installed ## report how the rendered manifests differ from BAS
 
 ci-drift: $(VENV)/.installed ## report whether the cluster and the stack still match the program
 	@$(PY) -m ops.ci.drift $(STACK) $(REPORTS)
+
+ci-release: $(VENV)/.installed ## deploy the last release, or RELEASE, with the state of this clone, to try the upgrade from it
+	@$(PY) -m ops.ci.release $(STACK) $(if $(RELEASE),--release $(RELEASE))
+
+ci-diagnostics: $(VENV)/.installed ## write the condition of the stack and its cluster to REPORTS, without secrets
+	@$(PY) -m ops.ci.diagnostics $(STACK) $(REPORTS)
 
 # With plain Python: the job that may write on GitHub installs no packages.
 ci-comment: ## write the REPORTS into the only comment on PULL_REQUEST
