@@ -5,7 +5,7 @@
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
-#   SECRET   generations that `make rotate` raises, such as `minioTasks webhook`; without it, all of the stack
+#   GENERATION  generations that `make rotate` raises, such as `minioTasks webhook`; without it, all of the stack
 #   K3S      `1`: `make cluster` installs k3s as a system service, with sudo
 #   BASE     commit that `make ci-diff` compares with
 #   REPORTS  folder for the reports of the ci- targets, see docs/ci.md
@@ -19,7 +19,7 @@ REFRESH ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
-SECRET ?=
+GENERATION ?=
 K3S ?=
 BASE ?= origin/main
 REPORTS ?= .reports
@@ -87,8 +87,8 @@ $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-rotate: $(VENV)/.installed ## replace the generated secrets of the stack, or only SECRET, such as minioTasks
-	@$(PY) -m ops.rotate $(STACK) $(SECRET)
+rotate: $(VENV)/.installed ## replace the generated secrets of the stack, or only GENERATION, such as minioTasks
+	@$(PY) -m ops.rotate $(STACK) $(GENERATION)
 	@$(PY) -m ops.up $(STACK)
 
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then the example workflow on the cluster
@@ -131,11 +131,12 @@ mutate: $(VENV)/.installed ## break central lines one by one and check that a te
 types: $(VENV)/.installed ## check only the types
 	$(VENV)/bin/mypy
 
-# Shell scripts are found by their first line; files that they source are checked with them.
+# Shell scripts are found by their first line; files that they source are checked with them. On Linux with arm64, the
+# environment has no shellcheck, and that of the machine is used.
 check: $(VENV)/.installed types ## check formatting, lint, types, shell and YAML
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)
+	$$(command -v $(VENV)/bin/shellcheck || echo shellcheck) $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)
 	$(VENV)/bin/yamllint --strict .
 
 docs: $(VENV)/.installed ## regenerate the generated parts of the documentation

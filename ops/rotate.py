@@ -53,9 +53,9 @@ def next_generations(settings: Settings, names: Sequence[str]) -> dict[str, int]
         unused["auth"] = "the stack has no login (auth)"
     for name in names:
         if name not in _NAMES:
-            raise SettingsError(f"SECRET: there is no generation {name!r}; choose from {', '.join(_NAMES)}")
+            raise SettingsError(f"GENERATION: there is no generation {name!r}; choose from {', '.join(_NAMES)}")
         if name in unused:
-            raise SettingsError(f"SECRET: {name} has nothing to rotate: {unused[name]}")
+            raise SettingsError(f"GENERATION: {name} has nothing to rotate: {unused[name]}")
     chosen = names or [name for name in _NAMES if name not in unused]
     return {name: getattr(settings.generations, _NAMES[name]) + 1 for name in chosen}
 

@@ -99,14 +99,14 @@ def test_the_release_uses_the_state_of_the_clone_and_its_changes_of_the_stack_fi
 def test_a_stack_file_that_does_not_fit_is_left_with_conflicts(repository: Path):
     commit(repository, "third", Pulumi__dev__yaml=STACK_FILE.replace("flyte-home-dev", "another"))
 
-    with pytest.raises(SettingsError, match="resolve the conflicts in Pulumi.dev.yaml, as after git pull"):
+    with pytest.raises(SettingsError, match=r"resolve the conflicts in Pulumi\.dev\.yaml, as after git pull"):
         deploy(repository)
 
     assert "<<<<<<<" in (repository / "Pulumi.dev.yaml").read_text()
 
 
 def test_a_release_that_does_not_exist_is_named(repository: Path):
-    with pytest.raises(SettingsError, match="RELEASE: git cannot check out 'v7': .*v7"):
+    with pytest.raises(SettingsError, match=r"RELEASE: git cannot check out 'v7': .*v7"):
         deploy(repository, tag="v7")
 
 

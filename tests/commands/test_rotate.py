@@ -28,7 +28,7 @@ def test_a_password_of_the_users_own_has_no_generation():
     chosen = settings(postgresPassword="planted-password")
 
     assert set(next_generations(chosen, [])) == set(GENERATED) - {"postgres"}
-    with pytest.raises(SettingsError, match="SECRET: postgres has nothing to rotate: its password is the setting"):
+    with pytest.raises(SettingsError, match="GENERATION: postgres has nothing to rotate: its password is the setting"):
         next_generations(chosen, ["postgres"])
 
 
@@ -45,8 +45,8 @@ def test_only_the_named_secrets_are_rotated():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("tidalCreds", "SECRET: there is no generation 'tidalCreds'; choose from postgres, postgresSuperuser"),
-        ("auth", r"SECRET: auth has nothing to rotate: the stack has no login \(auth\)"),
+        ("tidalCreds", "GENERATION: there is no generation 'tidalCreds'; choose from postgres, postgresSuperuser"),
+        ("auth", r"GENERATION: auth has nothing to rotate: the stack has no login \(auth\)"),
     ],
 )
 def test_a_name_without_a_generated_secret_is_rejected(name: str, said: str):
@@ -111,5 +111,5 @@ def test_nothing_is_written_for_a_wrong_name(tmp_path: Path):
     done = rotated(folder, "webhook", "everything")
 
     assert done.returncode == 1
-    assert "SECRET: there is no generation 'everything'" in done.stderr
+    assert "GENERATION: there is no generation 'everything'" in done.stderr
     assert "generations" not in (folder / "Pulumi.dev.yaml").read_text()
