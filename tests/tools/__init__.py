@@ -183,9 +183,12 @@ def _kubernetes(name: str, package: str, *more_layers: str) -> Tool:
 
 
 def _of_the_environment(name: str, *layers: str) -> Tool:
-    # A locked package of the environment that the tests themselves run in.
+    # A locked package of the environment that the tests themselves run in. On Linux with arm64, it has no shellcheck.
     folders = ("", str(Path(sys.prefix, "bin")))
-    return Tool(name, frozenset(layers), folders=folders, remedy="make check installs it from requirements-dev.txt")
+    remedy = (
+        "make check installs it from requirements-dev.txt, but shellcheck not on Linux with arm64: install it there"
+    )
+    return Tool(name, frozenset(layers), (name,), folders=folders, remedy=remedy)
 
 
 _HELM = GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")
