@@ -7,7 +7,7 @@ count as left over:
 
 - objects with the labels of this program. The labels do not name the stack: a cluster can have only one;
 - objects of Flyte's Helm release, and Helm's records of it;
-- the namespaces of the stack, whoever created them;
+- the namespaces of the stack, with or without these labels;
 - volumes of claims in these namespaces;
 - pods and namespaces of the doctor's probes.
 
