@@ -5,9 +5,11 @@
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
+#   GENERATION  generations that `make rotate` raises, such as `minioTasks webhook`; without it, all of the stack
 #   K3S      `1`: `make cluster` installs k3s as a system service, with sudo
 #   BASE     commit that `make ci-diff` compares with
 #   REPORTS  folder for the reports of the ci- targets, see docs/ci.md
+#   RELEASE  tag that `make ci-release` deploys; without it, the last one
 #   ALLOW_DATA_LOSS, PULL_REQUEST   for `make ci-preview` and `make ci-comment`
 #   CHECK    `yes`: `make digests` writes nothing, and compares the images with their registries
 #   WAY, CREDENTIALS, LIBRARY   for `make example`, see examples/remedy_tidal/README.md
@@ -17,9 +19,11 @@ EMPTY_VOLUMES ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
+GENERATION ?=
 K3S ?=
 BASE ?= origin/main
 REPORTS ?= .reports
+RELEASE ?=
 ALLOW_DATA_LOSS ?=
 PULL_REQUEST ?=
 CHECK ?=
@@ -41,8 +45,8 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy render connect doctor smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
-.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-comment ci-issue
+.PHONY: help up preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -65,6 +69,9 @@ preview: $(VENV)/.installed ## show what `up` would change
 destroy: $(VENV)/.installed ## remove the stack from its cluster
 	@$(PY) -m ops.destroy $(STACK)
 
+leftovers: $(VENV)/.installed ## after `destroy`: check that nothing of the stack is left in its cluster
+	@$(PY) -m ops.leftovers $(STACK)
+
 render: $(VENV)/.installed ## write what the stack deploys to files in OUT, without a cluster or Pulumi
 	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
 
@@ -79,6 +86,10 @@ $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	$(PYTHON) -m venv $(EXAMPLE)/.venv
 	$(EXAMPLE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
+
+rotate: $(VENV)/.installed ## replace the generated secrets of the stack, or only GENERATION, such as minioTasks
+	@$(PY) -m ops.rotate $(STACK) $(GENERATION)
+	@$(PY) -m ops.up $(STACK)
 
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then the example workflow on the cluster
 	@$(PY) -m ops.smoke $(STACK)
@@ -120,11 +131,12 @@ mutate: $(VENV)/.installed ## break central lines one by one and check that a te
 types: $(VENV)/.installed ## check only the types
 	$(VENV)/bin/mypy
 
-# Shell scripts are found by their first line; files that they source are checked with them.
+# Shell scripts are found by their first line; files that they source are checked with them. On Linux with arm64, the
+# environment has no shellcheck, and that of the machine is used.
 check: $(VENV)/.installed types ## check formatting, lint, types, shell and YAML
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)
+	$$(command -v $(VENV)/bin/shellcheck || echo shellcheck) $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci)
 	$(VENV)/bin/yamllint --strict .
 
 docs: $(VENV)/.installed ## regenerate the generated parts of the documentation
@@ -142,7 +154,7 @@ lock: ## recompile the hashed lock files (with uv)
 	$(COMPILE) --output-file=requirements.txt pyproject.toml
 	$(COMPILE) --group=dev --constraint=requirements.txt --output-file=requirements-dev.txt pyproject.toml
 	cd examples/remedy_tidal && $(COMPILE) --python-version=3.11 --output-file=requirements.txt workflow.py
-	for tool in $(wildcard tests/tools/*/requirements.in); do \
+	for tool in $(wildcard tests/tools/*/requirements.in ops/tools/*/requirements.in); do \
 		(cd $$(dirname $$tool) && $(COMPILE) --python-version=3.11 --output-file=requirements.txt requirements.in) || exit 1; \
 	done
 
@@ -155,6 +167,12 @@ ci-diff: $(VENV)/.installed ## report how the rendered manifests differ from BAS
 
 ci-drift: $(VENV)/.installed ## report whether the cluster and the stack still match the program
 	@$(PY) -m ops.ci.drift $(STACK) $(REPORTS)
+
+ci-release: $(VENV)/.installed ## deploy the last release, or RELEASE, with the state of this clone, to try the upgrade from it
+	@$(PY) -m ops.ci.release $(STACK) $(if $(RELEASE),--release $(RELEASE))
+
+ci-diagnostics: $(VENV)/.installed ## write the condition of the stack and its cluster to REPORTS, without secrets
+	@$(PY) -m ops.ci.diagnostics $(STACK) $(REPORTS)
 
 # With plain Python: the job that may write on GitHub installs no packages.
 ci-comment: ## write the REPORTS into the only comment on PULL_REQUEST

@@ -1,7 +1,8 @@
 """The programs that this project starts: suitable ones of the machine, otherwise pinned ones in `.bin/`.
 
 Nothing outside that folder is changed. ``FLYTE_HOME_BIN`` sets another folder, such as one for several checkouts.
-Without a network, ``FLYTE_HOME_MIRROR`` sets a folder with the files (``python -m ops.tools --list`` lists them).
+Without a network, ``FLYTE_HOME_MIRROR`` sets a folder with the files (``python -m ops.tools --list`` lists them). uv
+is a Python package and comes from the package index that pip uses.
 """
 
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from ops.tools.download import Download
+from ops.tools.package import install_package
 from paths import ROOT
 from settings.errors import SettingsError
 
@@ -31,15 +33,46 @@ _SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Tool:
-    """A program of ``tools.yaml``, which explains the fields."""
+class Program:
+    """A program with a pinned version; ``tools.yaml`` explains the fields."""
 
     name: str
     version: str
     home: str
+    asked: Sequence[str] = field(default=(), kw_only=True)
+    at_least: str = field(default="", kw_only=True)
+
+    def fetch(self) -> Path:
+        """Return the folder of the program, below `.bin/` and the name of the platform; get it if it is missing.
+
+        Raises:
+            SettingsError: it cannot be fetched.
+        """
+        raise NotImplementedError
+
+    def problem(self, path: str) -> str:
+        """Return why the program at ``path`` is not suitable; empty if it is."""
+        command = [path, *self.asked]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return "does not start"
+        if answer.returncode in _NOT_THERE:
+            return "does not start"
+        found = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", answer.stdout)
+        if not found:  # a custom build, or a wrapper
+            return ""
+        version, oldest = tuple(map(int, found.groups())), tuple(map(int, self.at_least.split(".")))
+        if version >= oldest and version[0] == oldest[0]:
+            return ""
+        return f"is {'.'.join(found.groups())}, not {self.at_least} or newer of the same major version"
+
+
+@dataclass(frozen=True)
+class Tool(Program):
+    """A program of ``tools.yaml``, which explains the fields."""
+
     url: str
-    asked: Sequence[str] = ()
-    at_least: str = ""
     file: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -72,28 +105,42 @@ class Tool:
         target = BIN / machine / (folder or f"{self.name}-{self.version}")
         return self.download(machine).install(target, BIN)
 
-    def problem(self, path: str) -> str:
-        """Return why the program at ``path`` is not suitable; empty if it is."""
-        command = [path, *self.asked]
-        try:
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            return "does not start"
-        if answer.returncode in _NOT_THERE:
-            return "does not start"
-        found = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", answer.stdout)
-        if not found:  # a custom build, or a wrapper
-            return ""
-        version, oldest = tuple(map(int, found.groups())), tuple(map(int, self.at_least.split(".")))
-        if version >= oldest and version[0] == oldest[0]:
-            return ""
-        return f"is {'.'.join(found.groups())}, not {self.at_least} or newer of the same major version"
+
+@dataclass(frozen=True)
+class Package(Program):
+    """A program in a Python package of its name, which a lock file with hashes pins."""
+
+    lock: Path
+
+    @classmethod
+    def of(cls, name: str, home: str, asked: Sequence[str], at_least: str) -> "Package":
+        """Return the package that the lock file in the folder ``name`` pins."""
+        lock = Path(__file__).parent / name / "requirements.txt"
+        pinned = re.search(rf"^{name}==(\S+)", lock.read_text(), re.MULTILINE)
+        if not pinned:
+            raise ValueError(f"{lock} does not pin {name}")
+        return cls(name, pinned[1], home, lock, asked=asked, at_least=at_least)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the program, whether it is installed or not."""
+        return BIN / this_machine() / f"{self.name}-{self.version}"
+
+    def fetch(self) -> Path:
+        """Return the folder of the program, below `.bin/` and the name of the platform; install it if it is missing.
+
+        Raises:
+            SettingsError: pip cannot install it; most likely no package index can be reached.
+        """
+        return install_package(self.name, self.version, self.home, self.lock, BIN, self.folder)
 
 
 TOOLS = {
     name: Tool(name, **fields)
     for name, fields in yaml.safe_load((Path(__file__).parent / "tools.yaml").read_text()).items()
 }
+UV = Package.of("uv", "https://docs.astral.sh/uv/getting-started/installation/", ["--version"], "0.8.0")
+"""For `make example WAY=python` and `make lock` only."""
 MACHINES = tuple(TOOLS["pulumi"].sha256)
 
 
@@ -108,7 +155,7 @@ def provide(name: str) -> Path:
     Raises:
         SettingsError: the machine has no suitable version, and none can be downloaded.
     """
-    tool, found = TOOLS[name], shutil.which(name)
+    tool, found = UV if name == UV.name else TOOLS[name], shutil.which(name)
     if found and (Path(found).is_relative_to(BIN) or not (problem := tool.problem(found))):
         return Path(found)
     folder = tool.fetch()

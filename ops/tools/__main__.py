@@ -9,7 +9,7 @@ Without a name, these are the programs that `make up` needs. ``--list`` prints t
 import argparse
 import sys
 
-from ops.tools import TOOLS, provide, provide_pulumi
+from ops.tools import TOOLS, UV, provide, provide_pulumi
 from settings.chart import PINNED_CHART
 from settings.errors import SettingsError
 
@@ -17,7 +17,7 @@ from settings.errors import SettingsError
 def main() -> int:
     """Run the command line; return 0 if all programs are available, or print a message and return 1."""
     parser = argparse.ArgumentParser(prog="tools", description=__doc__.splitlines()[0] if __doc__ else None)
-    choices = [name for name, tool in TOOLS.items() if tool.at_least]
+    choices = [*(name for name, tool in TOOLS.items() if tool.at_least), UV.name]
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(choices))
     parser.add_argument("--list", action="store_true", help="list the files for a mirror")
     args = parser.parse_args()

@@ -61,7 +61,7 @@ class Download:
         try:
             if folder.is_dir():
                 return folder
-            with _alone(place, self.title) as workplace:
+            with alone(place, self.title) as workplace:
                 if not folder.is_dir():
                     self._install(folder, workplace, environment)
         except OSError as error:
@@ -171,7 +171,7 @@ class _Progress:
 
 
 @contextmanager
-def _alone(place: Path, title: str) -> Iterator[Path]:
+def alone(place: Path, title: str) -> Iterator[Path]:
     """Create an empty folder in ``place`` for this run, and remove it afterwards; other runs wait until then."""
     place.mkdir(parents=True, exist_ok=True)
     with (place / ".lock").open("w") as lock:

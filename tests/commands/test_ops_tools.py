@@ -12,6 +12,7 @@ import sys
 import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,7 @@ from ops.tools import TOOLS, download
 from ops.tools.download import Download
 from settings.errors import SettingsError
 from tests.processes import serving, workspace
+from tests.tools import require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = b"#!/bin/sh\necho v9.9.9\n"
@@ -362,6 +364,67 @@ def test_an_unsuitable_program_is_replaced_for_this_project_with_a_message(
     assert tools.provide(name).is_relative_to(machine.parent / ".bin")
     assert f"{program} {why}" in capsys.readouterr().err
     assert program.read_text() == before
+
+
+def wheel(folder: Path, name: str, version: str) -> str:
+    """A package in ``folder`` with a program of its name; its hash, as in a lock file."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}-{version}.data/scripts/{name}": PROGRAM,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": b"",
+    }
+    file = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as packed:
+        for path, content in files.items():
+            member = zipfile.ZipInfo(path)
+            member.external_attr = 0o100755 << 16  # pip keeps the mode of programs
+            packed.writestr(member, content)
+    return f"sha256:{sha256(file.read_bytes())}"
+
+
+@pytest.fixture
+def package_index(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without uv, and packages in place of an index; the lock file names the package of uv that is there."""
+    packages = machine.parent / "packages"
+    packages.mkdir()
+    lock = machine.parent / "requirements.txt"
+    lock.write_text(f"uv==1.2.3 --hash={wheel(packages, 'uv', '1.2.3')}\n")
+    monkeypatch.setattr(tools, "UV", replace(tools.UV, version="1.2.3", lock=lock))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
+    return packages
+
+
+def test_uv_comes_from_the_package_index_if_it_is_missing(package_index: Path, machine: Path):
+    found = tools.provide("uv")
+
+    assert found == machine.parent / ".bin" / "linux-amd64" / "uv-1.2.3" / "uv"
+    assert subprocess.run([found], capture_output=True, text=True, check=True).stdout == "v9.9.9\n"
+    assert shutil.which("uv") == str(found)
+    shutil.rmtree(package_index)
+    assert tools.provide("uv") == found
+    assert left(machine.parent / ".bin") == ["linux-amd64", "linux-amd64/uv-1.2.3", "linux-amd64/uv-1.2.3/uv"]
+
+
+def test_a_package_with_another_hash_is_rejected_and_no_file_stays(package_index: Path, machine: Path):
+    tools.UV.lock.write_text(f"uv==1.2.3 --hash=sha256:{'0' * 64}\n")
+
+    with pytest.raises(SettingsError) as refused:
+        tools.provide("uv")
+
+    assert "uv 1.2.3: pip cannot install it: " in str(refused.value)
+    assert "install it from https://docs.astral.sh/uv/" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert left(machine.parent / ".bin") == []
+
+
+def test_the_lock_file_of_uv_pins_nothing_else():
+    lines = tools.UV.lock.read_text().splitlines()
+
+    assert [line.split()[0] for line in lines if "==" in line] == [f"uv=={tools.UV.version}"]
+    assert tools.UV.problem(str(require("uv"))) == ""
 
 
 def test_on_another_platform_the_message_gives_the_publishers_page(machine: Path, monkeypatch: pytest.MonkeyPatch):

@@ -15,7 +15,11 @@ from settings.chart import PINNED_CHART
 from settings.images import IMAGES
 
 CONFIG = json.loads((ROOT / "renovate.json").read_text())
-LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt", *sorted(ROOT.glob("tests/tools/*/requirements.txt"))]
+LOCKS = [
+    ROOT / "requirements.txt",
+    ROOT / "requirements-dev.txt",
+    *sorted(path for folder in ("ops", "tests") for path in ROOT.glob(f"{folder}/tools/*/requirements.txt")),
+]
 
 
 def found(path: str) -> list[dict[str, Any]]:
@@ -102,7 +106,7 @@ def test_packages_are_installed_from_the_lock_files_alone():
         if "--require-hashes" in line
     ]
 
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert [command for command in commands if "--no-deps" not in command] == []
 
 

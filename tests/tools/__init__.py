@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.tools import UV, Package
+from settings.errors import SettingsError
+
 SOURCES = Path(__file__).resolve().parent
 CACHE = SOURCES.parents[1] / ".tools"
 _LONGEST_SECONDS = 3600
@@ -92,6 +95,28 @@ class PythonEnvironment:
 
 
 @dataclass(frozen=True)
+class PackageOfMake:
+    """A program that `make` installs if it is missing; the tests install it in the same way."""
+
+    package: Package
+
+    def path(self, name: str) -> Path:
+        """Path of the program after it has been installed."""
+        return self.package.folder / name
+
+    def make(self, _name: str) -> None:
+        """Install the program.
+
+        Raises:
+            MissingError: it cannot be installed, most likely because no package index can be reached.
+        """
+        try:
+            self.package.fetch()
+        except SettingsError as error:
+            raise MissingError(str(error)) from None
+
+
+@dataclass(frozen=True)
 class Tool:
     """A program, the layers that need it, and where to find or get it."""
 
@@ -104,7 +129,7 @@ class Tool:
     # Environment variable with a folder of programs, and its usual folder.
     folders: tuple[str, str] = ("", "")
     # How to build or install the program; otherwise, where to get it.
-    recipe: GoPackage | PythonEnvironment | None = None
+    recipe: GoPackage | PythonEnvironment | PackageOfMake | None = None
     remedy: str = ""
     # An argument, and text the right program then prints, if a different program has the same name.
     recognised_by: tuple[str, str] = ("", "")
@@ -158,9 +183,12 @@ def _kubernetes(name: str, package: str, *more_layers: str) -> Tool:
 
 
 def _of_the_environment(name: str, *layers: str) -> Tool:
-    # A locked package of the environment that the tests themselves run in.
+    # A locked package of the environment that the tests themselves run in. On Linux with arm64, it has no shellcheck.
     folders = ("", str(Path(sys.prefix, "bin")))
-    return Tool(name, frozenset(layers), folders=folders, remedy="make check installs it from requirements-dev.txt")
+    remedy = (
+        "make check installs it from requirements-dev.txt, but shellcheck not on Linux with arm64: install it there"
+    )
+    return Tool(name, frozenset(layers), (name,), folders=folders, remedy=remedy)
 
 
 _HELM = GoPackage("kubernetes", "helm.sh/helm/v3/cmd/helm")
@@ -177,7 +205,7 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool("checkov", frozenset({"schema"}), recipe=PythonEnvironment("checkov")),
-        Tool("uv", frozenset({"example"}), ("uv",), recipe=PythonEnvironment("uv")),
+        Tool("uv", frozenset({"commands", "example"}), ("uv",), recipe=PackageOfMake(UV)),
         Tool("zizmor", frozenset({"repository"}), ("zizmor",), recipe=PythonEnvironment("zizmor")),
         Tool("actionlint", frozenset({"repository"}), ("actionlint",), recipe=_ACTIONLINT),
         Tool("crane", frozenset({"repository"}), ("crane",), recipe=_CRANE),

@@ -4,6 +4,7 @@ import re
 
 import yaml
 
+from ops.tools import UV
 from paths import ROOT
 from settings.chart import PINNED_CHART
 from settings.images import IMAGES
@@ -22,7 +23,8 @@ def versions() -> dict[str, tuple[str, str]]:
     found |= {f"`{name}`": (version, "pyproject.toml") for name, version in pins}
     tools = yaml.safe_load((ROOT / _TOOLS).read_text())
     fetched = {name: tool["version"] for name, tool in tools.items() if not name.startswith("pulumi")}
-    return found | {f"`{name}`, if make downloads it": (version, _TOOLS) for name, version in fetched.items()}
+    found |= {f"`{name}`, if make downloads it": (version, _TOOLS) for name, version in fetched.items()}
+    return found | {f"`{UV.name}`, if make installs it": (UV.version, str(UV.lock.relative_to(ROOT)))}
 
 
 def versions_table() -> str:
