@@ -69,7 +69,7 @@ UID = "uid-of-the-cluster"
 _PULUMI = """
 import pathlib, sys
 import yaml
-log, state = pathlib.Path({log!r}), pathlib.Path({state!r})
+log, state, program = pathlib.Path({log!r}), pathlib.Path({state!r}), pathlib.Path({program!r})
 arguments = sys.argv[1:]
 with log.open("a") as file:
     print("pulumi", *arguments, file=file)
@@ -78,7 +78,7 @@ if arguments[0] == "whoami":
 if arguments[:2] == ["stack", "export"]:
     print(state.read_text())
 if arguments[:2] == ["config", "set"]:
-    place = pathlib.Path("Pulumi.dev.yaml")
+    place = program / "Pulumi.dev.yaml"
     content, value = yaml.safe_load(place.read_text()), sys.stdin.read()
     content["config"][arguments[4]] = value
     place.write_text(yaml.safe_dump(content))
@@ -150,7 +150,8 @@ def machine(tmp_path: Path) -> Machine:
     for folder in ("bin", "backend"):
         (tmp_path / folder).mkdir()
     found.write_state()
-    found.put("pulumi", _PULUMI.format(log=str(tmp_path / "log"), state=str(tmp_path / "state.json")))
+    places = {"log": "log", "state": "state.json", "program": "program"}
+    found.put("pulumi", _PULUMI.format(**{name: str(tmp_path / place) for name, place in places.items()}))
     found.put("kubectl", _KUBECTL.format(log=str(tmp_path / "log"), uid=UID))
     (tmp_path / "kubeconfig").write_text('{"contexts": [{"name": "k3s"}]}')
     for name in ("kubernetes", "random"):
