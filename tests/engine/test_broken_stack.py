@@ -88,7 +88,6 @@ class Deployed:
         """Run the commands of a finding."""
         for line in finding["mend"].splitlines():
             command = line.split("  # ")[0]
-            command = command.replace(f"make up STACK={STACK} REFRESH=1", self._up("--refresh"))
             command = command.replace(f"make up STACK={STACK}", self._up())
             subprocess.run(
                 ["bash", "-ec", command],
