@@ -6,10 +6,10 @@ Usage: python -m ops.destroy STACK
 import argparse
 import sys
 
+from ops.lib.destruction import Destruction
 from ops.lib.engine import engine_environment, pulumi
 from ops.lib.stack_file import stack_config
 from ops.lib.update import perform, prepare
-from ops.lib.watch import Watch
 from settings import settings_from
 from settings.errors import SettingsError
 
@@ -24,7 +24,8 @@ def main() -> int:
         environment = engine_environment()
         pulumi(environment, "stack", "select", args.stack)
         cluster = prepare(environment, args.stack, settings, "destroy", empty=True)
-        return perform(environment, args.stack, "destroy", Watch(cluster, settings.namespace))
+        watched = Destruction(cluster, settings.namespace, settings.namespaces)
+        return perform(environment, args.stack, "destroy", watched)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -124,7 +124,7 @@ def leftovers(cluster: Cluster, settings: Settings) -> set[Left]:
         # Only the metadata is used and shown, because there are Secrets among the objects.
         objects = _listed(cluster, kinds, "--all-namespaces", f"--selector={selector}")
         found |= {_left(one, settings) for one in objects if _is_ours(one, selector, settings)}
-    namespaces = _namespaces(settings)
+    namespaces = settings.namespaces
     for one in _listed(cluster, "namespaces,persistentvolumes"):
         claim = one.get("spec", {}).get("claimRef") or {}
         if (
@@ -144,10 +144,6 @@ def lines(found: list[Left]) -> Iterator[str]:
             continue
         inside = sum(other.namespace == one.name for other in found) if one.kind == _NAMESPACES else 0
         yield f"{one} ({inside} objects in it)" if one.name in whole and inside else str(one)
-
-
-def _namespaces(settings: Settings) -> set[str]:
-    return {settings.namespace, *(scope.namespace for scope in settings.task_scopes)}
 
 
 def _is_ours(found: dict[str, Any], selector: str, settings: Settings) -> bool:

@@ -123,6 +123,11 @@ class Settings(Model):
         return filled(self.namespace_template, "{{ project }}", "{{ domain }}")
 
     @property
+    def namespaces(self) -> list[str]:
+        """Names of all namespaces, the platform's first."""
+        return [self.namespace, *(scope.namespace for scope in self.task_scopes)]
+
+    @property
     def buckets(self) -> list[str]:
         """Names of all buckets, Flyte's own first."""
         return [self.minio.bucket, *(scope.bucket for scope in self.task_scopes)]

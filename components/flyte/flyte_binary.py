@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import yaml
 
-from components.flyte.names import RELEASE
+from components.flyte.names import RELEASE, WORKFLOWS
 from components.flyte.values import FlyteConfiguration, chart_values
 from components.pods import LABELS, PATIENCE_SECONDS, Platform
 
@@ -97,7 +97,7 @@ class FlyteBinary(pulumi.ComponentResource):
         # remove the workflows' finalizers, and their namespaces would never go. Flyte waits for it when it starts.
         workflows = k8s.apiextensions.v1.CustomResourceDefinition(
             f"{name}-workflows",
-            metadata={"name": "flyteworkflows.flyte.lyft.com", "labels": LABELS},
+            metadata={"name": WORKFLOWS, "labels": LABELS},
             spec=_WORKFLOWS,
             opts=pulumi.ResourceOptions(
                 parent=self,

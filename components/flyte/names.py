@@ -8,6 +8,8 @@ SERVICE_ACCOUNT = RELEASE
 """Service account of Flyte's pod."""
 POD_LABELS = {NAME: RELEASE, "app.kubernetes.io/component": RELEASE}
 """Labels that select Flyte's pod, and no other pod of the chart."""
+WORKFLOWS = "flyteworkflows.flyte.lyft.com"
+"""Name of the CustomResourceDefinition of Flyte's workflows."""
 HTTP_SERVICE, HTTP_PORT = f"{RELEASE}-http", 8088
 """Service and port of console and REST API."""
 GRPC_SERVICE, GRPC_PORT = f"{RELEASE}-grpc", 8089

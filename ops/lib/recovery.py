@@ -11,6 +11,7 @@ import yaml
 
 from components.flyte.names import RELEASE
 from components.pods import LABELS
+from ops.lib.destruction import namespaces_ending
 from ops.lib.engine import pulumi
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.state import Pending, State
@@ -91,25 +92,11 @@ def await_deletions(cluster: Cluster, namespaces: Collection[str], sleep: Callab
         SettingsError: the cluster does not answer.
     """
     shown = ""
-    while ending := _ending(cluster, namespaces):
+    while ending := namespaces_ending(cluster, namespaces):
         if ending != shown:
             print(f"waiting until an earlier destroy has ended: {ending}", flush=True)
         shown = ending
         sleep(_PERIOD)
-
-
-def _ending(cluster: Cluster, namespaces: Collection[str]) -> str:
-    """Return which namespaces are being deleted, and what each still has."""
-    found = []
-    for one in json.loads(cluster.ask("get", "namespaces", "--output=json"))["items"]:
-        if one["metadata"]["name"] in namespaces and one["metadata"].get("deletionTimestamp"):
-            remains = [
-                one_line(condition["message"])
-                for condition in one["status"].get("conditions", [])
-                if condition["status"] == "True" and "Remain" in condition["type"]
-            ]
-            found.append(": ".join([f"namespace/{one['metadata']['name']}", *remains]))
-    return "; ".join(found)
 
 
 def restore_release(cluster: Cluster, namespace: str) -> None:

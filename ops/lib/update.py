@@ -1,16 +1,17 @@
 """An update of a stack, by ``pulumi up`` or ``pulumi destroy``: what comes before it, and what is shown meanwhile."""
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import Literal
 
+from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
 from ops.lib.recovery import adopt_half_made, await_deletions, check_volumes, restore_release
 from ops.lib.state import State, check_space, folder_of, release_lock
 from ops.lib.watch import Watch
 from settings import Settings
+from settings.errors import SettingsError
 
 
 def prepare(
@@ -36,10 +37,9 @@ def prepare(
     state = State.of(environment, stack)
     adopt_half_made(environment, stack, state, cluster)
     if command == "up":
-        await_deletions(cluster, {settings.namespace, *(scope.namespace for scope in settings.task_scopes)})
+        await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)
-        restore_release(cluster, settings.namespace)
     return cluster
 
 
@@ -47,33 +47,34 @@ def perform(
     environment: Mapping[str, str],
     stack: str,
     command: Literal["up", "destroy"],
-    watched: Watch,
+    watched: Watch | Destruction,
     *options: str,
 ) -> int:
     """Run the update, and print what it waits for; return Pulumi's exit code.
 
     On a terminal it shows a preview first, and asks. Pulumi's own question would come with its live display, which
     overwrites what others print.
+
+    Raises:
+        SettingsError: the user does not agree, or the cluster does not answer.
     """
     if sys.stdin.isatty():
         preview = ["preview"] if command == "up" else ["destroy", "--preview-only"]
         if code := run(environment, stack, *preview, *REFRESH, *options):
             return code
-        if not _agreed(command, stack):
-            return 1
+        _ask(command, stack)
         options = (*options, "--skip-preview")
-
-    def meanwhile(interrupt: Callable[[], None]) -> AbstractContextManager[None]:
-        watched.interrupt = interrupt
-        return watched.running()
+    if command == "up":
+        restore_release(watched.cluster, watched.namespace)
 
     plain = ("--yes", "--non-interactive", "--suppress-progress")
-    return run(environment, stack, command, *REFRESH, *options, *plain, meanwhile=meanwhile)
+    return run(environment, stack, command, *REFRESH, *options, *plain, meanwhile=watched.during)
 
 
-def _agreed(command: str, stack: str) -> bool:
+def _ask(command: str, stack: str) -> None:
     try:
-        return input(f"{command} {stack}: perform these changes? [y/N] ").strip().lower() in {"y", "yes"}
+        agreed = input(f"{command} {stack}: perform these changes? [y/N] ").strip().lower() in {"y", "yes"}
     except (EOFError, KeyboardInterrupt):
-        print()
-        return False
+        agreed = False
+    if not agreed:
+        raise SettingsError("Nothing was changed")

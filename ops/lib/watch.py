@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -21,6 +21,26 @@ The pulling of an image and a node that is away do not count.
 _PERIOD = 5.0
 # A wait is first shown after so many seconds, and shown again after so many without a change.
 _FIRST, _AGAIN = 10.0, 60.0
+
+
+@contextmanager
+def repeating(look: Callable[[], None]) -> Iterator[None]:
+    """Call ``look`` every few seconds until the end of the context, in a thread of its own."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(_PERIOD):
+            # Pulumi reports a cluster that does not answer.
+            with suppress(SettingsError):
+                look()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @dataclass
@@ -42,32 +62,20 @@ class Watch:
     cluster: Cluster
     namespace: str
     """Platform namespace of the stack."""
-    interrupt: Callable[[], None] = lambda: None
-    """Interrupts the update when waiting does not help."""
     out: TextIO = sys.stdout
+    interrupt: Callable[[], None] = lambda: None
     _waits: dict[str, _Wait] = field(default_factory=dict)
     _last: float = 0
     _interrupted: bool = False
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Print until the end of the context."""
-        ended = threading.Event()
+    def during(self, interrupt: Callable[[], None]) -> AbstractContextManager[None]:
+        """Print until the end of the context.
 
-        def look() -> None:
-            while not ended.wait(_PERIOD):
-                try:
-                    self.look(workloads(self.cluster, self.namespace), time.monotonic())
-                except SettingsError:  # the update reports a cluster that does not answer
-                    continue
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        Args:
+            interrupt: interrupts the update, if waiting does not help.
+        """
+        self.interrupt = interrupt
+        return repeating(lambda: self.look(workloads(self.cluster, self.namespace), time.monotonic()))
 
     def look(self, found: Workloads, now: float) -> None:
         """Print what has changed since the last look.

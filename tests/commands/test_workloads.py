@@ -144,7 +144,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.cluster, self.out, self.interrupted, self.now = FakeCluster(), io.StringIO(), 0, 100.0
-        self.watch = Watch(self.cluster, "flyte", self.interrupt, self.out)
+        self.watch = Watch(self.cluster, "flyte", self.out, self.interrupt)
 
     def interrupt(self) -> None:
         self.interrupted += 1
