@@ -48,9 +48,14 @@ def doctor(name: str, settings: Settings, command: str) -> Iterator[Iterator[Fin
 
 
 def causes(name: str, settings: Settings) -> Iterator[Finding]:
-    """Examine a stack whose update has failed; yield what is wrong, by the checks that take no time."""
+    """Examine a stack whose update has failed; yield what may be the cause, by the checks that only ask the API server.
+
+    What the update has not created yet is no cause.
+    """
     stack = Stack(name, settings, Client.of(settings))
-    return (finding for finding in examine(_quick_checks(stack)) if finding.state == "wrong")
+    for finding in examine(_quick_checks(stack)):
+        if finding.state == "wrong" and finding.mend != stack.up_again:
+            yield finding
 
 
 def lines(finding: Finding) -> str:

@@ -5,6 +5,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
@@ -19,34 +20,40 @@ from ops.lib.text import one_line
 from settings.errors import SettingsError
 
 _PERIOD = 5.0
+# So much may the clock of the cluster be behind that of this machine.
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _GET = ("get", "--ignore-not-found", "--output=json")
 
 
-def adopt_half_made(environment: Mapping[str, str], stack: str, state: State, cluster: Cluster) -> None:
+def adopt_half_made(environment: Mapping[str, str], stack: str, state: State, cluster: Cluster, began: str) -> None:
     """Let Pulumi adopt the objects that a killed update had created, but not recorded yet; forget the others.
 
     Without this, objects with a generated name would stay unused, and cluster-wide ones would be in the way.
 
+    Args:
+        environment: environment of Pulumi.
+        stack: name of the stack.
+        state: its state.
+        cluster: its cluster, which the caller has compared with the pinned one.
+        began: when that update began, in ISO 8601 and UTC; empty if that is not known.
+
     Raises:
         SettingsError: Pulumi or the cluster fails.
     """
-    if not state.interrupted:
-        return
     adopted: list[str] = []
     for one in state.pending:
         # The program recovers Helm's release itself.
-        if one.type.startswith("kubernetes:helm.sh/") or not _is_its_own(cluster, one, state.time):
+        if one.type.startswith("kubernetes:helm.sh/") or not _is_its_own(cluster, one, began):
             continue
         adopted += ["--import-pending-creates", one.urn, "--import-pending-creates"]
         adopted += [f"{one.namespace}/{one.name}" if one.namespace else one.name]
-    # Without the program, which cannot run with half of its objects. The caller has checked that this is the right
-    # cluster.
+    # Without the program, which cannot run with half of its objects.
     options = ["--yes", "--skip-preview", "--clear-pending-creates", *adopted]
     pulumi(environment, "refresh", "--stack", stack, *options)
 
 
-def _is_its_own(cluster: Cluster, one: Pending, recorded: str) -> bool:
-    """Return whether an object exists, and was created by the update that was killed after its last record."""
+def _is_its_own(cluster: Cluster, one: Pending, began: str) -> bool:
+    """Return whether an object exists, and was created by the update that was killed."""
     version, kind = one.type.removeprefix("kubernetes:").split(":")
     group, version = version.split("/")
     resource = f"{kind}.{version}.{group}" if group != "core" else kind
@@ -55,9 +62,11 @@ def _is_its_own(cluster: Cluster, one: Pending, recorded: str) -> bool:
     if answer.returncode or not answer.stdout.strip():
         return False
     metadata = json.loads(answer.stdout)["metadata"]
-    labelled = LABELS.items() <= metadata.get("labels", {}).items()
-    # An object that existed before is not the update's. Both are ISO 8601 in UTC, and the cluster's has whole seconds.
-    return bool(labelled and (one.namespace or metadata["creationTimestamp"][:19] >= recorded[:19]))
+    if not LABELS.items() <= metadata.get("labels", {}).items():
+        return False
+    # A cluster-wide object of another stack may have the same name and labels, but it is older.
+    created = datetime.fromisoformat(metadata["creationTimestamp"])
+    return bool(one.namespace or not began or created >= datetime.fromisoformat(f"{began}Z") - _CLOCKS_DIFFER)
 
 
 def check_volumes(state: State, cluster: Cluster, stack: str) -> None:

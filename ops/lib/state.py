@@ -51,11 +51,6 @@ class State:
         return cls(content.get("deployment") or {})
 
     @property
-    def time(self) -> str:
-        """When it was written, in ISO 8601."""
-        return str(self.deployment.get("manifest", {}).get("time", ""))
-
-    @property
     def interrupted(self) -> bool:
         """Whether an update was killed."""
         return bool(self.deployment.get("pending_operations"))
@@ -113,14 +108,18 @@ def _place(environment: Mapping[str, str]) -> str:
     return str(json.loads(pulumi(environment, "whoami", "--verbose", "--json")).get("url", ""))
 
 
-def release_lock(environment: Mapping[str, str], stack: str, backend: Path | None) -> None:
+def release_lock(environment: Mapping[str, str], stack: str, backend: Path | None) -> str:
     """Remove the lock of an update of the stack that was killed, and end the plugins that it has left.
 
     Only locks in a folder name their process. Pulumi Cloud's locks expire by themselves.
 
+    Returns:
+        When that update began, in ISO 8601 and UTC; empty if there was no lock.
+
     Raises:
         SettingsError: another update of the stack is running, or may be.
     """
+    began = ""
     locks = backend / ".pulumi/locks/organization" / PROJECT / stack if backend else None
     for path in locks.glob("*.json") if locks and locks.is_dir() else []:
         try:
@@ -141,6 +140,18 @@ def release_lock(environment: Mapping[str, str], stack: str, backend: Path | Non
         print(f"The last update of {stack} was killed. Going on where it stopped", flush=True)
         _end_orphans()
         pulumi(environment, "cancel", "--yes", "--stack", stack)
+        began = since
+    return began
+
+
+def last_update(environment: Mapping[str, str], stack: str) -> str:
+    """Return when the last update that Pulumi has recorded began, in ISO 8601 and UTC; empty if there was none.
+
+    Raises:
+        SettingsError: Pulumi cannot read it.
+    """
+    updates = json.loads(pulumi(environment, "stack", "history", "--json", "--page-size=1", "--stack", stack))
+    return str(updates[0]["startTime"])[:19] if updates else ""
 
 
 def _is_pulumi(process: int) -> bool:

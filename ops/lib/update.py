@@ -8,7 +8,7 @@ from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
 from ops.lib.recovery import adopt_half_made, await_deletions, check_volumes, restore_release
-from ops.lib.state import State, check_space, folder_of, release_lock
+from ops.lib.state import State, check_space, folder_of, last_update, release_lock
 from ops.lib.watch import Watch
 from settings import Settings
 from settings.errors import SettingsError
@@ -33,9 +33,10 @@ def prepare(
     check_space(backend)
     cluster = Cluster.of(settings.context, settings.kubeconfig)
     cluster.check_is(settings.cluster_uid, stack)
-    release_lock(environment, stack, backend)
+    began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
-    adopt_half_made(environment, stack, state, cluster)
+    if state.interrupted:
+        adopt_half_made(environment, stack, state, cluster, began or last_update(environment, stack))
     if command == "up":
         await_deletions(cluster, settings.namespaces)
         if not empty:
