@@ -5,140 +5,31 @@ import contextlib
 import datetime
 import json
 import os
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from paths import ROOT
 from tests.certificates import issued
-from tests.engine.conftest import STACK, Cluster, Project, kubectl
+from tests.engine.conftest import STACK, Cluster, Project
+from tests.engine.deployed import UNENFORCED, Deployed, deployment, troubles
 from tests.processes import free_port, wait_until
 
-CLIENT = ROOT / "examples" / "remedy_tidal"
-TIDAL = '{"token": "planted-tidal-token"}'
 NAMESPACE = "remedy-development"
 HOST = "flyte-webhook-1.flyte.svc"
-
-
-@dataclass
-class Deployed:
-    """A stack on the cluster, and the folder of the program it was deployed from."""
-
-    cluster: Cluster
-    project: Project
-    ports: dict[str, int]
-
-    def kubectl(self, *arguments: str, given: str = "") -> str:
-        return kubectl(self.cluster.kubeconfig, "--context", self.cluster.context, *arguments, given=given)
-
-    def make(self, command: str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run a command of ``ops``."""
-        return subprocess.run(
-            [sys.executable, "-m", f"ops.{command}", STACK, *arguments],
-            cwd=self.project.folder,
-            env=os.environ | self.project.environment,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-
-    def doctor(self) -> dict[str, list[dict[str, Any]]]:
-        """The doctor's findings, by the name of the check."""
-        answer = self.make("doctor", "--json")
-        assert "planted" not in answer.stdout + answer.stderr
-        assert not [key for key in self.keys() if key in answer.stdout + answer.stderr]
-        found: dict[str, list[dict[str, Any]]] = {}
-        for finding in json.loads(answer.stdout):
-            found.setdefault(finding["check"], []).append(finding)
-        assert answer.returncode == any(one["state"] == "wrong" for one in json.loads(answer.stdout))
-        return found
-
-    def keys(self) -> list[str]:
-        """The tasks' keys to the object store."""
-        listed = json.loads(self.kubectl("get", "secrets", "-A", "--output=json"))["items"]
-        return [
-            text
-            for secret in listed
-            if secret["metadata"]["name"] == "flyte-object-store"
-            for text in [secret["data"]["FLYTE_AWS_SECRET_ACCESS_KEY"]]
-        ]
-
-    def healthy(self) -> None:
-        """Check that the doctor finds nothing wrong."""
-        assert troubles(self.doctor()) == []
-
-    def probes(self) -> list[str]:
-        """What the doctor's attempts to connect have left in the cluster."""
-        kinds = ["get", "namespaces,pods", "--all-namespaces", "--selector=flyte-home/doctor", "--output=name"]
-        return self.kubectl(*kinds).split()
-
-    def fix(self, finding: dict[str, Any]) -> None:
-        """Run the commands of a finding."""
-        for line in finding["mend"].splitlines():
-            command = line.split("  # ")[0]
-            command = command.replace(f"make up STACK={STACK}", self._up())
-            subprocess.run(
-                ["bash", "-ec", command],
-                cwd=self.project.folder,
-                env=os.environ | self.project.environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=240,
-                check=True,
-            )
-
-    @staticmethod
-    def _up(*arguments: str) -> str:
-        return shlex.join([sys.executable, "-m", "ops.up", STACK, *arguments])
-
-
-UNENFORCED = "the cluster's network plugin enforces no network policies"
-
-
-def troubles(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The findings that are wrong or skipped, except for what the cluster of the tests lacks itself."""
-    everything = [one for findings in found.values() for one in findings]
-    return [one for one in everything if one["state"] in {"wrong", "skipped"} and UNENFORCED not in one["says"]]
 
 
 @pytest.fixture(scope="module")
 def deployed(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator[Deployed]:
     """A stack that all tests of this file share; it is destroyed after the last one."""
-    crds = kubectl(cluster.kubeconfig, "get", "customresourcedefinitions", "--output=name")
-    if "flyteworkflows.flyte.lyft.com" in crds:
-        pytest.fail(f"the cluster of {cluster.kubeconfig} already has a Flyte; the tests need a cluster without one")
-    project = new_project()
-    ports = {name: free_port() for name in ("http", "grpc", "objectStore")}
-    endpoints = {
-        "http": f"http://127.0.0.1:{ports['http']}",
-        "grpc": f"dns:///127.0.0.1:{ports['grpc']}",
-        "objectStore": f"http://127.0.0.1:{ports['objectStore']}",
-    }
-    # One domain is enough here, and three times as fast.
-    stack = project.stack(cluster, tidalCreds=TIDAL, clientEndpoints=endpoints, domains=["development"])
-    if (CLIENT / ".venv").exists():
-        folder = project.folder / "examples" / "remedy_tidal"
-        shutil.copytree(CLIENT, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-        (folder / ".venv").symlink_to((CLIENT / ".venv").resolve())
-    else:
-        shutil.copytree(CLIENT, project.folder / "examples" / "remedy_tidal")
-    try:
-        stack.up()
-        yield Deployed(cluster, project, ports)
-    finally:
-        stack.destroy()
+    with deployment(cluster, new_project) as found:
+        yield found
 
 
 def test_a_working_stack_is_reported_as_fine_within_30_seconds(deployed: Deployed):
@@ -403,51 +294,3 @@ def test_smoke_shows_the_error_and_the_pods_log_of_a_failed_workflow(deployed: D
     assert "        mend                     FAILED" in result.stdout
     assert "--- the end of the log of smoke-" in result.stderr
     assert "looking for the playlists" in result.stderr
-
-
-def test_a_job_that_has_failed_is_run_again_by_the_next_plain_up(deployed: Deployed):
-    """As in a first up on a cluster whose DNS is down: the Job gives up, and stays failed."""
-    minio = ("statefulset/minio", "--namespace=flyte")
-    deployed.kubectl("scale", "--replicas=0", *minio)
-    options: dict[str, Any] = {"cwd": deployed.project.folder, "env": os.environ | deployed.project.environment}
-    change = ["pulumi", "config", "set", "--path", "flyte-home:minio.bucketQuota", "15Gi", "--stack", STACK]
-    subprocess.run(change, check=True, capture_output=True, **options)
-    command = [sys.executable, "-m", "ops.up", STACK]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as failing:
-        names = ["get", "jobs", "--namespace=flyte", "--output=name"]
-        wait_until(lambda: deployed.kubectl(*names).count("minio-provision") == 2, "the new Job", 60)
-        running = ["--field-selector=status.successful=0"]
-        (job,) = [name for name in deployed.kubectl(*names, *running).split() if "minio-provision" in name]
-        deployed.kubectl("patch", job, "--namespace=flyte", '--patch={"spec": {"activeDeadlineSeconds": 1}}')
-        output, _ = failing.communicate(timeout=180)
-        assert failing.returncode != 0, output
-
-    deployed.kubectl("scale", "--replicas=1", *minio)
-    answer = deployed.make("up", seconds=300)
-
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    deployed.healthy()
-
-
-def test_a_key_that_someone_has_changed_in_the_store_is_repaired_by_the_next_up(deployed: Deployed):
-    jobs = deployed.kubectl("get", "jobs", "--namespace=flyte", "--output=name").split()
-    (job,) = [name for name in jobs if "minio-provision" in name]
-    pod = json.loads(deployed.kubectl("get", job, "--namespace=flyte", "--output=json"))["spec"]["template"]
-    script = (
-        "export MC_HOST_store=http://$(cat $ROOT/root-user):$(cat $ROOT/root-password)@minio:9000; "
-        "printf '%s\\n%s\\n' flyte-tasks-remedy-development another-key-1 | mc admin user add store"
-    )
-    pod["spec"]["containers"][0]["command"] = ["/bin/sh", "-ec", script]
-    labels = {"app.kubernetes.io/name": "minio-provision"}
-    wrong = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wrong", "labels": labels}, "spec": pod["spec"]}
-    deployed.kubectl("create", "--namespace=flyte", "--filename=-", given=json.dumps(wrong))
-    done = "--for=jsonpath={.status.phase}=Succeeded"
-    deployed.kubectl("wait", done, "pod/wrong", "--namespace=flyte", "--timeout=60s")
-    deployed.kubectl("delete", "pod", "wrong", "--namespace=flyte")
-    assert "SignatureDoesNotMatch" in str(deployed.doctor()["buckets"])
-
-    answer = deployed.make("up", seconds=300)
-
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "The object store rejects the key of flyte-tasks-remedy-development" in answer.stdout
-    deployed.healthy()
