@@ -126,18 +126,15 @@ def test_what_someone_has_changed_with_kubectl_is_restored(deployed: Deployed):
     patch = ["patch", "--type=merge", PLATFORM]
     deployed.kubectl(*patch, "networkpolicy", "postgres", '--patch={"spec": {"ingress": [{}]}}')
     deployed.kubectl(*patch, "statefulset", "minio", '--patch={"spec": {"replicas": 0}}')
-    deployed.kubectl(
-        "label", "namespace", "remedy-development", "--overwrite", "pod-security.kubernetes.io/enforce=privileged"
-    )
+    level = "pod-security.kubernetes.io/enforce"
+    deployed.kubectl("label", "namespace", "remedy-development", "--overwrite", f"{level}=privileged")
 
     Command(deployed).end()
 
     policy = json.loads(deployed.kubectl("get", "networkpolicy", "postgres", PLATFORM, "--output=json"))
     assert policy["spec"]["ingress"] != [{}]
-    labels = json.loads(deployed.kubectl("get", "namespace", "remedy-development", "--output=json"))["metadata"][
-        "labels"
-    ]
-    assert labels["pod-security.kubernetes.io/enforce"] != "privileged"
+    namespace = json.loads(deployed.kubectl("get", "namespace", "remedy-development", "--output=json"))
+    assert namespace["metadata"]["labels"][level] != "privileged"
     deployed.healthy()
 
 
@@ -206,14 +203,15 @@ def test_a_store_with_another_root_key_than_the_stack_gets_the_right_one(deploye
     """As after a restart of the store with a Secret that was written by hand."""
     workload = json.loads(deployed.kubectl("get", "statefulset", "minio", PLATFORM, "--output=json"))
     volumes = workload["spec"]["template"]["spec"]["volumes"]
-    (index,) = [
-        at for at, one in enumerate(volumes) if one.get("secret", {}).get("secretName", "").startswith("minio-root")
-    ]
-    content = json.loads(
-        deployed.kubectl("get", "secret", volumes[index]["secret"]["secretName"], PLATFORM, "--output=json")
-    )
-    wrong = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong-root"}}
-    wrong["stringData"] = dict.fromkeys(content["data"], "another-root-key")
+    names = [one.get("secret", {}).get("secretName", "") for one in volumes]
+    (index,) = [at for at, name in enumerate(names) if name.startswith("minio-root")]
+    content = json.loads(deployed.kubectl("get", "secret", names[index], PLATFORM, "--output=json"))
+    wrong = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "wrong-root"},
+        "stringData": dict.fromkeys(content["data"], "another-root-key"),
+    }
     deployed.kubectl("apply", "--filename=-", PLATFORM, given=json.dumps(wrong))
     patch = [{"op": "replace", "path": f"/spec/template/spec/volumes/{index}/secret/secretName", "value": "wrong-root"}]
     deployed.kubectl("patch", "statefulset", "minio", PLATFORM, "--type=json", f"--patch={json.dumps(patch)}")
