@@ -7,10 +7,13 @@ import pulumi_random as random
 
 from components import cluster, database, flyte, network, object_store, tasks
 from components.pods import Platform, Safekeeping
+from components.program import end_quietly_when_interrupted
 from settings import load_settings
 from settings.images import images
 from settings.secrets import TASK_STORE_SECRET
 
+if __name__ == "__main__":  # not in make render, or in tests
+    end_quietly_when_interrupted()
 settings = load_settings()
 scopes, generations, endpoints = settings.task_scopes, settings.generations, settings.endpoints
 

@@ -84,8 +84,10 @@ def check_jobs(stack: Stack) -> Iterator[Result]:
         if any(found["status"] == "True" for found in failed):
             fine = False
             name = job["metadata"]["name"]
+            log = stack.cluster.run("logs", f"job/{name}", f"--namespace={stack.namespace}", "--tail=1").stdout.strip()
+            ends = f"; its log ends with: {one_line(log)}" if log else ""
             yield wrong(
-                f"job/{name} has failed: {one_line(failed[0].get('message', ''))}",
+                f"job/{name} has failed: {one_line(failed[0].get('message', ''))}{ends}",
                 f"{stack.shown('logs', f'job/{name}', '--tail=40')}  # shows why; then\nmake up STACK={stack.name}",
             )
     if fine:
