@@ -29,6 +29,8 @@ def deployed(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator[D
 class Command:
     """A running command of ``ops``, and what it has printed."""
 
+    started: ClassVar[list["Command"]] = []
+
     def __init__(self, deployed: Deployed, command: str = "up") -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"ops.{command}", STACK],
@@ -40,6 +42,7 @@ class Command:
             text=True,
             start_new_session=True,
         )
+        self.started.append(self)
         self.output = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -75,6 +78,15 @@ class Command:
         self.process.wait(10)
         # The engine starts its plugins in groups of their own.
         subprocess.run(["pkill", "-KILL", "-f", "pulumi-(resource|language)-"], check=False)
+
+
+@pytest.fixture(autouse=True)
+def no_command_outlives_its_test() -> Iterator[None]:
+    yield
+    for command in Command.started:
+        if command.process.poll() is None:
+            command.kill()
+    Command.started.clear()
 
 
 def configure(deployed: Deployed, path: str, value: str) -> None:
