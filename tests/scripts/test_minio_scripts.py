@@ -2,12 +2,16 @@
 
 import json
 import time
+import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
+from components.object_store import archives, policies
+from settings.projects import TaskScope
 from tests.processes import wait_until
 from tests.scripts.conftest import start_script
 from tests.scripts.store import (
@@ -175,10 +179,27 @@ def test_a_rejected_root_password_is_an_error_that_names_the_address_but_not_the
     assert store.root("ls", "store") == ""
 
 
-def test_an_invalid_policy_is_an_error(store: Store):
-    store.work.file(f"scripts/{USER}.json", "{")
+@pytest.mark.parametrize(
+    ("archive", "file", "content"),
+    [
+        ("access-broken.zip", "iam-assets/policies.json", "{"),
+        ("access-broken.zip", "iam-assets/user_mappings.json", '{"flyte": {"version": 1, "policy": "missing"}}'),
+        ("quotas-broken.zip", f"{BUCKET}/quota.json", '{"quota": -1, "quotatype": "hard"}'),
+    ],
+)
+def test_an_import_that_the_store_rejects_is_an_error_and_is_tried_again(
+    store: Store, archive: str, file: str, content: str
+):
+    path = store.work.path / "scripts" / archive
+    with zipfile.ZipFile(path, "w") as broken:
+        broken.writestr(file, content)
 
-    assert store.run().returncode != 0
+    for _ in range(2):
+        done = store.run()
+        assert done.returncode != 0
+        assert f"provision: {path}" in done.stderr
+    path.unlink()
+    store.provision()
 
 
 def test_a_missing_secret_key_is_an_error(store: Store):
@@ -389,3 +410,107 @@ def test_a_temporary_key_ends_with_the_user_that_asked_for_it(store: Store):
 
     with pytest.raises(temporary.exceptions.ClientError, match=r"AccessDenied|InvalidAccessKeyId"):
         temporary.list_objects_v2(Bucket=remedy.bucket)
+
+
+def test_only_what_a_new_project_adds_is_changed(store: Store):
+    many = [project(f"project-{number}", "development") for number in range(10)]
+    store.mount(projects=many)
+    store.provision()
+    first = Counter(call.removeprefix("mc ") for call in store.programs.calls.splitlines())
+    store.provision()
+    repeated = Counter(call.removeprefix("mc ") for call in store.programs.calls.splitlines()) - first
+    assert not [
+        call for call in repeated if call.startswith(("mb", "admin user add", "admin cluster", "admin policy c"))
+    ]
+
+    store.mount(projects=[*many, project("more", "development")])
+    store.provision()
+
+    assert store.programs.count("mc admin user add") == 12
+    assert store.programs.count("mc mb") == 2
+    # All of them share an archive of policies and one of quotas, and Flyte's policy is another one.
+    assert store.programs.count("mc admin cluster iam import") == 4
+    assert store.programs.count("mc admin cluster bucket import") == 3
+
+
+def test_the_number_of_calls_depends_on_what_is_new_and_not_on_the_number_of_users(store: Store):
+    def calls(projects: list[TaskScope]) -> int:
+        store.mount(projects=projects)
+        store.provision()
+        before = store.programs.count("mc ")
+        store.provision()
+        return store.programs.count("mc ") - before
+
+    many = [project(f"project-{number}", "development") for number in range(40)]
+
+    assert calls(many) == calls(many[:1])
+
+
+def test_flyte_opens_every_bucket_with_more_than_one_policy(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(policies, "_BUCKETS_OF_A_POLICY", 3)
+    monkeypatch.setattr(archives, "_SCOPES_OF_AN_ARCHIVE", 3)
+    many = [project(f"project-{number}", "development") for number in range(7)]
+    store.mount(projects=many)
+    store.provision()
+    store.root("mb", "store/others")
+
+    for found in many:
+        place = f"store/{found.bucket}/x"
+        assert store.mc("pipe", place, text="of flyte").returncode == 0
+        assert store.mc("cat", place, user=user_of(found), key=key_of(found)).stdout == "of flyte"
+        assert store.mc("cat", place, user=user_of(many[0]), key=key_of(many[0])).returncode == int(found != many[0])
+    assert store.mc("ls", "store/others").returncode != 0
+    assert f"{USER}.buckets-3" in store.root("admin", "policy", "list", "store")
+
+    store.mount(projects=many[:3])
+    store.provision()
+    store.retire()
+
+    listed = store.root("admin", "policy", "list", "store")
+    assert (f"{USER}.buckets-2" in listed, f"{USER}.buckets-3" in listed) == (True, False)
+    assert store.mc("ls", f"store/{many[2].bucket}").returncode == 0
+    assert store.mc("ls", f"store/{many[3].bucket}").returncode != 0
+
+
+def test_rights_are_those_of_the_newest_run_also_after_a_return_to_earlier_settings(store: Store):
+    one, two = project("one", "development"), project("two", "development")
+    for projects in ([one], [one, two], [one]):
+        store.mount(projects=projects)
+        store.provision()
+
+    assert store.mc("ls", f"store/{one.bucket}").returncode == 0
+    assert store.mc("ls", f"store/{two.bucket}").returncode != 0
+
+
+def test_a_store_of_an_earlier_version_keeps_its_users_and_their_keys(store: Store):
+    remedy = project("remedy", "development")
+    for user, key, bucket in ((USER, SECRET_KEY, BUCKET), (user_of(remedy), key_of(remedy), remedy.bucket)):
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}
+        file = store.work.file("old.json", json.dumps(policy))
+        store.root("mb", f"store/{bucket}")
+        store.root("admin", "policy", "create", "store", user, str(file))
+        store.root("admin", "user", "add", "store", text=f"{user}\n{key}\n")
+        store.root("admin", "policy", "attach", "store", user, "--user", user)
+
+    store.mount(projects=[remedy])
+    store.provision()
+    store.retire()
+
+    assert store.programs.count("mc admin user add") == 0
+    assert store.lets_in(SECRET_KEY)
+    assert store.mc("ls", f"store/{remedy.bucket}", user=user_of(remedy), key=key_of(remedy)).returncode == 0
+    assert store.mc("ls", f"store/{BUCKET}", user=user_of(remedy), key=key_of(remedy)).returncode != 0
+
+
+def test_a_run_that_is_killed_after_an_import_leaves_no_mark_of_an_earlier_one(store: Store):
+    one, two = project("one", "development"), project("two", "development")
+    store.mount(projects=[one])
+    store.provision()
+    store.mount(projects=[one, two])
+    (store.work.path / "scripts" / "applied.json").unlink()  # the first mark fails
+    assert store.run().returncode != 0
+
+    store.mount(projects=[one])
+    store.provision()
+
+    assert store.mc("ls", f"store/{two.bucket}").returncode != 0
