@@ -91,6 +91,7 @@ _TOGETHER = {
     "reports": ("tests/engine/test_ci_engine.py",),
     "previews": ("tests/engine/test_preview.py",),
     "store": ("tests/scripts/test_minio_isolation.py",),
+    "scale": ("tests/unit/test_scale.py",),
 }
 
 
