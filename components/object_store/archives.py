@@ -4,7 +4,6 @@ With a call for each policy and each user, several hundred users would take many
 for every one of them. Archives contain no keys, because the import sends them unencrypted.
 """
 
-import hashlib
 import io
 import json
 import zipfile
@@ -15,12 +14,11 @@ from components.object_store.policies import Policy, flyte_policies, task_policy
 from settings.projects import TaskScope
 from settings.quantities import quantity
 
-# Task scopes of one archive. A ConfigMap holds 1 MiB; the policy of a task scope takes at most 1.5 KiB. Only archives
-# that have changed are imported, so that an additional project takes no longer than this many.
+# Task scopes of one archive. A ConfigMap holds 1 MiB; the policy of a task scope takes at most 1.5 KiB.
 _SCOPES_OF_AN_ARCHIVE = 100
 
 Archives = dict[str, bytes]
-"""Archives by file name, which contains a hash of the content: ``access-ID.zip`` and ``quotas-ID.zip``."""
+"""Archives by file name: ``access-PART.zip`` and ``quotas-PART.zip``."""
 
 
 def flyte_policy_names(user: str, bucket: str, scopes: Sequence[TaskScope]) -> list[str]:
@@ -33,7 +31,7 @@ def flyte_archives(user: str, bucket: str, scopes: Sequence[TaskScope]) -> Archi
     """The policies of Flyte's ``user``, and the quota of its own ``bucket``, which has none."""
     names = flyte_policy_names(user, bucket, scopes)
     policies = dict(zip(names, flyte_policies(bucket, scopes), strict=True))
-    return _access(policies, {user: ",".join(names)}) | _quotas({bucket: 0})
+    return _access("flyte", policies, {user: ",".join(names)}) | _quotas("flyte", {bucket: 0})
 
 
 def task_archives(bucket: str, users: Mapping[str, TaskScope]) -> list[Archives]:
@@ -46,31 +44,34 @@ def task_archives(bucket: str, users: Mapping[str, TaskScope]) -> list[Archives]
     found = list(users.items())
     groups = [found[start : start + _SCOPES_OF_AN_ARCHIVE] for start in range(0, len(found), _SCOPES_OF_AN_ARCHIVE)]
     return [
-        _access({user: task_policy(bucket, scope) for user, scope in group}, {user: user for user, _ in group})
-        | _quotas({scope.bucket: int(quantity(scope.bucket_quota or "0")) for _, scope in group})
-        for group in groups
+        _access(
+            f"tasks-{number}",
+            {user: task_policy(bucket, scope) for user, scope in group},
+            {user: user for user, _ in group},
+        )
+        | _quotas(f"tasks-{number}", {scope.bucket: int(quantity(scope.bucket_quota or "0")) for _, scope in group})
+        for number, group in enumerate(groups, start=1)
     ]
 
 
-def _access(policies: Mapping[str, Policy], users: Mapping[str, str]) -> Archives:
+def _access(part: str, policies: Mapping[str, Policy], users: Mapping[str, str]) -> Archives:
     """An archive for ``mc admin cluster iam import``."""
     mappings = {user: {"version": 1, "policy": names} for user, names in users.items()}
-    return _archive("access", {"iam-assets/policies.json": policies, "iam-assets/user_mappings.json": mappings})
+    files = {"iam-assets/policies.json": policies, "iam-assets/user_mappings.json": mappings}
+    return {f"access-{part}.zip": _archive(files)}
 
 
-def _quotas(quotas: Mapping[str, int]) -> Archives:
+def _quotas(part: str, quotas: Mapping[str, int]) -> Archives:
     """An archive for ``mc admin cluster bucket import``. A quota of 0 is none."""
-    return _archive(
-        "quotas", {f"{bucket}/quota.json": {"quota": size, "quotatype": "hard"} for bucket, size in quotas.items()}
-    )
+    files = {f"{bucket}/quota.json": {"quota": size, "quotatype": "hard"} for bucket, size in quotas.items()}
+    return {f"quotas-{part}.zip": _archive(files)}
 
 
-def _archive(kind: str, files: Mapping[str, Any]) -> Archives:
+def _archive(files: Mapping[str, Any]) -> bytes:
     content = io.BytesIO()
     # Not compressed, and with the date that a ZipInfo has by default: the same content must give the same bytes on
     # every machine, otherwise a preview elsewhere would show a change.
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name), json.dumps(data, separators=(",", ":")))
-    packed = content.getvalue()
-    return {f"{kind}-{hashlib.sha256(packed).hexdigest()[:12]}.zip": packed}
+    return content.getvalue()

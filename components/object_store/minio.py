@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ import pulumi_kubernetes as k8s
 
 from components.object_store.archives import flyte_archives, flyte_policy_names, task_archives
 from components.object_store.object_store import ObjectStore, StoreKey
-from components.object_store.policies import MARK
 from components.object_store.users import StoreAdministration, administering_job, flyte_user, suffix, task_user
 from components.pods import (
     LABELS,
@@ -121,22 +119,19 @@ class Minio(pulumi.ComponentResource):
             if generations.minio_tasks > 1
             else [],
         )
-        buckets = {task_keys[scope.namespace].access_key: scope for scope in args.scopes}
-        table = {flyte_key.access_key: settings.bucket} | {user: scope.bucket for user, scope in buckets.items()}
+        users = {task_keys[scope.namespace].access_key: scope for scope in args.scopes}
+        buckets = {flyte_key.access_key: settings.bucket} | {user: scope.bucket for user, scope in users.items()}
         # Several ConfigMaps, because one holds 1 MiB.
         archives = [
             binary_config_map(f"{name}-access-{number}", platform.namespace, files, child)
-            for number, files in enumerate(task_archives(settings.bucket, buckets), start=1)
+            for number, files in enumerate(task_archives(settings.bucket, users), start=1)
         ]
         scripts = script_config_map(
             f"{name}-provision",
             platform.namespace,
             "minio",
             child,
-            {
-                "users": "".join(f"{user} {bucket}\n" for user, bucket in table.items()),
-                "applied.json": json.dumps(MARK),
-            },
+            {"users": "".join(f"{user} {bucket}\n" for user, bucket in buckets.items())},
             flyte_archives(flyte_key.access_key, settings.bucket, args.scopes),
         )
         self.provisioned = administering_job(

@@ -21,9 +21,6 @@ _NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
 # MinIO rejects a policy of more than 20 KiB. A bucket takes at most 160 bytes of it, because its name has at most 63.
 _BUCKETS_OF_A_POLICY = 100
 
-MARK: Policy = {"Version": "2012-10-17", "Statement": [_NO_ADMINISTRATION]}
-"""A policy that allows nothing. The store keeps in its name what has been applied; no user has it."""
-
 
 def flyte_policies(bucket: str, scopes: Sequence[TaskScope]) -> list[Policy]:
     """The policies of Flyte: its own ``bucket``, and the task data, for which it signs uploads and downloads.

@@ -86,10 +86,10 @@ class RetiredUsers(pulumi.ComponentResource):
         # Files: the system limits an environment variable to 128 KiB.
         lists = {"kept": _lines([*store.kept, *later])} | ({"kept-later": _lines(store.kept)} if later else {})
         scripts = [script_config_map(f"{name}-scripts", args.platform.namespace, "minio", child, lists).metadata.name]
-        environment = {"KEPT": f"{_SCRIPTS}/kept"}
+        environment = {"OWN": _OWN, "KEPT": f"{_SCRIPTS}/kept"}
         job = administering_job(name, "retire.sh", args.platform, store, environment, {}, scripts, child)
         if later:
-            environment = {"KEPT": f"{_SCRIPTS}/kept-later", "AFTER": str(args.task_key_window)}
+            environment = {"OWN": _OWN, "KEPT": f"{_SCRIPTS}/kept-later", "AFTER": str(args.task_key_window)}
             after = pulumi.ResourceOptions(parent=self, depends_on=[job])
             administering_job(
                 f"{name}-later",
@@ -133,7 +133,6 @@ def administering_job(
     variables = {
         "STORE_URL": store.endpoint,
         "SCRIPTS": _SCRIPTS,
-        "OWN": _OWN,
         **{name.upper(): f"{_MOUNTS}/{name}" for name in mounted},
         **environment,
         "HOME": "/tmp",  # noqa: S108 (a volume of the pod)

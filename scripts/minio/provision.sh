@@ -1,14 +1,13 @@
 #!/bin/sh
-# Creates the buckets of the object store, and its users with their policies. It can be repeated, and changes only what
-# differs: the secret key of each user becomes the one that is mounted. It needs what root.sh needs, and:
+# Creates the buckets of the object store, and its users with their policies. It can be repeated. Calls that take long,
+# those with a secret key, are made only for users whose key differs from the one that is mounted. All policies and
+# quotas are imported each time, because that is quick. It needs what root.sh needs, and:
 #
 # SCRIPTS  directory of root.sh, and of:
 #          users          a line USER BUCKET for each user: its name, and the bucket that it may list
-#          access-ID.zip  policies and the users that have them; more than one
-#          quotas-ID.zip  quotas of buckets; more than one
-#          applied.json   the policy of the marks
+#          access-*.zip   policies and the users that have them
+#          quotas-*.zip   quotas of buckets
 # KEYS     directory with a file USER for each user: its secret key
-# OWN      the policies OWN.applied-* are marks: an archive whose name is among them has been imported
 set -eu
 NAME=provision
 . "$SCRIPTS/root.sh"
@@ -54,37 +53,17 @@ create_users() {
   finish
 }
 
-# Before the imports: if a run is killed after an import, an older mark must not claim that the store is as it was then.
-remove_old_marks() {
-  while read -r line; do
-    mark=${line#*'"policy":"'} mark=${mark%%'"'*}
-    case $mark in
-      "$OWN.applied-"*)
-        [ -e "$SCRIPTS/${mark#"$OWN.applied-"}.zip" ] || mc admin policy remove store "$mark" ;;
-    esac
-  done <<LIST
-$policies
-LIST
+# mc exits with 0 even if the store has rejected a part; its answer has the details.
+import_access() {
+  for archive in "$SCRIPTS"/access-*.zip; do
+    answer=$(mc admin cluster iam import --json store "$archive") || fail "$archive: $answer"
+    case $answer in *'"failed":{}'*) ;; *) fail "$archive: $answer" ;; esac
+  done
 }
-
-# apply [all]: imports the archives that are not marked yet, or all.
-apply() {
-  for archive in "$SCRIPTS"/access-*.zip "$SCRIPTS"/quotas-*.zip; do
-    id=${archive##*/} id=${id%.zip}
-    case ${1:-}$policies in
-      all*) ;;
-      *'"policy":"'"$OWN.applied-$id"'"'*) continue ;;
-    esac
-    # mc exits with 0 even if the store has rejected a part; its answer has the details.
-    case $id in
-      access-*)
-        answer=$(mc admin cluster iam import --json store "$archive") || fail "$archive: $answer"
-        case $answer in *'"failed":{}'*) ;; *) fail "$archive: $answer" ;; esac ;;
-      quotas-*)
-        answer=$(mc admin cluster bucket import --json store "$archive") || fail "$archive: $answer"
-        case $answer in *'"error"'*) fail "$archive: $answer" ;; esac ;;
-    esac
-    mc admin policy create store "$OWN.applied-$id" "$SCRIPTS/applied.json"
+import_quotas() {
+  for archive in "$SCRIPTS"/quotas-*.zip; do
+    answer=$(mc admin cluster bucket import --json store "$archive") || fail "$archive: $answer"
+    case $answer in *'"error"'*) fail "$archive: $answer" ;; esac
   done
 }
 
@@ -123,16 +102,15 @@ try_batch() {
 
 create_buckets
 create_users
-remove_old_marks
-apply
+import_access
+import_quotas
 find_rejected
 if [ -n "$rejected" ]; then
-  echo "provision: the store rejects the keys of$rejected, and gets all keys and policies again"
+  echo "provision: the store rejects the keys of$rejected; they are set again"
   for user in $rejected; do
     set_key "$user"
   done
   finish
-  apply all
   find_rejected
 fi
 [ -z "$rejected" ] || fail "the keys of$rejected do not open their buckets"

@@ -17,8 +17,6 @@ $(cat "$KEPT")
 # retired NAME: whether it is the stack's, and not one of those that stay.
 retired() {
   case $1 in
-    # The marks of provision.sh, which removes them itself.
-    "$OWN.applied-"*) return 1 ;;
     "$OWN" | "$OWN."* | "$OWN-tasks-"*) ;;
     *) return 1 ;;
   esac

@@ -1,6 +1,5 @@
 """A real object store, and the script that provisions it, run as its Job runs it."""
 
-import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -9,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.object_store.archives import flyte_archives, flyte_policy_names, task_archives
-from components.object_store.policies import MARK
 from settings import settings_from
 from settings.projects import TaskScope
 from tests.conftest import stack
@@ -76,7 +74,6 @@ class Store:
         for archives in (flyte_archives(user, bucket, projects), *task_archives(bucket, users)):
             for name, content in archives.items():
                 (self._scripts / name).write_bytes(content)
-        self.work.file("scripts/applied.json", json.dumps(MARK))
         table = {user: bucket} | {user: project.bucket for user, project in users.items()}
         self.work.file("scripts/users", "".join(f"{name} {opened}\n" for name, opened in table.items()))
         kept = [*flyte_policy_names(user, bucket, projects), *users]
@@ -129,6 +126,12 @@ class Store:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the server, which cannot finish anything."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
 
     def answers(self, path: str) -> int | None:
         """The status of the response to a request without credentials; None if there is no response."""
