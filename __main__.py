@@ -43,7 +43,9 @@ secrets: dict[str, tasks.SecretValues] = {
     TASK_STORE_SECRET: minio.store.task_environment,
 }
 task_secrets = [
-    tasks.TaskSecret(group, tasks.TaskSecretArgs(group, projects.names, values, requires=[minio]), in_cluster)
+    tasks.TaskSecret(
+        group, tasks.TaskSecretArgs(group, projects.names, values, requires=[minio.provisioned]), in_cluster
+    )
     for group, values in secrets.items()
 ]
 

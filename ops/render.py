@@ -4,6 +4,7 @@ Usage: python -m ops.render STACK OUT [--show-secrets]
 """
 
 import argparse
+import gc
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
     if resource.kind == "Secret":
         shown = _read_only(shown if show_secrets else _redacted(shown))
     # The two wrap long texts differently. Scripts keep the wrapping that they have in renderings of earlier versions.
-    dumper = yaml.SafeDumper if resource.kind == "ConfigMap" else _DUMPER
+    dumper = yaml.SafeDumper if resource.kind == "ConfigMap" and "data" in shown else _DUMPER
     return f"{HEADER}{resource.urn}\n" + yaml.dump(map_secrets(shown, stand_in), Dumper=dumper, width=120)
 
 
@@ -120,6 +121,8 @@ def main() -> int:
         for key in sorted(key for key in plain if not is_sample(config[key])):
             print(f"render: {key} is in plain text in the stack file; pulumi up will reject it", file=sys.stderr)
         recording = record(config, secrets | plain, args.stack)
+        # The recording lives until the end; without this, the garbage collector goes through all of it many times.
+        gc.freeze()
         files = render(recording, args.show_secrets)
         write(files, args.out, private=args.show_secrets)
     except SettingsError as error:

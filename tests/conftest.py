@@ -1,10 +1,13 @@
 """Configurations and recordings shared by all layers."""
 
+import base64
 import functools
 import gc
+import io
 import json
 import os
 import pickle
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -88,6 +91,7 @@ _TOGETHER = {
     "reports": ("tests/engine/test_ci_engine.py",),
     "previews": ("tests/engine/test_preview.py",),
     "store": ("tests/scripts/test_minio_isolation.py",),
+    "scale": ("tests/unit/test_scale.py",),
 }
 
 
@@ -131,6 +135,19 @@ def dev() -> Recording:
 def prod() -> Recording:
     """The recording of the program with protected resources and kept volumes."""
     return run("prod", protect=True, keepVolumes=True)
+
+
+def store_policies(recording: Recording) -> dict[str, list[dict[str, Any]]]:
+    """The policies of each user of the object store, as the store imports them."""
+    policies: dict[str, Any] = {}
+    users: dict[str, Any] = {}
+    for found in recording.of("ConfigMap"):
+        for name, content in (found.plain.get("binaryData") or {}).items():
+            if name.startswith("access-"):
+                with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as archive:
+                    policies |= json.loads(archive.read("iam-assets/policies.json"))
+                    users |= json.loads(archive.read("iam-assets/user_mappings.json"))
+    return {user: [policies[name] for name in mapping["policy"].split(",")] for user, mapping in users.items()}
 
 
 def containers(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:

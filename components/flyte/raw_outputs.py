@@ -51,7 +51,7 @@ class RawOutputs(pulumi.ComponentResource):
         super().__init__("flyte-home:index:RawOutputs", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         outputs = "".join(f"{scope.project} {scope.domain} s3://{scope.bucket}/data\n" for scope in args.scopes)
-        scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "flyte", child, outputs=outputs)
+        scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "flyte", child, {"outputs": outputs})
         pod = placed(_pod(args, scripts.metadata.name), args.platform.placement)
         job = awaited_job(name, args.platform.namespace, JOB, pod, child)
         self.register_outputs({"told": job.metadata.name})

@@ -84,7 +84,7 @@ def webhook_server(
         platform.namespace,
         "webhook",
         child,
-        **{"config.yaml": _configuration(secret_manager, log_level), "kubeconfig": yaml.safe_dump(_KUBECONFIG)},
+        {"config.yaml": _configuration(secret_manager, log_level), "kubeconfig": yaml.safe_dump(_KUBECONFIG)},
     )
     deployment = k8s.apps.v1.Deployment(
         f"{name}-{generation}",

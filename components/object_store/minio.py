@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.object_store.archives import flyte_archives, flyte_policy_names, task_archives
 from components.object_store.object_store import ObjectStore, StoreKey
-from components.object_store.policies import flyte_policy, task_policy
 from components.object_store.users import StoreAdministration, administering_job, flyte_user, suffix, task_user
 from components.pods import (
     LABELS,
     Platform,
+    binary_config_map,
     container_security,
     empty_dir,
     generated_password,
@@ -25,7 +26,6 @@ from components.pods import (
     volume_claim,
 )
 from settings.projects import TaskScope
-from settings.quantities import quantity
 from settings.secrets import Generations
 from settings.servers import MinioSettings
 
@@ -65,6 +65,9 @@ class Minio(pulumi.ComponentResource):
     """The store for Flyte and its tasks, known before it is ready."""
     administration: StoreAdministration
     """What Jobs need to administer the store."""
+    provisioned: k8s.batch.v1.Job
+    """The Job after which every key opens the store. Depend on it rather than on the component: a dependency on a
+    component is one on each of its resources, of which there are several for each task scope."""
 
     def __init__(self, name: str, args: MinioArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Minio", name, None, opts)
@@ -86,9 +89,6 @@ class Minio(pulumi.ComponentResource):
             for scope in args.scopes
         }
         keys = [flyte_key, *task_keys.values()]
-        policies = {flyte_key.access_key: flyte_policy(settings.bucket, args.scopes)} | {
-            task_keys[scope.namespace].access_key: task_policy(settings.bucket, scope) for scope in args.scopes
-        }
 
         root = k8s.core.v1.Secret(
             f"{name}-root",
@@ -111,35 +111,43 @@ class Minio(pulumi.ComponentResource):
         self.administration = StoreAdministration(
             endpoint=endpoint,
             root=root.metadata.name,
-            users=[key.access_key for key in keys],
+            kept=[
+                *flyte_policy_names(flyte_key.access_key, settings.bucket, args.scopes),
+                *(key.access_key for key in task_keys.values()),
+            ],
             previous_task_users=[task_user(scope, generations.minio_tasks - 1) for scope in args.scopes]
             if generations.minio_tasks > 1
             else [],
         )
+        users = {task_keys[scope.namespace].access_key: scope for scope in args.scopes}
+        buckets = {flyte_key.access_key: settings.bucket} | {user: scope.bucket for user, scope in users.items()}
+        # Several ConfigMaps, because one holds 1 MiB.
+        archives = [
+            binary_config_map(f"{name}-access-{number}", platform.namespace, files, child)
+            for number, files in enumerate(task_archives(settings.bucket, users), start=1)
+        ]
         scripts = script_config_map(
             f"{name}-provision",
             platform.namespace,
             "minio",
             child,
-            **{f"{user}.json": policy for user, policy in policies.items()},
+            {"users": "".join(f"{user} {bucket}\n" for user, bucket in buckets.items())},
+            flyte_archives(flyte_key.access_key, settings.bucket, args.scopes),
         )
-        job = administering_job(
+        self.provisioned = administering_job(
             f"{name}-provision",
             "provision.sh",
             platform,
             self.administration,
-            {
-                "BUCKETS": " ".join([settings.bucket, *(scope.bucket for scope in args.scopes)]),
-                "QUOTAS": " ".join(
-                    f"{scope.bucket}={int(quantity(scope.bucket_quota))}" for scope in args.scopes if scope.bucket_quota
-                ),
-            },
+            {},
             {"keys": key_files.metadata.name},
-            scripts.metadata.name,
+            [found.metadata.name for found in (scripts, *archives)],
             pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),
         )
         self.store = ObjectStore(endpoint, settings.bucket, flyte_key, args.client_endpoint, task_keys)
-        self.register_outputs({"endpoint": endpoint, "bucket": settings.bucket, "provisioned": job.metadata.name})
+        self.register_outputs(
+            {"endpoint": endpoint, "bucket": settings.bucket, "provisioned": self.provisioned.metadata.name}
+        )
 
 
 def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:

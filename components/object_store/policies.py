@@ -4,11 +4,13 @@ The policies are written in the language of AWS IAM, as MinIO reads it
 (https://min.io/docs/minio/linux/administration/identity-access-management/policy-based-access-control.html).
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from settings.projects import TaskScope
+
+Policy: TypeAlias = dict[str, Any]
+"""A policy, ready for JSON."""
 
 _OBJECT = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 _PARTS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -16,18 +18,24 @@ _BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploa
 # MinIO lets every user create further keys for itself, which would survive a rotation, and change its own. Temporary
 # keys (AssumeRole) cannot be denied. They end with the user, which a rotation replaces.
 _NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
+# MinIO rejects a policy of more than 20 KiB. A bucket takes at most 160 bytes of it, because its name has at most 63.
+_BUCKETS_OF_A_POLICY = 100
 
 
-def flyte_policy(bucket: str, scopes: Sequence[TaskScope]) -> str:
-    """The policy of Flyte: its own ``bucket``, and the task data, for which it signs uploads and downloads."""
+def flyte_policies(bucket: str, scopes: Sequence[TaskScope]) -> list[Policy]:
+    """The policies of Flyte: its own ``bucket``, and the task data, for which it signs uploads and downloads.
+
+    Together they allow what one policy for all buckets would.
+    """
     buckets = [bucket, *(scope.bucket for scope in scopes)]
-    return _policy(
-        _allow(_BUCKET, *buckets),
-        _allow([*_OBJECT, *_PARTS], *(f"{name}/*" for name in buckets)),
-    )
+    groups = [buckets[start : start + _BUCKETS_OF_A_POLICY] for start in range(0, len(buckets), _BUCKETS_OF_A_POLICY)]
+    return [
+        _policy(_allow(_BUCKET, *group), _allow([*_OBJECT, *_PARTS], *(f"{name}/*" for name in group)))
+        for group in groups
+    ]
 
 
-def task_policy(bucket: str, scope: TaskScope) -> str:
+def task_policy(bucket: str, scope: TaskScope) -> Policy:
     """The policy of the tasks of one project in one domain.
 
     They may use their own bucket and, in Flyte's ``bucket``, the metadata of their own executions and the code
@@ -54,5 +62,5 @@ def _allow(actions: Sequence[str], *resources: str) -> dict[str, Any]:
     }
 
 
-def _policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [*statements, _NO_ADMINISTRATION]}, indent=1)
+def _policy(*statements: dict[str, Any]) -> Policy:
+    return {"Version": "2012-10-17", "Statement": [*statements, _NO_ADMINISTRATION]}

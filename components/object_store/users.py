@@ -26,9 +26,9 @@ from settings.quantities import Resources, default_resources
 JOBS = "minio-provision"
 """Value of the label of all pods that administer the store."""
 _UID = 1000
-_MOUNTS = "/run/secrets"
+_MOUNTS, _SCRIPTS = "/run/secrets", "/scripts"
 _RESOURCES: Resources = default_resources("50m", "64Mi", "2", "640Mi")
-# The stack owns the user of this name, and the users whose names begin with it and a dot or "-tasks-".
+# The stack owns the user and the policy of this name, and those whose names begin with it and a dot or "-tasks-".
 _OWN = "flyte"
 
 
@@ -40,8 +40,8 @@ class StoreAdministration:
     """Address of the store inside the cluster."""
     root: pulumi.Input[str]
     """Name of the Secret with the root credential."""
-    users: Sequence[str]
-    """Names of the users that must exist."""
+    kept: Sequence[str]
+    """Names of the users and policies that must exist."""
     previous_task_users: Sequence[str]
     """Users of the previous generation: tasks started before the rotation may still hold their keys."""
 
@@ -83,11 +83,13 @@ class RetiredUsers(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         store = args.store
         later = store.previous_task_users if args.task_key_window else []
-        scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "minio", child).metadata.name
-        environment = {"OWN": _OWN, "USERS": " ".join([*store.users, *later])}
+        # Files: the system limits an environment variable to 128 KiB.
+        lists = {"kept": _lines([*store.kept, *later])} | ({"kept-later": _lines(store.kept)} if later else {})
+        scripts = [script_config_map(f"{name}-scripts", args.platform.namespace, "minio", child, lists).metadata.name]
+        environment = {"OWN": _OWN, "KEPT": f"{_SCRIPTS}/kept"}
         job = administering_job(name, "retire.sh", args.platform, store, environment, {}, scripts, child)
         if later:
-            environment = {"OWN": _OWN, "USERS": " ".join(store.users), "AFTER": str(args.task_key_window)}
+            environment = {"OWN": _OWN, "KEPT": f"{_SCRIPTS}/kept-later", "AFTER": str(args.task_key_window)}
             after = pulumi.ResourceOptions(parent=self, depends_on=[job])
             administering_job(
                 f"{name}-later",
@@ -110,7 +112,7 @@ def administering_job(
     store: StoreAdministration,
     environment: Mapping[str, str],
     secrets: Mapping[str, pulumi.Input[str]],
-    scripts: pulumi.Input[str],
+    scripts: Sequence[pulumi.Input[str]],
     opts: pulumi.ResourceOptions,
     sleeps: int = 0,
 ) -> k8s.batch.v1.Job:
@@ -123,14 +125,14 @@ def administering_job(
         store: the store to administer.
         environment: further environment variables.
         secrets: names of further Secrets to mount; the variable of the same name, in capitals, has the path.
-        scripts: name of the ConfigMap with the scripts.
+        scripts: names of the ConfigMaps with the scripts and their files, which appear in one folder.
         opts: options of the resource.
         sleeps: seconds for which the script sleeps before it starts.
     """
     mounted = {"root": store.root, **secrets}
     variables = {
         "STORE_URL": store.endpoint,
-        "SCRIPTS": "/scripts",
+        "SCRIPTS": _SCRIPTS,
         **{name.upper(): f"{_MOUNTS}/{name}" for name in mounted},
         **environment,
         "HOME": "/tmp",  # noqa: S108 (a volume of the pod)
@@ -138,12 +140,13 @@ def administering_job(
     volumes: list[k8s.core.v1.VolumeArgsDict] = [
         {"name": name, "secret": {"secret_name": secret, "default_mode": 0o440}} for name, secret in mounted.items()
     ]
-    volumes += [{"name": "scripts", "config_map": {"name": scripts}}, empty_dir("tmp", "100Mi")]
+    sources: list[k8s.core.v1.VolumeProjectionArgsDict] = [{"config_map": {"name": name}} for name in scripts]
+    volumes += [{"name": "scripts", "projected": {"sources": sources}}, empty_dir("tmp", "100Mi")]
     mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
         {"name": name, "mount_path": f"{_MOUNTS}/{name}", "read_only": True} for name in mounted
     ]
     mounts += [
-        {"name": "scripts", "mount_path": "/scripts", "read_only": True},
+        {"name": "scripts", "mount_path": _SCRIPTS, "read_only": True},
         {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
     ]
     pod: k8s.core.v1.PodSpecArgsDict = {
@@ -158,7 +161,7 @@ def administering_job(
                 "name": "mc",
                 "image": platform.images["mc"].reference,
                 "image_pull_policy": "IfNotPresent",
-                "command": ["/bin/sh", f"/scripts/{script}"],
+                "command": ["/bin/sh", f"{_SCRIPTS}/{script}"],
                 "env": [{"name": variable, "value": value} for variable, value in variables.items()],
                 "resources": resources(_RESOURCES),
                 "security_context": container_security(),
@@ -180,3 +183,7 @@ def administering_job(
         spec={"backoff_limit": 4, "template": {"metadata": {"labels": labels(JOBS)}, "spec": placed_pod}},
         opts=opts,
     )
+
+
+def _lines(names: Sequence[str]) -> str:
+    return "".join(f"{name}\n" for name in names)

@@ -6,7 +6,7 @@ from components.pods.password import generated_password, random_password
 from components.pods.patience import PATIENCE_SECONDS, patience
 from components.pods.placement import placed, placement_values
 from components.pods.platform import Platform
-from components.pods.scripts import script_config_map
+from components.pods.scripts import binary_config_map, script_config_map
 from components.pods.security import container_security, empty_dir, pod_security, resources
 from components.pods.stateful_server import StatefulServer, stateful_server
 from components.pods.volume import Safekeeping, volume_claim
@@ -19,6 +19,7 @@ __all__ = [
     "Safekeeping",
     "StatefulServer",
     "awaited_job",
+    "binary_config_map",
     "container_security",
     "empty_dir",
     "generated_password",

@@ -1,12 +1,15 @@
 #!/bin/bash
-# Tells Flyte where the tasks of each project and domain put their data. Harmless to repeat.
+# Tells Flyte where the tasks of each project and domain put their data. It can be repeated, and sends only what Flyte
+# does not have.
 # bash alone, which can open connections: the image is that of the database, which has no HTTP client.
 #
 # FLYTE_HOST, FLYTE_PORT         where Flyte's HTTP API answers
 # OUTPUTS                        file with a line PROJECT DOMAIN PREFIX for each
 # CLIENT_ID, CLIENT_SECRET_FILE  to log in with; empty where Flyte wants no login
-# WAIT                           seconds for which it goes on trying (default 300)
+# WAIT                           seconds for which it repeats a request (default 300)
 set -euo pipefail
+# Bytes instead of characters: Content-Length counts them, and bash is many times slower with characters.
+export LC_ALL=C
 
 # ask METHOD PATH TYPE AUTHORIZATION BODY: sets `status` to the status of the answer and `answer` to what it says; both
 # empty without an answer.
@@ -22,10 +25,9 @@ ask() {
   exec {connection}>&-
 }
 
-# Sets `token` to what the API wants to see: nothing, or a token for this client.
+# log_in: sets `token` to a token for this client, or to nothing if Flyte requires no login.
 log_in() {
   local basic
-  token=''
   [ -n "${CLIENT_ID:-}" ] || return 0
   basic=$(printf '%s:%s' "$CLIENT_ID" "$(<"$CLIENT_SECRET_FILE")" | base64 -w 0)
   ask POST /oauth2/token application/x-www-form-urlencoded "Basic $basic" 'grant_type=client_credentials&scope=all'
@@ -37,24 +39,50 @@ log_in() {
   fi
 }
 
-# tell PATH BODY: succeeds when Flyte has taken it.
-tell() {
-  log_in && ask PUT "$1" application/json "$token" "$2" && [ "$status" = 200 ]
+# accepted METHOD PATH BODY: whether Flyte accepts the request. A token is used until Flyte rejects it.
+token=''
+accepted() {
+  [ -n "$token" ] || log_in || return 1
+  ask "$1" "$2" application/json "$token" "$3"
+  [ "$status" != 401 ] || token=''
+  [ "$status" = 200 ]
 }
 
-deadline=$((SECONDS + ${WAIT:-300}))
-while read -r project domain prefix; do
-  body='{"attributes":{"project":"%s","domain":"%s","matching_attributes":{"workflow_execution_config":'
-  body+='{"raw_output_data_config":{"output_location_prefix":"%s"}}}}}'
-  # shellcheck disable=SC2059  # the format is the line above
-  printf -v body "$body" "$project" "$domain" "$prefix"
-  until tell "/api/v1/project_domain_attributes/$project/$domain" "$body" 2>/dev/null; do
+# request METHOD PATH BODY: repeats the request until Flyte accepts it.
+request() {
+  local deadline=$((SECONDS + ${WAIT:-300}))
+  until accepted "$1" "$2" "$3" 2>/dev/null; do
     if [ "$SECONDS" -ge "$deadline" ]; then
-      echo "raw-outputs: Flyte at $FLYTE_HOST:$FLYTE_PORT does not take $prefix for $project in $domain:" \
-        "${status:-no answer} $answer" >&2
+      echo "raw-outputs: Flyte at $FLYTE_HOST:$FLYTE_PORT does not accept $1 $2: ${status:-no answer} $answer" >&2
       exit 1
     fi
     sleep 1
   done
-  echo "raw-outputs: tasks of $project in $domain put their data to $prefix"
+}
+
+# The prefixes that Flyte has. A line for each configuration; those of single workflows do not count. Flyte's library for
+# JSON adds spaces at random. If an answer ever looks different, every prefix is sent, which does no harm.
+declare -A current=()
+request GET '/api/v1/matchable_attributes?resource_type=WORKFLOW_EXECUTION_CONFIG' ''
+answer=${answer//[[:space:]]/}
+scope='"domain":"([^"]+)","project":"([^"]+)","workflow":"","launch_plan":""'
+while IFS= read -r line; do
+  if [[ $line =~ $scope ]]; then
+    domain=${BASH_REMATCH[1]} project=${BASH_REMATCH[2]}
+    if [[ $line =~ \"output_location_prefix\":\"([^\"]+)\" ]]; then
+      current["$project $domain"]=${BASH_REMATCH[1]}
+    fi
+  fi
+done <<<"${answer//'{"attributes":'/$'\n'}"
+
+while read -r project domain prefix; do
+  if [ "${current["$project $domain"]:-}" != "$prefix" ]; then
+    body='{"attributes":{"project":"%s","domain":"%s","matching_attributes":{"workflow_execution_config":'
+    body+='{"raw_output_data_config":{"output_location_prefix":"%s"}}}}}'
+    # shellcheck disable=SC2059  # the format is the line above
+    printf -v body "$body" "$project" "$domain" "$prefix"
+    request PUT "/api/v1/project_domain_attributes/$project/$domain" "$body"
+    echo "raw-outputs: tasks of $project in $domain put their data to $prefix"
+  fi
 done <"$OUTPUTS"
+echo 'raw-outputs: Flyte has every prefix'

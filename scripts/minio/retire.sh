@@ -1,31 +1,47 @@
 #!/bin/sh
-# Removes the users of the object store that the stack has made and has no more; buckets and what is in them stay.
-# Harmless to repeat. What root.sh wants, and:
+# Removes the users and policies of the object store that the stack has created and no longer has. Buckets and their
+# content stay. It can be repeated. It needs what root.sh needs, and:
 #
 # SCRIPTS  directory of root.sh
-# OWN      the users OWN, OWN.* and OWN-tasks-* are the stack's
-# USERS    those of them that stay, separated by spaces
+# OWN      the users and policies OWN, OWN.* and OWN-tasks-* are the stack's
+# KEPT     file with the names of those that stay, one a line
 # AFTER    seconds to sleep before (default 0)
 set -eu
 NAME=retire
 sleep "${AFTER:-0}"
 . "$SCRIPTS/root.sh"
 
-while read -r line; do
-  user=${line#*'"accessKey":"'}
-  user=${user%%'"'*}
-  case $user in
-    "$OWN" | "$OWN."* | "$OWN-tasks-"*)
-      case " $USERS " in
-        *" $user "*) ;;
-        *)
-          mc admin user remove store "$user"
-          # Where a run is killed before this, a policy without a user stays, and opens nothing.
-          mc admin policy remove store "$user"
-          ;;
-      esac ;;
+kept="
+$(cat "$KEPT")
+"
+# retired NAME: whether it is the stack's, and not one of those that stay.
+retired() {
+  case $1 in
+    "$OWN" | "$OWN."* | "$OWN-tasks-"*) ;;
+    *) return 1 ;;
   esac
+  case $kept in
+    *"
+$1
+"*) return 1 ;;
+  esac
+}
+
+while read -r line; do
+  user=${line#*'"accessKey":"'} user=${user%%'"'*}
+  if retired "$user"; then
+    mc admin user remove store "$user"
+  fi
 done <<LIST
 $users
 LIST
-echo "retire: users $USERS stay"
+# After the users: MinIO does not remove a policy that a user has.
+while read -r line; do
+  policy=${line#*'"policy":"'} policy=${policy%%'"'*}
+  if retired "$policy"; then
+    mc admin policy remove store "$policy"
+  fi
+done <<LIST
+$policies
+LIST
+echo "retire: users and policies that the stack no longer has are removed"

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from components.object_store.policies import flyte_policy, task_policy
+from components.object_store.archives import flyte_archives, flyte_policy_names, task_archives
 from settings import settings_from
 from settings.projects import TaskScope
-from settings.quantities import quantity
 from tests.conftest import stack
 from tests.processes import Workspace, free_port, wait_until, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, run_script, tools
@@ -69,15 +68,16 @@ class Store:
                 old.unlink()
         self.work.file("scripts/root.sh", (SCRIPTS / "minio" / "root.sh").read_text())
         self.work.file(f"keys/{user}", secret_key)
-        self.work.file(f"scripts/{user}.json", flyte_policy(bucket, projects))
         for project in projects:
             self.work.file(f"keys/{user_of(project)}", key_of(project))
-            self.work.file(f"scripts/{user_of(project)}.json", task_policy(bucket, project))
-        self.users = [user, *(user_of(project) for project in projects)]
-        self._buckets = [bucket, *(project.bucket for project in projects)]
-        self._quotas = [
-            f"{project.bucket}={int(quantity(project.bucket_quota))}" for project in projects if project.bucket_quota
-        ]
+        users = {user_of(project): project for project in projects}
+        for archives in (flyte_archives(user, bucket, projects), *task_archives(bucket, users)):
+            for name, content in archives.items():
+                (self._scripts / name).write_bytes(content)
+        table = {user: bucket} | {user: project.bucket for user, project in users.items()}
+        self.work.file("scripts/users", "".join(f"{name} {opened}\n" for name, opened in table.items()))
+        kept = [*flyte_policy_names(user, bucket, projects), *users]
+        self.work.file("scripts/kept", "".join(f"{name}\n" for name in kept))
 
     def env(self, wait: int) -> dict[str, str]:
         """The environment of the script."""
@@ -86,13 +86,11 @@ class Store:
             "HOME": str(self.home),
             "MC_CONFIG_DIR": str(self.home / ".mc"),
             "STORE_URL": self.url,
-            "BUCKETS": " ".join(self._buckets),
-            "QUOTAS": " ".join(self._quotas),
             "SCRIPTS": str(self._scripts),
             "ROOT": str(self._root),
             "KEYS": str(self._keys),
             "OWN": USER,
-            "USERS": " ".join(self.users),
+            "KEPT": str(self._scripts / "kept"),
             "WAIT": str(wait),
         }
 
@@ -128,6 +126,12 @@ class Store:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the server, which cannot finish anything."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
 
     def answers(self, path: str) -> int | None:
         """The status of the response to a request without credentials; None if there is no response."""

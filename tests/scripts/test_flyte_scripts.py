@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from tests.processes import Workspace, free_port, process, serving, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, tools
 
+LIST = "/api/v1/matchable_attributes?resource_type=WORKFLOW_EXECUTION_CONFIG"
 SCRIPT = str(SCRIPTS / "flyte" / "raw-outputs.sh")
 
 
@@ -25,6 +27,10 @@ class Flyte:
 
     # Bodies of the accepted requests, by path.
     put: dict[str, Any] = field(default_factory=dict)
+    # Configurations that it already has, as in its response.
+    configurations: list[dict[str, Any]] = field(default_factory=list)
+    # Number of all requests by method.
+    requests: Counter[str] = field(default_factory=Counter)
     # Statuses of the next responses; 200 after these.
     answers: list[int] = field(default_factory=list)
     # Secret of the client if a login is required, and whether a token is issued for it.
@@ -35,19 +41,35 @@ class Flyte:
         flyte = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                assert self.path == LIST
+                if self.accepts():
+                    # The library of Flyte writes some spaces, or none.
+                    separators = (", ", ":") if len(flyte.configurations) % 2 else (",", ":")
+                    self.wfile.write(
+                        json.dumps({"configurations": flyte.configurations}, separators=separators).encode()
+                    )
+
             def do_PUT(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.accepts():
+                    flyte.put[self.path] = body
+                    self.wfile.write(b"{}")
+
+            def accepts(self) -> bool:
+                flyte.requests[self.command] += 1
                 status = flyte.answers.pop(0) if flyte.answers else 200
                 if flyte.secret and self.headers["Authorization"] != "Bearer token-1":
                     status = 401
-                if status == 200:
-                    flyte.put[self.path] = body
                 self.send_response(status)
                 self.end_headers()
-                self.wfile.write(b"{}" if status == 200 else b'{"error": "of flyte"}')
+                if status != 200:
+                    self.wfile.write(b'{"error": "of flyte"}')
+                return status == 200
 
             def do_POST(self) -> None:
                 """Answer a client like Flyte's own authorization server."""
+                flyte.requests["POST"] += 1
                 form = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 basic = base64.b64encode(f"flytepropeller:{flyte.secret}".encode()).decode()
                 known = self.headers["Authorization"] == f"Basic {basic}" and "client_credentials" in form
@@ -95,6 +117,15 @@ def attributes(project: str, domain: str, prefix: str) -> dict[str, Any]:
     return {"attributes": {"project": project, "domain": domain, "matching_attributes": config}}
 
 
+def configuration(project: str, domain: str, prefix: str | None, workflow: str = "") -> dict[str, Any]:
+    """A configuration, with the fields in the order in which Flyte writes them."""
+    raw = {"output_location_prefix": prefix} if prefix else None
+    labels = {"values": {"domain": "d-dev", "project": "a"}}
+    config = {"max_parallelism": 7, "security_context": None, "raw_output_data_config": raw, "labels": labels}
+    place = {"domain": domain, "project": project, "workflow": workflow, "launch_plan": "", "org": ""}
+    return {"attributes": {"workflow_execution_config": config}, **place}
+
+
 def test_every_task_scope_is_configured_in_flyte(work: Workspace):
     flyte = Flyte()
     with serving(flyte.handler) as address:
@@ -105,7 +136,43 @@ def test_every_task_scope_is_configured_in_flyte(work: Workspace):
         f"/api/v1/project_domain_attributes/{project}/d-dev": attributes(project, "d-dev", f"s3://{project}-d-dev/data")
         for project in "ab"
     }
-    assert output.splitlines()[-1] == "raw-outputs: tasks of b in d-dev put their data to s3://b-d-dev/data"
+    assert "raw-outputs: tasks of b in d-dev put their data to s3://b-d-dev/data" in output.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("found", "sent"),
+    [
+        (configuration("a", "d-dev", "s3://a/data"), False),
+        (configuration("a", "d-dev", "s3://a/data-of-earlier"), True),
+        (configuration("a", "d-dev", None), True),
+        (configuration("a", "d-prod", "s3://a/data"), True),
+        (configuration("a", "", "s3://a/data"), True),
+        (configuration("b", "d-dev", "s3://a/data"), True),
+        (configuration("a", "d-dev", "s3://a/data", workflow="flow"), True),
+        ({**configuration("a", "d-dev", "s3://a/data"), "launch_plan": "plan"}, True),
+    ],
+)
+@pytest.mark.parametrize("others", [[], [configuration("c", "d-dev", "s3://c/data")]])
+def test_only_a_prefix_that_flyte_does_not_have_is_sent(
+    work: Workspace, others: list[dict[str, Any]], found: dict[str, Any], sent: bool
+):
+    flyte = Flyte(configurations=[*others, found])
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, "a d-dev s3://a/data\n")
+
+    assert (code, errors) == (0, "")
+    assert list(flyte.put) == (["/api/v1/project_domain_attributes/a/d-dev"] if sent else [])
+
+
+def test_one_request_is_enough_for_900_task_scopes_that_have_not_changed(work: Workspace):
+    scopes = [(f"project-{number:03}", f"domain-{domain}") for number in range(300) for domain in range(3)]
+    flyte = Flyte(configurations=[configuration(*scope, f"s3://{'-'.join(scope)}/data") for scope in scopes])
+    outputs = "".join(f"{project} {domain} s3://{project}-{domain}/data\n" for project, domain in scopes)
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, outputs + "new domain-0 s3://new/data\n")
+
+    assert (code, errors) == (0, "")
+    assert flyte.requests == {"GET": 1, "PUT": 1}
 
 
 def test_the_script_retries_until_flyte_is_ready(work: Workspace):
@@ -124,7 +191,7 @@ def test_an_error_of_flyte_is_reported_in_one_line(work: Workspace):
 
     assert code == 1
     assert errors.splitlines() == [
-        f"raw-outputs: Flyte at {address.removeprefix('http://')} does not take s3://a-d-dev/data for a in d-dev: "
+        f"raw-outputs: Flyte at {address.removeprefix('http://')} does not accept GET {LIST}: "
         '404 {"error": "of flyte"}'
     ]
 
@@ -134,18 +201,28 @@ def test_the_script_gives_up_in_time_if_flyte_does_not_answer(work: Workspace):
     code, _, errors = run(work, f"http://127.0.0.1:{free_port()}", "a d-dev s3://a-d-dev/data\n", wait=2)
 
     assert code == 1
-    assert "does not take s3://a-d-dev/data for a in d-dev: no answer" in errors
+    assert f"does not accept GET {LIST}: no answer" in errors
     assert time.monotonic() - start < 20
 
 
 def test_if_flyte_requires_a_login_the_script_gets_a_token(work: Workspace):
     flyte = Flyte(secret="planted-client-secret")
     with serving(flyte.handler) as address:
-        code, output, errors = run(work, address, "a d-dev s3://a/data\n", secret="planted-client-secret")
+        code, output, errors = run(work, address, "a d s3://a/data\nb d s3://b/data\n", secret="planted-client-secret")
 
     assert (code, errors) == (0, "")
-    assert list(flyte.put) == ["/api/v1/project_domain_attributes/a/d-dev"]
+    assert len(flyte.put) == 2
+    assert flyte.requests == {"POST": 1, "GET": 1, "PUT": 2}
     assert "planted" not in output
+
+
+def test_a_token_that_has_expired_is_replaced(work: Workspace):
+    flyte = Flyte(secret="planted-client-secret", answers=[200, 401, 200])
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, "a d-dev s3://a/data\n", secret="planted-client-secret")
+
+    assert (code, errors) == (0, "")
+    assert flyte.requests == {"POST": 2, "GET": 1, "PUT": 2}
 
 
 @pytest.mark.parametrize(("flyte", "said"), [(Flyte(secret="another"), "401"), (Flyte(gives_tokens=False), "200")])
@@ -155,6 +232,6 @@ def test_a_failed_login_is_reported_without_the_secret(work: Workspace, flyte: F
         code, _, errors = run(work, address, "a d-dev s3://a/data\n", wait=2, secret="planted-client-secret")
 
     assert code == 1
-    assert f'for a in d-dev: {said} no login as flytepropeller: {{"error":"of the login"}}' in errors
+    assert f'GET {LIST}: {said} no login as flytepropeller: {{"error":"of the login"}}' in errors
     assert "planted" not in errors
     assert not flyte.put

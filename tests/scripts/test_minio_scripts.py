@@ -1,13 +1,16 @@
 """The script that provisions the object store, against a real server."""
 
 import json
+import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
+from components.object_store import archives, policies
 from tests.processes import wait_until
 from tests.scripts.conftest import start_script
 from tests.scripts.store import (
@@ -175,10 +178,27 @@ def test_a_rejected_root_password_is_an_error_that_names_the_address_but_not_the
     assert store.root("ls", "store") == ""
 
 
-def test_an_invalid_policy_is_an_error(store: Store):
-    store.work.file(f"scripts/{USER}.json", "{")
+@pytest.mark.parametrize(
+    ("archive", "file", "content"),
+    [
+        ("access-broken.zip", "iam-assets/policies.json", "{"),
+        ("access-broken.zip", "iam-assets/user_mappings.json", '{"flyte": {"version": 1, "policy": "missing"}}'),
+        ("quotas-broken.zip", f"{BUCKET}/quota.json", '{"quota": -1, "quotatype": "hard"}'),
+    ],
+)
+def test_an_import_that_the_store_rejects_is_an_error_and_is_tried_again(
+    store: Store, archive: str, file: str, content: str
+):
+    path = store.work.path / "scripts" / archive
+    with zipfile.ZipFile(path, "w") as broken:
+        broken.writestr(file, content)
 
-    assert store.run().returncode != 0
+    for _ in range(2):
+        done = store.run()
+        assert done.returncode != 0
+        assert f"provision: {path}" in done.stderr
+    path.unlink()
+    store.provision()
 
 
 def test_a_missing_secret_key_is_an_error(store: Store):
@@ -389,3 +409,157 @@ def test_a_temporary_key_ends_with_the_user_that_asked_for_it(store: Store):
 
     with pytest.raises(temporary.exceptions.ClientError, match=r"AccessDenied|InvalidAccessKeyId"):
         temporary.list_objects_v2(Bucket=remedy.bucket)
+
+
+def test_a_run_takes_long_only_for_users_and_buckets_that_are_new(store: Store):
+    many = [project(f"project-{number}", "development") for number in range(10)]
+    store.mount(projects=many)
+    store.provision()
+    first = store.programs.count("mc ")
+    store.provision()
+    repeated = store.programs.count("mc ") - first
+    assert (store.programs.count("mc admin user add"), store.programs.count("mc mb")) == (11, 1)
+
+    store.mount(projects=[*many, project("more", "development")])
+    store.provision()
+    assert (store.programs.count("mc admin user add"), store.programs.count("mc mb")) == (12, 2)
+
+    # The number of other calls does not depend on the number of users.
+    store.mount(projects=many[:1])
+    before = store.programs.count("mc ")
+    store.provision()
+    assert store.programs.count("mc ") - before == repeated
+
+
+def test_the_next_run_corrects_what_was_changed_by_hand(store: Store):
+    remedy, other = project("remedy", "development", bucketQuota="100Mi"), project("other", "development")
+    store.mount(projects=[remedy, other])
+    store.provision()
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}
+    file = str(store.work.file("everything.json", json.dumps(everything)))
+
+    # More rights: another content of a policy, another policy. Fewer rights: Flyte's policy without a bucket.
+    store.root("admin", "policy", "create", "store", user_of(remedy), file)
+    store.root("admin", "policy", "attach", "store", "readwrite", "--user", user_of(other))
+    narrow = {"Effect": "Allow", "Action": ["s3:*"], "Resource": [f"arn:aws:s3:::{BUCKET}/*", f"arn:aws:s3:::{BUCKET}"]}
+    file = str(store.work.file("narrow.json", json.dumps(everything | {"Statement": [narrow]})))
+    store.root("admin", "policy", "create", "store", USER, file)
+    store.root("quota", "clear", f"store/{remedy.bucket}")
+    assert store.mc("ls", f"store/{other.bucket}", user=user_of(remedy), key=key_of(remedy)).returncode == 0
+    assert store.mc("ls", f"store/{remedy.bucket}", user=user_of(other), key=key_of(other)).returncode == 0
+    assert store.mc("ls", f"store/{remedy.bucket}").returncode != 0
+    # The next run has also something new to do.
+    store.mount(projects=[remedy, other, project("more", "development")])
+    store.provision()
+
+    for one, another in ((remedy, other), (other, remedy)):
+        assert store.mc("ls", f"store/{one.bucket}", user=user_of(one), key=key_of(one)).returncode == 0
+        assert store.mc("ls", f"store/{another.bucket}", user=user_of(one), key=key_of(one)).returncode != 0
+        assert store.mc("ls", f"store/{one.bucket}").returncode == 0
+    assert json.loads(store.root("quota", "info", f"store/{remedy.bucket}", "--json"))["quota"] == 100 * 1024**2
+
+
+def test_the_next_run_creates_what_was_removed_by_hand_or_lost(store: Store):
+    remedy, other = project("remedy", "development"), project("other", "development")
+
+    def both_work() -> bool:
+        opened = [
+            store.mc("ls", f"store/{found.bucket}", user=user_of(found), key=key_of(found)).returncode
+            for found in (remedy, other)
+        ]
+        return opened == [0, 0] and store.lets_in(SECRET_KEY)
+
+    store.mount(projects=[remedy, other])
+    store.provision()
+    store.root("admin", "user", "remove", "store", user_of(remedy))
+    store.root("admin", "user", "remove", "store", USER)
+    store.root("admin", "policy", "remove", "store", user_of(remedy))
+    store.root("rb", f"store/{remedy.bucket}")
+    store.provision()
+    assert both_work()
+
+    store.stop()
+    shutil.rmtree(store.work.path / "data")
+    store.start()
+    store.provision()
+    assert both_work()
+
+
+# The calls of a first run: a listing, users, policies, quotas, a trial of every key.
+@pytest.mark.parametrize("call", ["admin policy list", "mb", "admin user add", "admin cluster iam", "admin cluster b"])
+@pytest.mark.parametrize("server", [True, False])
+def test_a_run_that_is_interrupted_is_completed_by_the_next(store: Store, call: str, server: bool):
+    projects = [project(f"project-{number}", "development") for number in range(6)]
+    store.mount(projects=projects)
+    with start_script(SCRIPT, store.env(20), store.work) as run:
+        wait_until(lambda: store.programs.count(f"mc {call}") > 0, "the call")
+        if server:
+            store.kill()
+            assert run.wait(timeout=60) != 0
+        else:
+            run.kill()
+            run.wait()
+    if server:
+        store.start()
+    store.provision()
+
+    for found in projects:
+        assert store.mc("ls", f"store/{found.bucket}", user=user_of(found), key=key_of(found)).returncode == 0
+        assert store.mc("ls", f"store/{found.bucket}").returncode == 0
+        assert store.mc("ls", f"store/{BUCKET}", user=user_of(found), key=key_of(found)).returncode != 0
+
+
+def test_flyte_opens_every_bucket_with_more_than_one_policy(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(policies, "_BUCKETS_OF_A_POLICY", 3)
+    monkeypatch.setattr(archives, "_SCOPES_OF_AN_ARCHIVE", 3)
+    many = [project(f"project-{number}", "development") for number in range(7)]
+    store.mount(projects=many)
+    store.provision()
+    store.root("mb", "store/others")
+
+    for found in many:
+        place = f"store/{found.bucket}/x"
+        assert store.mc("pipe", place, text="of flyte").returncode == 0
+        assert store.mc("cat", place, user=user_of(found), key=key_of(found)).stdout == "of flyte"
+        assert store.mc("cat", place, user=user_of(many[0]), key=key_of(many[0])).returncode == int(found != many[0])
+    assert store.mc("ls", "store/others").returncode != 0
+    assert f"{USER}.buckets-3" in store.root("admin", "policy", "list", "store")
+
+    store.mount(projects=many[:3])
+    store.provision()
+    store.retire()
+
+    listed = store.root("admin", "policy", "list", "store")
+    assert (f"{USER}.buckets-2" in listed, f"{USER}.buckets-3" in listed) == (True, False)
+    assert store.mc("ls", f"store/{many[2].bucket}").returncode == 0
+    assert store.mc("ls", f"store/{many[3].bucket}").returncode != 0
+
+
+def test_rights_are_those_of_the_newest_run_also_after_a_return_to_earlier_settings(store: Store):
+    one, two = project("one", "development"), project("two", "development")
+    for projects in ([one], [one, two], [one]):
+        store.mount(projects=projects)
+        store.provision()
+
+    assert store.mc("ls", f"store/{one.bucket}").returncode == 0
+    assert store.mc("ls", f"store/{two.bucket}").returncode != 0
+
+
+def test_a_store_of_an_earlier_version_keeps_its_users_and_their_keys(store: Store):
+    remedy = project("remedy", "development")
+    for user, key, bucket in ((USER, SECRET_KEY, BUCKET), (user_of(remedy), key_of(remedy), remedy.bucket)):
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}
+        file = store.work.file("old.json", json.dumps(policy))
+        store.root("mb", f"store/{bucket}")
+        store.root("admin", "policy", "create", "store", user, str(file))
+        store.root("admin", "user", "add", "store", text=f"{user}\n{key}\n")
+        store.root("admin", "policy", "attach", "store", user, "--user", user)
+
+    store.mount(projects=[remedy])
+    store.provision()
+    store.retire()
+
+    assert store.programs.count("mc admin user add") == 0
+    assert store.lets_in(SECRET_KEY)
+    assert store.mc("ls", f"store/{remedy.bucket}", user=user_of(remedy), key=key_of(remedy)).returncode == 0
+    assert store.mc("ls", f"store/{BUCKET}", user=user_of(remedy), key=key_of(remedy)).returncode != 0

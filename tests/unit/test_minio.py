@@ -37,17 +37,23 @@ def environment(recording: Recording, job: str) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container["env"]}
 
 
+def names_kept(recording: Recording, job: str) -> set[str]:
+    file = environment(recording, job)["KEPT"].removeprefix("/scripts/")
+    return set(recording.one("ConfigMap", "retired-users-scripts").plain["data"][file].split())
+
+
 def test_the_job_creates_every_bucket(dev: Recording):
-    buckets = environment(dev, "minio-provision")["BUCKETS"].split()
+    table = dev.one("ConfigMap", "minio-provision").plain["data"]["users"]
+    buckets = [line.split()[1] for line in table.splitlines()]
 
     assert buckets == ["flyte", "remedy-development", "remedy-staging", "remedy-production"]
 
 
 def test_retired_users_are_removed_after_flyte_and_the_tasks_have_their_new_keys(dev: Recording):
     job = dev.one("Job", "retired-users")
-    kept = environment(dev, "retired-users")["USERS"].split()
+    kept = names_kept(dev, "retired-users")
 
-    assert set(kept) == set(dev.one("Secret", "minio-keys").plain["stringData"])
+    assert kept == set(dev.one("Secret", "minio-keys").plain["stringData"])
     assert dev.one("Release").urn in job.dependencies
     assert dev.one("Secret", "flyte-object-store-remedy-staging").urn in dev.one("Release").dependencies
     assert dev.one("Job", "minio-provision").urn in dev.one("Secret", "flyte-object-store-remedy-staging").dependencies
@@ -59,10 +65,10 @@ def test_the_previous_task_keys_remain_valid_for_a_while_after_a_rotation():
     newest, previous = "flyte-tasks-remedy-staging.3", "flyte-tasks-remedy-staging.2"
 
     assert newest in found.one("Secret", "minio-keys").plain["stringData"]
-    assert {newest, previous} <= set(environment(found, "retired-users")["USERS"].split())
+    assert {newest, previous} <= names_kept(found, "retired-users")
     later = environment(found, "retired-users-later")
-    assert newest in later["USERS"].split()
-    assert previous not in later["USERS"].split()
+    assert newest in names_kept(found, "retired-users-later")
+    assert previous not in names_kept(found, "retired-users-later")
     assert later["AFTER"] == "600"
     job = found.one("Job", "retired-users-later").manifest
     assert job["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
@@ -74,7 +80,7 @@ def test_without_a_window_the_previous_keys_are_removed_before_the_update_ends()
     found = run(generations={"minioTasks": 2}, minio={"taskKeyWindow": 0})
 
     assert not found.of("Job", "retired-users-later")
-    assert "flyte-tasks-remedy-staging" not in environment(found, "retired-users")["USERS"].split()
+    assert "flyte-tasks-remedy-staging" not in names_kept(found, "retired-users")
 
 
 def test_the_job_runs_again_when_buckets_or_users_change(dev: Recording):

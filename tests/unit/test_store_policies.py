@@ -1,18 +1,17 @@
 """What the policies allow the users of the object store to do. tests/scripts checks the same on a real server."""
 
 import fnmatch
-import json
 from typing import Any
 
 from ops.lib.recording import Recording
-from tests.conftest import run
+from tests.conftest import run, store_policies
 
 TASKS = "flyte-tasks-remedy-development"
 
 
 def policy(recording: Recording, user: str) -> list[dict[str, Any]]:
-    data = recording.one("ConfigMap", "minio-provision").plain["data"]
-    return json.loads(data[f"{user}.json"])["Statement"]
+    """The statements of all policies of a user."""
+    return [statement for policy in store_policies(recording)[user] for statement in policy["Statement"]]
 
 
 def allows(statements: list[dict[str, Any]], action: str, path: str) -> bool:
@@ -27,8 +26,7 @@ def allows(statements: list[dict[str, Any]], action: str, path: str) -> bool:
 
 
 def test_flyte_and_every_task_scope_have_a_user_with_a_policy_and_a_key(dev: Recording):
-    policies = {name.removesuffix(".json") for name in dev.one("ConfigMap", "minio-provision").plain["data"]}
-    policies -= {"provision.sh", "retire.sh", "root.sh"}
+    policies = set(store_policies(dev))
 
     assert policies == {
         "flyte",
