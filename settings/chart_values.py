@@ -1,13 +1,19 @@
 """What may be in the values of the flyte-binary chart: its schema, and what a stack may add with ``flyteValues``."""
 
+import difflib
 import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from settings.annotations import is_key, is_label_value
 from settings.chart import CHART_DIR
+from settings.commands import typed
+from settings.credentials import has_credential
 from settings.errors import SettingsError
+from settings.helm_templates import REMEDY, is_accepted
+from settings.shown import is_harmless
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -59,7 +65,9 @@ _OF_CHART_RIGHTS = (
     "flyte-core-components.admin.disableClusterResourceManager",
     "rbac.extraRules",
 )
-_CREDENTIAL = re.compile(r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?)$", re.I)
+_CREDENTIAL = re.compile(
+    r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?|authorization)$", re.I
+)
 # Keys that look like a credential but hold only the name of a Kubernetes Secret.
 _REFERENCES = {"extraEnvVarsSecret"}
 
@@ -76,6 +84,8 @@ def own_value_problems(values: Mapping[str, Any], rights: str) -> Iterator[str]:
     setting = "flyte-home:flyteValues"
     yield from _schema_problems(values, setting)
     yield from _credentials(values, setting)
+    yield from _templates(values, setting)
+    yield from _labels(values, setting)
     for path, instead in _OWNED.items():
         if _at(values, path) is not None:
             remedy = f"write flyte-home:{instead} instead" if instead else "leave it out"
@@ -110,17 +120,52 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         name = value.get("name")
         if isinstance(name, str) and _CREDENTIAL.search(name) and isinstance(value.get("value"), str):
-            yield f"{where}[{name}]: looks like a credential; take it from a Secret with valueFrom"
+            yield f"{_part(where, name)}: looks like a credential; take it from a Secret with valueFrom"
         for key, item in value.items():
             if isinstance(item, str) and item and _CREDENTIAL.search(str(key)) and key not in _REFERENCES:
-                yield f"{where}.{key}: looks like a credential, which must not be in Helm values; refer to a Secret"
+                yield f"{_part(where, key)}: looks like a credential, which must not be in Helm values; use a Secret"
             else:
-                yield from _credentials(item, f"{where}.{key}")
+                yield from _credentials(item, _part(where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _credentials(item, f"{where}[{index}]")
-    elif isinstance(value, str) and re.search(r"pass(word|wd)\s*=|://[^/\s]*:[^/\s]*@", value, re.I):
+    elif isinstance(value, str) and has_credential(value):
         yield f"{where}: looks like it holds a credential, which must not be in Helm values; refer to a Secret"
+
+
+def _templates(value: Any, where: str) -> Iterator[str]:
+    """Texts, and keys, with templates that Helm may not be able to run."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not is_accepted(str(key)):
+                yield f"{where}: has a key with a template that Helm may reject; write the key without braces"
+            yield from _templates(item, _part(where, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _templates(item, f"{where}[{index}]")
+    elif isinstance(value, str) and not is_accepted(value):
+        yield f"{where}: has a template that Helm may reject; {REMEDY}"
+
+
+def _labels(value: Any, where: str) -> Iterator[str]:
+    """Labels and annotations that Kubernetes rejects."""
+    for key, item in value.items() if isinstance(value, Mapping) else ():
+        kind = str(key).lower()
+        if kind.endswith(("labels", "annotations")) and isinstance(item, Mapping):
+            for name, text in item.items():
+                if not is_key(name):
+                    yield f"{_part(where, key)}: has a key that is none of a label or an annotation, such as team"
+                elif (
+                    kind.endswith("labels") and isinstance(text, str) and "{{" not in text and not is_label_value(text)
+                ):
+                    yield f"{_part(where, key)}{typed(name)}: is not the value of a label; write it like home"
+        else:
+            yield from _labels(item, _part(where, key))
+
+
+def _part(where: str, key: Any) -> str:
+    """The path of a part of a value. A key may be a secret, put there by mistake."""
+    return f"{where}{typed(key) if is_harmless(str(key)) else '.(key not shown)'}"
 
 
 @functools.cache
@@ -133,14 +178,45 @@ def _validator() -> "Draft202012Validator":
 
 def _schema_problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
     for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
-        where = ".".join([setting, *map(str, error.absolute_path)])
+        where = setting
+        for part in error.absolute_path:
+            where = f"{where}[{part}]" if isinstance(part, int) else _part(where, part)
         if "propertyNames" in error.schema_path:
             yield f"{where}: has a key with capital letters, which Flyte may confuse with another; use lower case"
         elif error.validator == "additionalProperties":
             for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
                 yield (
-                    f"{where}.{key}: the chart has no such value and would ignore it, or it is a credential, which "
-                    "must not be in Helm values; see charts/flyte-binary/values.schema.json"
+                    f"{_part(where, key)}: the chart has no such value and would ignore it, or it is a credential, "
+                    f"which must not be in Helm values; {_known(key, error.schema)}"
                 )
         else:  # the value is not shown: it is free text, and may be anything
-            yield f"{where}: must be {error.validator_value!r} ({error.validator}); see charts/flyte-binary/values.yaml"
+            wanted = (
+                f"write {' or '.join(error.validator_value)}" if error.validator == "enum" else "write another value"
+            )
+            kind = error.validator_value if error.validator == "type" else error.validator
+            yield (
+                f"{where}: is not {_KINDS.get(str(kind), 'a possible value')}; {_KIND_EXAMPLES.get(str(kind), wanted)}"
+            )
+
+
+# What the schema may ask for, and an example in YAML.
+_KINDS = {
+    **{"object": "a map", "array": "a list", "string": "text", "integer": "a whole number", "boolean": "true or false"},
+    **{"number": "a number"},
+}
+_KIND_EXAMPLES = {
+    **{"object": "write it like {team: home}", "array": "write it like [{name: TZ, value: Europe/Berlin}]"},
+    **{
+        "string": "write it like home, and quote a number",
+        "integer": "write it like 3",
+        "boolean": "write true or false",
+    },
+    **{"number": "write it like 0.5"},
+}
+
+
+def _known(key: Any, schema: Mapping[str, Any]) -> str:
+    """The keys that a group of the chart's values has."""
+    known = sorted(schema.get("properties", {}))
+    near = difflib.get_close_matches(str(key), known, 1) or known
+    return f"write {' or '.join(near)}" if near else "leave it out"

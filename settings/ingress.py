@@ -3,10 +3,13 @@
 from typing import Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
+from settings.annotations import Annotations
 from settings.certificates import Certificates
+from settings.commands import remove_command
 from settings.endpoints import Endpoints
-from settings.values import OBJECT_NAME, Host, Label, Model
+from settings.values import Host, Label, Model, ObjectName
 
 
 class Hosts(Model):
@@ -23,11 +26,11 @@ class Hosts(Model):
 class Tls(Model):
     """Certificates that the controller serves; without issuer and secret, its own default certificate."""
 
-    issuer: str = Field(default="", pattern=OBJECT_NAME)
+    issuer: ObjectName = ""
     """cert-manager issuer."""
     issuer_kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
     """Kind of the issuer."""
-    secret: str = Field(default="", pattern=OBJECT_NAME)
+    secret: ObjectName = ""
     """Secret in the stack's namespace with the key and one certificate for all hosts."""
     ca_certificate: Certificates = ""
     """Certificate in PEM of a private authority that clients must trust."""
@@ -36,7 +39,7 @@ class Tls(Model):
 class WithoutLogin(Model):
     """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
 
-    reason: str = ""
+    reason: str = Field(default="", max_length=1000)
     """Why there is no login; required without flyte-home:auth."""
 
 
@@ -45,7 +48,7 @@ class IngressSettings(Model):
 
     controller: Literal["none", "traefik", "nginx"] = "none"
     """none: clients use port-forwards, or the addresses in clientEndpoints."""
-    class_name: str = Field(default="", pattern=OBJECT_NAME)
+    class_name: ObjectName = ""
     """Ingress class; empty: the controller's name."""
     namespace: Label | Literal[""] = ""
     """Namespace of the controller; empty: kube-system for traefik, ingress-nginx for nginx."""
@@ -55,7 +58,7 @@ class IngressSettings(Model):
     """Port at which clients reach the controller."""
     tls: Tls = Tls()
     """Certificates."""
-    annotations: dict[str, str] = {}
+    annotations: Annotations = {}
     """Further annotations of every Ingress."""
     without_login: WithoutLogin = WithoutLogin()
     """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
@@ -63,10 +66,12 @@ class IngressSettings(Model):
     def model_post_init(self, _context: object) -> None:
         hosts = self.hosts
         if self.controller == "none":
-            if hosts != Hosts():
-                raise ValueError("has hosts, but no controller; write controller: traefik or nginx")
-            if self.without_login != WithoutLogin():
-                raise ValueError("has withoutLogin, but no controller; leave it out")
+            for name, field in type(self).model_fields.items():
+                if getattr(self, name) != field.default:
+                    raise ValueError(
+                        f"has {to_camel(name)}, but no controller, so that it has no effect; write controller: traefik "
+                        f"or nginx, or {remove_command(f'flyte-home:ingress.{to_camel(name)}')}"
+                    )
             return
         if not hosts.console or not hosts.object_store:
             raise ValueError(
@@ -79,6 +84,10 @@ class IngressSettings(Model):
             )
         if self.tls.issuer and self.tls.secret:
             raise ValueError("has both tls.issuer and tls.secret; keep one")
+        if self.tls.issuer_kind == "Issuer" and not self.tls.issuer:
+            raise ValueError(
+                "has tls.issuerKind, but no tls.issuer; write the issuer, such as tls: {issuer: letsencrypt}"
+            )
 
     @property
     def endpoints(self) -> Endpoints:

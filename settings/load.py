@@ -12,6 +12,7 @@ import pulumi.runtime.config as pulumi_config
 from pydantic import SecretStr, ValidationError
 
 from settings import rules
+from settings.commands import remove_command, set_command
 from settings.errors import SettingsError
 from settings.merge import merged
 from settings.messages import explained
@@ -53,7 +54,7 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     except ValidationError as error:
         raise SettingsError(*problems, *explained(error)) from None
     except RecursionError:
-        raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; see Pulumi.yaml") from None
+        raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; write it flatter") from None
 
     names = _secret_names(settings)
     given = {key: SecretStr(own[key]) for key in names & own.keys() if own[key].strip()}
@@ -67,6 +68,11 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     )
     problems += rules.key_problems(own.keys(), names)
     problems += rules.plain_text_problems(given, encrypted)
+    for key in sorted(given):
+        if "\0" in given[key].get_secret_value():
+            problems.append(
+                f"{PROJECT}:{key}: has the control character U+0000, which no environment variable can carry"
+            )
     problems += rules.problems(settings)
     if problems:
         raise SettingsError(*problems)
@@ -90,17 +96,34 @@ def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[s
         if key in encrypted:
             problems.append(
                 f"{PROJECT}:{key}: is encrypted, but ends up in plain text in the cluster. Secrets have their own "
-                "settings; write this one without --secret"
+                f"settings; write this one without --secret, after {remove_command(f'{PROJECT}:{key}')}"
             )
-        elif FIELDS[key].annotation is str or key == "preset":
-            values[key] = own[key]
-        else:
+            continue
+        given: Any = own[key]
+        if FIELDS[key].annotation is not str and key != "preset":
             try:
-                values[key] = _completed(values.get(key, FIELDS[key].default), rules.strict_json(own[key]))
+                given = rules.strict_json(own[key])
             except (ValueError, RecursionError):
-                kind = "true or false" if FIELDS[key].annotation is bool else "a list or map; write it in YAML"
-                problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
+                problems.append(f"{PROJECT}:{key}: is not {_kind(key)}")
+                continue
+        if wrong := list(rules.control_problems(f"{PROJECT}:{key}", given)):
+            problems += wrong
+        else:
+            values[key] = _completed(values.get(key, FIELDS[key].default), given)
     return values, problems
+
+
+def _kind(key: str) -> str:
+    """What the setting ``key`` is, and how to write it."""
+    if FIELDS[key].annotation is bool:
+        return f"true or false; write {set_command(f'{PROJECT}:{key}', 'true')}"
+    default = FIELDS[key].default
+    plain = default.model_dump(by_alias=True) if isinstance(default, Model) else default
+    example = "[{name: remedy}]" if key == "projects" else "[...]" if isinstance(plain, list) else "{...}"
+    kind = "list" if isinstance(plain, list) else "map"
+    return (
+        f"a list or map; write a {kind} in YAML, such as {PROJECT}:{key}: {example}, see docs/settings.md#{key.lower()}"
+    )
 
 
 def _completed(default: Any, given: Any) -> Any:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from settings.credentials import check_no_credential
 from settings.values import Model
 
 # https://github.com/flyteorg/flyte/blob/v1.16.8/flyteplugins/go/tasks/pluginmachinery/tasklog
@@ -54,7 +55,7 @@ def _query(value: str) -> str:
     if unknown or "{{" in _VARIABLE.sub("", value):
         known = ", ".join(sorted(_VARIABLES))
         raise ValueError(f"has a placeholder that Flyte does not replace; write {{{{ .NAME }}}} with one of {known}")
-    return value
+    return check_no_credential(value)
 
 
 class Grafana(Model):
@@ -66,6 +67,13 @@ class Grafana(Model):
     """UID of the Loki data source."""
     query: Annotated[str, AfterValidator(_query)] = '{namespace="{{ .namespace }}", pod="{{ .podName }}"}'
     """LogQL query. The default uses the labels that Alloy and Promtail set."""
+
+    def model_post_init(self, _context: object) -> None:
+        changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if changed and not self.url:
+            raise ValueError(
+                "has datasource or query, but no url, so that there is no link; write url: https://grafana.home.example"
+            )
 
 
 class LogLink(Model):

@@ -5,8 +5,10 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
+from pydantic.alias_generators import to_camel
 
 from settings.certificates import Certificates
+from settings.commands import remove_command
 from settings.egress import Reach
 from settings.values import Model
 
@@ -40,3 +42,12 @@ class AuthSettings(Model):
     """Certificate in PEM of the private authority that signed the provider's."""
     egress: Reach = Reach()
     """Where the provider is, for Flyte's network policy."""
+
+    def model_post_init(self, _context: object) -> None:
+        unused = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if unused and not self.issuer:
+            keys = ", ".join(map(to_camel, unused))
+            raise ValueError(
+                f"has {keys}, but no issuer, so that there is no login and {keys} has no effect; write issuer: "
+                f"https://id.home.example/realms/home, or {remove_command('flyte-home:auth')}"
+            )

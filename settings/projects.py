@@ -3,11 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from settings.credentials import check_no_credential
 from settings.egress import Egress
 from settings.quantities import StorageLimit
+from settings.shown import shown
 from settings.tasks import PodSecurityLevel, Quota, VolumeType
 from settings.values import Label, Model, SecretName
 
@@ -17,7 +20,7 @@ class ProjectPodSecurity(Model):
 
     enforce: PodSecurityLevel
     """Level that the project's namespaces enforce."""
-    reason: str = ""
+    reason: str = Field(default="", max_length=1000)
     """Why; required if the level is lower than flyte-home:tasks.podSecurity."""
 
 
@@ -26,7 +29,7 @@ class Project(Model):
 
     name: Label
     """Name of the project in Flyte."""
-    description: str = ""
+    description: Annotated[str, AfterValidator(check_no_credential)] = Field(default="", max_length=300)
     """Description that the console shows."""
     task_secrets: list[str] = []
     """Groups of flyte-home:taskSecrets that the project's tasks ask for."""
@@ -112,5 +115,5 @@ def template_problem(template: str) -> str:
     unknown = set(re.findall(r"{+\s*(\w*)\s*}+", template)) - {"project", "domain"}
     rest = template.replace("{project}", "").replace("{domain}", "")
     if unknown or "{" in rest or "}" in rest:
-        return f"{template!r} has a placeholder other than {{project}} and {{domain}}"
+        return f"{shown(template)} has a placeholder other than {{project}} and {{domain}}"
     return ""

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from settings.annotations import Annotations
 from settings.images import is_full_reference
 from settings.quantities import Resources
 from settings.values import Model, SecretName
@@ -19,7 +20,7 @@ class Vault(Model):
     """Vault role with which task pods log in."""
     kv_version: Literal["1", "2"] = "2"
     """Version of the key-value engine."""
-    annotations: dict[str, str] = {}
+    annotations: Annotations = {}
     """Annotations of task pods for Vault's injector, merged over the ones Flyte sets."""
 
 

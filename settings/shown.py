@@ -1,4 +1,4 @@
-"""What a message shows of a value: only what cannot be a secret that somebody put into the wrong place."""
+"""What a message shows of a value: only what cannot be a secret in the wrong place."""
 
 import re
 from typing import Any

@@ -3,15 +3,13 @@
 Each validator rejects a value with a sentence that continues "flyte-home:key: 'value' ..." and says what to write.
 """
 
+import ipaddress
 import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-
-OBJECT_NAME = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
-"""Pattern for the name of any Kubernetes object other than a namespace; may be empty."""
 
 
 class Model(BaseModel):
@@ -39,8 +37,21 @@ def check_label(value: str) -> str:
     return value
 
 
+def _is_subdomain(value: str) -> bool:
+    label = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+    return len(value) <= 253 and bool(re.fullmatch(rf"{label}(\.{label})*", value))
+
+
+def _object_name(value: str) -> str:
+    if value and not _is_subdomain(value):
+        raise ValueError(
+            "does not have the form of a name in Kubernetes; write lower-case letters, digits, '-' and '.'"
+        )
+    return value
+
+
 def _secret_name(value: str) -> str:
-    if len(value) > 253 or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", value):
+    if not _is_subdomain(value):
         raise ValueError("is not a name for a Kubernetes Secret; write lower-case letters, digits, '-' and '.'")
     return value
 
@@ -62,6 +73,8 @@ def _host(value: str) -> str:
     label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if value and (len(value) > 253 or not re.fullmatch(rf"{label}(\.{label})*", value)):
         raise ValueError("is not a host name; write it like flyte.home.example, without https:// and without a port")
+    if value and value.rpartition(".")[2].isdigit():
+        raise ValueError("is an address; an Ingress needs a host name, such as flyte.home.example")
     return value
 
 
@@ -73,6 +86,8 @@ def _sha256(value: str) -> str:
 
 Label = Annotated[str, AfterValidator(check_label)]
 """Name of a namespace, a Flyte project or a Flyte domain."""
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+"""Name of any Kubernetes object other than a namespace; may be empty."""
 SecretName = Annotated[str, AfterValidator(_secret_name)]
 """Name of a Kubernetes Secret, which is a secret group in Flyte."""
 SecretKey = Annotated[str, AfterValidator(_secret_key)]
@@ -97,7 +112,12 @@ def _has_server(address: str) -> bool:
     """Whether the address has a host, and a valid port if it has one."""
     try:
         parts = split_address(address)
-        return parts.port != 0 and bool(parts.hostname)
+        host = parts.hostname or ""
+        if re.fullmatch(r"[0-9.]+", host) or ":" in host:
+            ipaddress.ip_address(host)
+            return parts.port != 0
+        label = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+        return parts.port != 0 and len(host) <= 253 and bool(re.fullmatch(rf"{label}(\.{label})*", host))
     except ValueError:
         return False
 

@@ -1,11 +1,15 @@
 """Rules for the keys of a stack file."""
 
+import base64
 import difflib
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 from pydantic import SecretStr
 
+from settings.commands import remove_command
 from settings.secrets import is_sample
+from settings.shown import is_harmless
 from settings.stack import FIELDS, PROJECT
 
 _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
@@ -29,17 +33,32 @@ def provider_problems(config: Mapping[str, str], secret_keys: Collection[str]) -
             yield f"{key}: must stay {_FIXED[key]}, or the wrong cluster could be changed; pulumi config rm {key}"
         elif key.startswith("kubernetes:") and key in secret_keys:
             yield f"{key}: is encrypted, but is not a secret; write the name or the path without --secret"
-    kubeconfig = config.get("kubernetes:kubeconfig", "")
-    if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
-        yield "kubernetes:kubeconfig: is the content of a kubeconfig; write the path of the file"
+    if _is_kubeconfig(config.get("kubernetes:kubeconfig", "")):
+        yield (
+            "kubernetes:kubeconfig: is not a path, and may be the content of a kubeconfig; write the path of the file: "
+            "pulumi config set kubernetes:kubeconfig ~/.kube/config"
+        )
+
+
+def _is_kubeconfig(text: str) -> bool:
+    """Whether ``text`` is the content of a kubeconfig, also in base64, or too long or too strange for a path."""
+    try:
+        decoded = base64.b64decode("".join(text.split()) + "==").decode()
+    except ValueError:
+        decoded = ""
+    content = re.compile(r"\s*[{]|apiVersion|clusters\s*:|users\s*:|contexts\s*:")
+    unusual = len(text) > 1024 or any(not char.isprintable() for char in text)
+    return unusual or bool(content.match(text) or content.search(decoded))
 
 
 def key_problems(keys: Collection[str], secret_names: Collection[str]) -> Iterator[str]:
     """Keys of this project that are no setting."""
     for key in sorted(set(keys) - FIELDS.keys() - set(secret_names)):
         near = difflib.get_close_matches(key, [*FIELDS, *secret_names], 1)
-        hint = f"did you mean {PROJECT}:{near[0]}?" if near else "see the config block of Pulumi.yaml"
-        yield f"{PROJECT}:{key}: there is no such setting; {hint}"
+        hint = f"did you mean {PROJECT}:{near[0]}?" if near else f"the settings are {', '.join(FIELDS)}"
+        named = f"{PROJECT}:{key}" if is_harmless(key) else f"{PROJECT}: a key that is not shown"
+        remedy = f"; or write {remove_command(f'{PROJECT}:{key}')}" if is_harmless(key) else ""
+        yield f"{named}: there is no such setting; {hint}{remedy}"
 
 
 def plain_text_problems(given: Mapping[str, SecretStr], encrypted: Collection[str]) -> Iterator[str]:
