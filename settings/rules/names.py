@@ -42,8 +42,8 @@ def _egress_problems(settings: Settings) -> Iterator[str]:
     for setting, reach in reaches.items():
         if settings.namespace in reach.namespaces:
             yield (
-                f"{setting}.namespaces: {shown(settings.namespace)} is the namespace of the stack itself, whose servers "
-                "are not for tasks; leave it out, and write flyte: true if tasks need Flyte's API"
+                f"{setting}.namespaces: {shown(settings.namespace)} is the namespace of the stack itself, whose "
+                "servers are not for tasks; leave it out, and write flyte: true if tasks need Flyte's API"
             )
 
 
