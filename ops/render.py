@@ -18,13 +18,11 @@ from ops.lib.private_file import write_private
 from ops.lib.recorder import record
 from ops.lib.recording import Recording, Resource, Secret, map_secrets
 from ops.lib.stack_file import stack_config
-from settings import PROJECT, is_sample, may_be_secret
+from settings import PROJECT, go_yaml, is_sample, may_be_secret
 from settings.errors import SettingsError
 
 HEADER = "# Rendered by flyte-home; not for editing. "
 """Beginning of every rendered file; the URN of its resource follows."""
-# PyYAML's safe dumper, in C if PyYAML was built with it, which is fifty times as fast.
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 REDACTED = "[redacted]"
 """What stands for a secret value. It is not base64, so the API server cannot read a Secret with it."""
 READ_ONLY = {"flyte-home/rendered": "for reading, not for kubectl apply"}
@@ -65,8 +63,8 @@ def _yaml(content: Any, resource: Resource, show_secrets: bool) -> str:
     shown = dict(content)
     if resource.kind == "Secret":
         shown = _read_only(shown if show_secrets else _redacted(shown))
-    # The two wrap long texts differently. Scripts keep the wrapping that they have in renderings of earlier versions.
-    dumper = yaml.SafeDumper if resource.kind == "ConfigMap" else _DUMPER
+    # Scripts keep the wrapping that they have in renderings of earlier versions.
+    dumper = go_yaml.Dumper if resource.kind == "ConfigMap" else go_yaml.FastDumper
     return f"{HEADER}{resource.urn}\n" + yaml.dump(map_secrets(shown, stand_in), Dumper=dumper, width=120)
 
 
@@ -182,9 +180,10 @@ def main() -> int:
             config[f"{PROJECT}:clusterUid"] = _NO_UID
         plain = {key for key, text in config.items() if may_be_secret(key) and text.strip()} - secrets
         for key in sorted(key for key in plain if not is_sample(config[key])):
+            command = f"pulumi config set --secret {shlex.quote(key)} --stack {shlex.quote(args.stack)}"
             print(
-                f"render: {key} is in plain text in the stack file; pulumi up will reject it. Change the value where it "
-                f"is in use, then write pulumi config set --secret {shlex.quote(key)} --stack {shlex.quote(args.stack)}",
+                f"render: {key} is in plain text in the stack file; pulumi up will reject it. Change the value where "
+                f"it is in use, then write {command}",
                 file=sys.stderr,
             )
         recording = record(config, secrets | plain, args.stack)

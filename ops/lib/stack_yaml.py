@@ -4,26 +4,15 @@ For example, ``yes`` and ``1:30`` are text, ``1e3`` is a number, and ``010`` is 
 https://github.com/go-yaml/yaml/blob/v3.0.1/resolve.go
 """
 
-import re
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import yaml
 
+from settings import go_yaml
 from settings.shown import is_harmless
 
-_CONSTANTS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), "null"),
-    **dict.fromkeys(("true", "True", "TRUE", "false", "False", "FALSE"), "bool"),
-}
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
-_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_TIME = re.compile(
-    r"(\d{4})-(\d\d?)-(\d\d?)(?:[Tt ](\d\d?):(\d\d?):(\d\d?)(?:\.(\d{1,9}))?(Z|[-+]\d\d:\d\d)?)?", re.ASCII
-)
 # Pulumi stores larger integers as floating-point numbers.
 _LARGEST_INTEGER = 2**63 - 1
 _PREFIX = "tag:yaml.org,2002:"
@@ -46,41 +35,8 @@ class StackYamlLoader(yaml.SafeLoader):
     def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:
         """Return the tag of a node. Only plain scalars have another one than in YAML 1.1."""
         if kind is yaml.ScalarNode and implicit[0]:
-            return _PREFIX + _kind(value)
+            return _PREFIX + go_yaml.kind(value)
         return str(super().resolve(kind, value, (False, True)))  # type: ignore[no-untyped-call]
-
-
-def _kind(text: str) -> str:
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _NOT_FINITE.fullmatch(text):
-        return "float"
-    # Go looks at the first character before it removes underscores.
-    if not text[0].isascii() or not (text[0].isdigit() or text[0] in "+-."):
-        return "str"
-    if _time(text):
-        return "timestamp"
-    plain = text.replace("_", "")
-    if _INTEGER.fullmatch(plain) and (text[0] != "."):
-        return "int"
-    return "float" if _FLOAT.fullmatch(plain) and float(plain) not in {float("inf"), float("-inf")} else "str"
-
-
-def _time(text: str) -> str:
-    """Return ``text`` as Go prints a time; empty if it is none."""
-    match = _TIME.fullmatch(text)
-    if not match:
-        return ""
-    *numbers, fraction, zone = match.groups()
-    if zone and " " in text:
-        return ""
-    try:
-        date = datetime(*(int(number or 0) for number in numbers))  # type: ignore[arg-type]
-    except ValueError:
-        return ""
-    fraction = fraction.rstrip("0") if fraction else ""
-    offset = f"{zone.replace(':', '')} {zone.replace(':', '')}" if zone and zone != "Z" else "+0000 UTC"
-    return f"{date:%Y-%m-%d %H:%M:%S}{f'.{fraction}' if fraction else ''} {offset}"
 
 
 def _mapping(loader: StackYamlLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -104,14 +60,14 @@ def _mapping(loader: StackYamlLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 def _bool(_loader: StackYamlLoader, node: yaml.ScalarNode) -> bool:
-    if _CONSTANTS.get(node.value) != "bool":
+    if go_yaml.CONSTANTS.get(node.value) != "bool":
         raise StackYamlError(problem="a value is not true or false", problem_mark=node.start_mark)
     return str(node.value).lower() == "true"
 
 
 def _int(_loader: StackYamlLoader, node: yaml.ScalarNode) -> int | float:
     plain = node.value.replace("_", "").lower()
-    if not _INTEGER.fullmatch(plain):
+    if not go_yaml.INTEGER.fullmatch(plain):
         raise StackYamlError(problem="a value is not a whole number", problem_mark=node.start_mark)
     digits = plain.lstrip("+-")
     base = _BASES.get(digits[:2], 8 if digits.startswith("0") else 10)
@@ -122,13 +78,13 @@ def _int(_loader: StackYamlLoader, node: yaml.ScalarNode) -> int | float:
 
 def _float(_loader: StackYamlLoader, node: yaml.ScalarNode) -> float:
     plain = node.value.replace("_", "")
-    if not _FLOAT.fullmatch(plain):
+    if not go_yaml.FLOAT.fullmatch(plain):
         raise StackYamlError(problem="a value is not a finite number", problem_mark=node.start_mark)
     return float(plain)
 
 
 def _text(_loader: StackYamlLoader, node: yaml.ScalarNode) -> str:
-    return _time(node.value) or str(node.value)
+    return go_yaml.time_text(node.value) or str(node.value)
 
 
 def _tagged(_loader: StackYamlLoader, _suffix: str, node: yaml.Node) -> str:

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ops.lib.stack_file import stack_config
+from ops.lib.stack_yaml import StackYamlLoader
 from paths import ROOT
+from settings import go_yaml
 from settings.errors import SettingsError
 
 # A value in a stack file, and the text that the program gets.
@@ -144,3 +147,15 @@ def test_the_name_of_a_stack_may_have_spaces_and_dots(tmp_path: Path):
     assert stack_config("my stack.v2", tmp_path)[0]["flyte-home:namespace"] == "mine"
     with pytest.raises(SettingsError, match=r"the stacks here are: my stack\.v2, test"):
         stack_config("other", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["y", "n", "N", "1e3", "09", "1_000", "yes", "010", "+.5", "2026-1-2", "12:30", "a: b", "~"]
+)
+def test_what_is_written_for_kubernetes_and_flyte_is_read_there_as_the_same_text(text: str):
+    written = go_yaml.dump({"a": text, text: "b"})
+
+    assert yaml.load(written, StackYamlLoader) == {"a": text, text: "b"}  # noqa: S506 (a safe loader)
+    assert yaml.dump(text, Dumper=go_yaml.FastDumper).strip().strip("'") == text
+    if text in {"y", "n", "N"}:  # true and false for the reader of kubectl
+        assert f"'{text}'" in written
