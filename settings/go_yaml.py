@@ -20,6 +20,7 @@ INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 """A number with a point or an exponent, without underscores."""
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_BASES = {"0x": 16, "0b": 2, "0o": 8}
 _BOOLEANS = {"y", "Y", "n", "N"}
 _NUMBERS = {*"0123456789+-."}
 _LONGEST_NUMBER = 1000
@@ -39,10 +40,17 @@ def kind(text: str) -> str:
         return "str"
     if time_text(text):
         return "timestamp"
-    plain = text.replace("_", "")
-    if INTEGER.fullmatch(plain) and (text[0] != "."):
+    # A text that begins with a point may have no underscores.
+    plain = text if text[0] == "." else text.replace("_", "")
+    if INTEGER.fullmatch(plain) and -(2**63) <= whole_number(plain) < 2**64:
         return "int"
     return "float" if FLOAT.fullmatch(plain) and float(plain) not in {float("inf"), float("-inf")} else "str"
+
+
+def whole_number(text: str) -> int:
+    """The number that `INTEGER` matches in ``text``."""
+    digits = text.lstrip("+-").lower()
+    return int(text, _BASES.get(digits[:2], 8 if digits.startswith("0") else 10))
 
 
 def time_text(text: str) -> str:

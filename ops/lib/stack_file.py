@@ -12,7 +12,7 @@ import yaml
 
 from ops.lib.stack_yaml import StackYamlError, StackYamlLoader, as_json, number_text
 from paths import ROOT
-from settings import PROJECT
+from settings import FIELDS, PROJECT
 from settings.errors import SettingsError
 
 # Values that pass the checks of the secret settings: a JSON object, or text for a password.
@@ -35,7 +35,8 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
     """
     path = folder / f"Pulumi.{stack}.yaml"
     try:
-        content = yaml.load(path.read_text(), StackYamlLoader) or {}  # noqa: S506 (a safe loader)
+        text = path.read_bytes()
+        content = yaml.load(text, StackYamlLoader) or {}  # noqa: S506 (a safe loader)
         stored = content.get("config") or {}
         if not isinstance(stored, dict) or not all(key[:1].isalpha() for key in stored):
             raise TypeError
@@ -43,11 +44,18 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
         raise SettingsError(_no_such_stack(stack, folder)) from None
     except OSError as error:
         raise SettingsError(f"{path.name}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path.name}: cannot be read{_where(error, text)}") from None
+    except (AttributeError, TypeError):
         raise SettingsError(
-            f"{path.name}: is not a stack file{_where(error)}; it needs the key config with settings below it, such as "
+            f"{path.name}: is not a stack file; it needs the key config with settings below it, such as "
             f"config: {{{PROJECT}:namespace: flyte}}"
         ) from None
+    if any(key != "config" and (":" in key or key in FIELDS or key.lower() == "config") for key in content):
+        raise SettingsError(
+            f"{path.name}: a setting has no effect at the top; move it below config and indent it, such as "
+            f"config: {{{PROJECT}:namespace: flyte}}"
+        )
     project = yaml.load((folder / "Pulumi.yaml").read_text(), StackYamlLoader)["config"]  # noqa: S506 (a safe loader)
     config, secrets = {}, set()
     for key, declared in project.items():
@@ -82,11 +90,24 @@ def _no_such_stack(stack: str, folder: Path) -> str:
     )
 
 
-def _where(error: Exception) -> str:
-    """Return the line of a YAML error. PyYAML's description is left out: it may quote a secret."""
+def _where(error: Exception, text: bytes) -> str:
+    """Return the line of an error, and what may help. PyYAML's description is left out: it may quote a secret."""
     mark = getattr(error, "problem_mark", None)
-    described = f": {error.problem}" if isinstance(error, StackYamlError) else ""
-    return f" (line {mark.line + 1}{described})" if mark else ""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else b""
+    if isinstance(error, StackYamlError):
+        described = f"{error.problem}; correct it there"
+    elif isinstance(error, yaml.reader.ReaderError | UnicodeDecodeError):
+        described = "it has a control character, or is not in UTF-8; write it again with an editor that saves UTF-8"
+    elif isinstance(error, RecursionError):
+        described = "it is nested too deeply; write it flatter"
+    elif isinstance(error, yaml.composer.ComposerError):
+        described = "an alias (*name) has no anchor (&name), or there is a second document (---); quote the text"
+    elif b"\t" in line:
+        described = "a tab; write spaces"
+    else:
+        described = "quote text that begins with a special character or contains ': ', such as 'a: b'"
+    return f" (line {mark.line + 1}): {described}" if mark else f": {described}"
 
 
 def _plain_text_problems(key: str, value: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ For example, ``yes`` and ``1:30`` are text, ``1e3`` is a number, and ``010`` is 
 https://github.com/go-yaml/yaml/blob/v3.0.1/resolve.go
 """
 
+import base64
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,6 @@ import yaml
 from settings import go_yaml
 from settings.shown import is_harmless
 
-_BASES = {"0x": 16, "0b": 2, "0o": 8}
 # Pulumi stores larger integers as floating-point numbers.
 _LARGEST_INTEGER = 2**63 - 1
 _PREFIX = "tag:yaml.org,2002:"
@@ -69,11 +69,9 @@ def _int(_loader: StackYamlLoader, node: yaml.ScalarNode) -> int | float:
     plain = node.value.replace("_", "").lower()
     if not go_yaml.INTEGER.fullmatch(plain):
         raise StackYamlError(problem="a value is not a whole number", problem_mark=node.start_mark)
-    digits = plain.lstrip("+-")
-    base = _BASES.get(digits[:2], 8 if digits.startswith("0") else 10)
-    number = int(plain, base)
+    number = go_yaml.whole_number(plain)
     # Beyond 64 bits, Go continues with a floating-point number.
-    return number if -(2**63) <= number < 2**64 or base != 10 else float(number)
+    return number if -(2**63) <= number < 2**64 else float(number)
 
 
 def _float(_loader: StackYamlLoader, node: yaml.ScalarNode) -> float:
@@ -83,14 +81,35 @@ def _float(_loader: StackYamlLoader, node: yaml.ScalarNode) -> float:
     return float(plain)
 
 
+def _null(_loader: StackYamlLoader, node: yaml.ScalarNode) -> None:
+    if go_yaml.CONSTANTS.get(node.value) != "null":
+        raise StackYamlError(problem="a value is not null", problem_mark=node.start_mark)
+
+
 def _text(_loader: StackYamlLoader, node: yaml.ScalarNode) -> str:
-    return go_yaml.time_text(node.value) or str(node.value)
+    return _valid(go_yaml.time_text(node.value) or node.value, node)
 
 
-def _tagged(_loader: StackYamlLoader, _suffix: str, node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise StackYamlError(problem="a list or a map has a tag", problem_mark=node.start_mark)
-    return str(node.value)
+def _binary(_loader: StackYamlLoader, node: yaml.ScalarNode) -> str:
+    try:
+        return base64.b64decode("".join(node.value.split()), validate=True).decode()
+    except ValueError:
+        raise StackYamlError(problem="a value is not text in base64", problem_mark=node.start_mark) from None
+
+
+def _valid(text: str, node: yaml.Node) -> str:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise StackYamlError(problem="a value has half a character", problem_mark=node.start_mark)
+    return text
+
+
+def _untagged(loader: StackYamlLoader, node: yaml.Node) -> Any:
+    """Return a value whose tag Pulumi ignores."""
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(loader, node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return _valid(node.value, node)
 
 
 StackYamlLoader.add_constructor(f"{_PREFIX}map", _mapping)
@@ -98,7 +117,12 @@ StackYamlLoader.add_constructor(f"{_PREFIX}bool", _bool)
 StackYamlLoader.add_constructor(f"{_PREFIX}int", _int)
 StackYamlLoader.add_constructor(f"{_PREFIX}float", _float)
 StackYamlLoader.add_constructor(f"{_PREFIX}timestamp", _text)
-StackYamlLoader.add_multi_constructor("!", _tagged)
+StackYamlLoader.add_constructor(f"{_PREFIX}null", _null)
+StackYamlLoader.add_constructor(f"{_PREFIX}binary", _binary)
+StackYamlLoader.add_constructor(f"{_PREFIX}str", _untagged)
+for _tag in ("set", "omap", "pairs"):
+    StackYamlLoader.add_constructor(f"{_PREFIX}{_tag}", _untagged)
+StackYamlLoader.add_multi_constructor("!", lambda loader, _suffix, node: _untagged(loader, node))
 
 
 def number_text(value: Any) -> str:

@@ -241,9 +241,11 @@ def test_a_setting_with_an_encrypted_value_inside_is_a_secret(tmp_path: Path):
     ("stack_file", "said"),
     [
         ("config: [", "line 1"),
-        ("config:\n  a: 1\n  a: 2\n", "line 2: a is set twice"),
+        ("config:\n  a: 1\n  a: 2\n", "(line 2): a is set twice"),
         ("config: {flyte-home:namespace: x, namespace: y}", "is set twice"),
-        ("config: {flyte-home:projects: !!set {a}}", "is not text, a number, a list or a map"),
+        ("namespace: a", "a setting has no effect at the top; move it below config"),
+        ("flyte-home:projects: []", "a setting has no effect at the top; move it below config"),
+        ("Config: {flyte-home:projects: []}", "a setting has no effect at the top; move it below config"),
         ("config: &a {flyte-home:projects: *a}", "Pulumi.test.yaml"),
         ("- a list", "is not a stack file"),
         ("config: text", "is not a stack file"),

@@ -27,6 +27,9 @@ SCALARS = {
     "2026-1-2": "2026-01-02 00:00:00 +0000 UTC", "2026-13-45": "2026-13-45", "=": "=", "<<": "<<", '"1e3"': "1e3",
     "2026-01-01T10:00:00.250+02:00": "2026-01-01 10:00:00.25 +0200 +0200", "'yes'": "yes", "! 12": "12", "!a b": "b",
     "!!str 5": "5", "!!float 5": "5", "0.00001234": "0.00001234",
+    "0xFFFFFFFFFFFFFFFFFF": "0xFFFFFFFFFFFFFFFFFF", "0777777777777777777777777": "7.777777777777778e+23", "._1": "._1",
+    "-0x8000000000000000": "-9223372036854775808", "18446744073709551616": "18446744073709552000",
+    "!!binary aGVsbG8=": "hello",
     "2026-01-01 10:00:00": "2026-01-01 10:00:00 +0000 UTC",
 }  # fmt: skip
 # A structure in a stack file, and the data that the program gets.
@@ -40,6 +43,11 @@ STRUCTURES: dict[str, Any] = {
     "[2026-01-01, ~, '']": ["2026-01-01 00:00:00 +0000 UTC", None, ""],
     "{secure: text, b: 1}": {"secure": "text", "b": 1},
     "{secure: 5}": {"secure": 5},
+    "!!set {a, b}": {"a": None, "b": None},
+    "!!omap [a: 1]": [{"a": 1}],
+    "!custom {a: !custom [1]}": {"a": [1]},
+    "!!str {a: 1}": {"a": 1},
+    "[0xFFFFFFFFFFFFFFFFFF, !!binary aGVsbG8=]": ["0xFFFFFFFFFFFFFFFFFF", "hello"],
 }
 # Stack files that Pulumi rejects.
 REJECTED = (
@@ -53,6 +61,11 @@ REJECTED = (
     "config: {a: {? [1] : 2}}",
     "config: {1e3: 4}",
     "config: []x",
+    "config: {a: !!null x}",
+    "config: {a: !!binary x}",
+    'config: {a: "\\ud83d\\ude00"}',
+    "config: {a: *b}",
+    "config:\n\ta: b",
     "config: [a]",
     "config: {a: &x [*x]}",
 )
@@ -130,6 +143,33 @@ def test_a_message_about_yaml_quotes_nothing_from_the_file(tmp_path: Path, text:
         read(tmp_path, text)
 
     assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"config:\n\ta: b", r"cannot be read \(line 2\): a tab; write spaces"),
+        (b"config: {a: *b}", r"an alias \(\*name\) has no anchor"),
+        (b"config: {a: b}\n---\nconfig: {a: c}\n", "or there is a second document"),
+        ("config: {a: ä}".encode("latin-1"), "is not in UTF-8; write it again with an editor that saves UTF-8"),
+        (b"config: {a: @b}", r"\(line 1\): quote text that begins with a special character"),
+        (b"config: {a: " + b"[" * 5000, "nested too deeply"),
+    ],
+)
+def test_a_message_about_yaml_says_what_to_write(tmp_path: Path, content: bytes, said: str):
+    project(tmp_path, "")
+    (tmp_path / "Pulumi.test.yaml").write_bytes(content)
+
+    with pytest.raises(SettingsError, match=said):
+        stack_config("test", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_stack_file_may_have_the_encodings_and_line_ends_of_other_systems(tmp_path: Path, encoding: str):
+    project(tmp_path, "")
+    (tmp_path / "Pulumi.test.yaml").write_bytes("config:\r\n  flyte-home:namespace: ä\r\n".encode(encoding))
+
+    assert stack_config("test", tmp_path)[0]["flyte-home:namespace"] == "ä"
 
 
 def test_a_folder_in_place_of_a_stack_file_is_named(tmp_path: Path):
