@@ -1,22 +1,15 @@
-"""What may be in the values of the flyte-binary chart: its schema, and what a stack may add with ``flyteValues``."""
+"""What a stack may add to the values of the flyte-binary chart with ``flyteValues``."""
 
-import difflib
-import functools
-import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from settings.annotations import is_key, is_label_value
-from settings.chart import CHART_DIR
+from settings.chart_schema import part_of, schema_problems
 from settings.commands import typed
 from settings.credentials import has_credential
 from settings.errors import SettingsError
 from settings.helm_templates import REMEDY, is_accepted
-from settings.shown import is_harmless
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
 
 # Values that the program itself sets, and the setting to use instead. Another value in the chart would leave Flyte
 # without its password, its namespaces or its webhook, or would leave something behind after destroy.
@@ -82,7 +75,7 @@ def own_value_problems(values: Mapping[str, Any], rights: str) -> Iterator[str]:
         rights: ``flyte-home:flyte.rights``.
     """
     setting = "flyte-home:flyteValues"
-    yield from _schema_problems(values, setting)
+    yield from schema_problems(values, setting)
     yield from _credentials(values, setting)
     yield from _templates(values, setting)
     yield from _labels(values, setting)
@@ -104,7 +97,7 @@ def check_values(values: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: naming every key that is not in ``values.schema.json``, or whose value has the wrong type.
     """
-    if problems := list(_schema_problems(values, "the chart's values")):
+    if problems := list(schema_problems(values, "the chart's values")):
         raise SettingsError(*problems)
 
 
@@ -120,12 +113,12 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         name = value.get("name")
         if isinstance(name, str) and _CREDENTIAL.search(name) and isinstance(value.get("value"), str):
-            yield f"{_part(where, name)}: looks like a credential; take it from a Secret with valueFrom"
+            yield f"{part_of(where, name)}: looks like a credential; take it from a Secret with valueFrom"
         for key, item in value.items():
             if isinstance(item, str) and item and _CREDENTIAL.search(str(key)) and key not in _REFERENCES:
-                yield f"{_part(where, key)}: looks like a credential, which must not be in Helm values; use a Secret"
+                yield f"{part_of(where, key)}: looks like a credential, which must not be in Helm values; use a Secret"
             else:
-                yield from _credentials(item, _part(where, key))
+                yield from _credentials(item, part_of(where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _credentials(item, f"{where}[{index}]")
@@ -139,7 +132,7 @@ def _templates(value: Any, where: str) -> Iterator[str]:
         for key, item in value.items():
             if not is_accepted(str(key)):
                 yield f"{where}: has a key with a template that Helm may reject; write the key without braces"
-            yield from _templates(item, _part(where, key))
+            yield from _templates(item, part_of(where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _templates(item, f"{where}[{index}]")
@@ -154,69 +147,10 @@ def _labels(value: Any, where: str) -> Iterator[str]:
         if kind.endswith(("labels", "annotations")) and isinstance(item, Mapping):
             for name, text in item.items():
                 if not is_key(name):
-                    yield f"{_part(where, key)}: has a key that is none of a label or an annotation, such as team"
+                    yield f"{part_of(where, key)}: has a key that is none of a label or an annotation, such as team"
                 elif (
                     kind.endswith("labels") and isinstance(text, str) and "{{" not in text and not is_label_value(text)
                 ):
-                    yield f"{_part(where, key)}{typed(name)}: is not the value of a label; write it like home"
+                    yield f"{part_of(where, key)}{typed(name)}: is not the value of a label; write it like home"
         else:
-            yield from _labels(item, _part(where, key))
-
-
-def _part(where: str, key: Any) -> str:
-    """The path of a part of a value. A key may be a secret, put there by mistake."""
-    return f"{where}{typed(key) if is_harmless(str(key)) else '.(key not shown)'}"
-
-
-@functools.cache
-def _validator() -> "Draft202012Validator":
-    # Imported here, because most commands check no values of the chart, and the import takes long.
-    import jsonschema
-
-    return jsonschema.Draft202012Validator(json.loads((CHART_DIR / "values.schema.json").read_text()))
-
-
-def _schema_problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
-    for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
-        where = setting
-        for part in error.absolute_path:
-            where = f"{where}[{part}]" if isinstance(part, int) else _part(where, part)
-        if "propertyNames" in error.schema_path:
-            yield f"{where}: has a key with capital letters, which Flyte may confuse with another; use lower case"
-        elif error.validator == "additionalProperties":
-            for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
-                yield (
-                    f"{_part(where, key)}: the chart has no such value and would ignore it, or it is a credential, "
-                    f"which must not be in Helm values; {_known(key, error.schema)}"
-                )
-        else:  # the value is not shown: it is free text, and may be anything
-            wanted = (
-                f"write {' or '.join(error.validator_value)}" if error.validator == "enum" else "write another value"
-            )
-            kind = error.validator_value if error.validator == "type" else error.validator
-            yield (
-                f"{where}: is not {_KINDS.get(str(kind), 'a possible value')}; {_KIND_EXAMPLES.get(str(kind), wanted)}"
-            )
-
-
-# What the schema may ask for, and an example in YAML.
-_KINDS = {
-    **{"object": "a map", "array": "a list", "string": "text", "integer": "a whole number", "boolean": "true or false"},
-    **{"number": "a number"},
-}
-_KIND_EXAMPLES = {
-    **{"object": "write it like {team: home}", "array": "write it like [{name: TZ, value: Europe/Berlin}]"},
-    **{
-        "string": "write it like home, and quote a number",
-        "integer": "write it like 3",
-        "boolean": "write true or false",
-    },
-    **{"number": "write it like 0.5"},
-}
-
-
-def _known(key: Any, schema: Mapping[str, Any]) -> str:
-    """The keys that a group of the chart's values has."""
-    known = sorted(schema.get("properties", {}))
-    near = difflib.get_close_matches(str(key), known, 1) or known
-    return f"write {' or '.join(near)}" if near else "leave it out"
+            yield from _labels(item, part_of(where, key))

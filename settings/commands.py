@@ -1,15 +1,18 @@
 """Pulumi's commands in messages, as a user types them."""
 
+import json
 import re
 import shlex
 
 
-def set_command(key: str, value: str, as_text: bool = False) -> str:
-    """The command that sets ``key``, which may be a part of a structure, to ``value``; ``as_text``: also a number."""
+def set_command(key: str, value: str | int) -> str:
+    """The command that sets ``key``, which may be a part of a structure, to ``value``."""
     path = "--path " if re.search(r"[.\[]", key) else ""
-    if path and as_text and value.isdigit():
+    # Otherwise Pulumi stores such a text as a number, or as true.
+    if path and isinstance(value, str) and (value.isdigit() or value in {"true", "false"}):
         path += "--type string "
-    return f"pulumi config set {path}{shlex.quote(key)} {shlex.quote(value)}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"pulumi config set {path}{shlex.quote(key)} {shlex.quote(text)}"
 
 
 def remove_command(key: str) -> str:

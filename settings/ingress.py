@@ -7,9 +7,11 @@ from pydantic.alias_generators import to_camel
 
 from settings.annotations import Annotations
 from settings.certificates import Certificates
-from settings.commands import remove_command
+from settings.commands import remove_command, typed
 from settings.endpoints import Endpoints
-from settings.values import Host, Label, Model, ObjectName
+from settings.values import Host, Model, ObjectName, OptionalLabel, PartError
+
+_OF_CONTROLLERS = ("nginx.ingress.kubernetes.io/", "traefik.ingress.kubernetes.io/")
 
 
 class Hosts(Model):
@@ -50,7 +52,7 @@ class IngressSettings(Model):
     """none: clients use port-forwards, or the addresses in clientEndpoints."""
     class_name: ObjectName = ""
     """Ingress class; empty: the controller's name."""
-    namespace: Label | Literal[""] = ""
+    namespace: OptionalLabel = ""
     """Namespace of the controller; empty: kube-system for traefik, ingress-nginx for nginx."""
     hosts: Hosts = Hosts()
     """Host names of the stack."""
@@ -68,26 +70,42 @@ class IngressSettings(Model):
         if self.controller == "none":
             for name, field in type(self).model_fields.items():
                 if getattr(self, name) != field.default:
-                    raise ValueError(
-                        f"has {to_camel(name)}, but no controller, so that it has no effect; write controller: traefik "
-                        f"or nginx, or {remove_command(f'flyte-home:ingress.{to_camel(name)}')}"
+                    raise PartError(
+                        f"has {to_camel(name)}, but no controller, so that it has no effect; write "
+                        f"{remove_command(f'flyte-home:ingress.{to_camel(name)}')}, or traefik or nginx",
+                        "controller",
+                        "traefik",
                     )
             return
-        if not hosts.console or not hosts.object_store:
-            raise ValueError(
-                "needs the hosts console and objectStore; write hosts: {console: flyte.home.example, "
-                "objectStore: s3.home.example}"
-            )
+        if not hosts.console:
+            raise PartError("has no host for the console; write it", "hosts.console", "flyte.home.example")
+        if not hosts.object_store:
+            raise PartError("has no host for the object store; write it", "hosts.objectStore", "s3.home.example")
         if hosts.object_store in {hosts.console, hosts.grpc}:
-            raise ValueError(
-                f"has the host {hosts.object_store!r} twice, but the object store's buckets need a host of their own"
+            raise PartError(
+                f"has the host {hosts.object_store!r} twice, but the object store's buckets need one of their own; "
+                "write another",
+                "hosts.objectStore",
+                "s3.home.example",
             )
         if self.tls.issuer and self.tls.secret:
-            raise ValueError("has both tls.issuer and tls.secret; keep one")
-        if self.tls.issuer_kind == "Issuer" and not self.tls.issuer:
             raise ValueError(
-                "has tls.issuerKind, but no tls.issuer; write the issuer, such as tls: {issuer: letsencrypt}"
+                "has both tls.issuer and tls.secret; keep one: " + remove_command("flyte-home:ingress.tls.secret")
             )
+        if self.tls.issuer_kind == "Issuer" and not self.tls.issuer:
+            raise PartError("has tls.issuerKind, but no tls.issuer; write it", "tls.issuer", "letsencrypt")
+        for key in self.annotations:
+            if key == "kubernetes.io/ingress.class":
+                raise PartError(
+                    f"has the annotation {key}, which Kubernetes rejects next to the class; write that instead",
+                    "className",
+                    self.controller,
+                )
+            if key.startswith(_OF_CONTROLLERS) and not key.startswith(f"{self.controller}."):
+                raise ValueError(
+                    f"has the annotation {key}, which has no effect with the controller {self.controller!r}; leave it "
+                    f"out: {remove_command(f'flyte-home:ingress.annotations{typed(key)}')}"
+                )
 
     @property
     def endpoints(self) -> Endpoints:

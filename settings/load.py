@@ -12,10 +12,10 @@ import pulumi.runtime.config as pulumi_config
 from pydantic import SecretStr, ValidationError
 
 from settings import rules
-from settings.commands import remove_command, set_command
+from settings.commands import remove_command
 from settings.errors import SettingsError
 from settings.merge import merged
-from settings.messages import explained
+from settings.messages import explained, unreadable
 from settings.presets import OF_PRESET, PRESETS
 from settings.stack import FIELDS, PROJECT, SECRET_FIELDS, Settings
 from settings.values import Model
@@ -47,14 +47,16 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     encrypted = {key.removeprefix(f"{PROJECT}:") for key in secret_keys}
     problems = list(rules.provider_problems(config, secret_keys))
     values = {name: config.get(f"kubernetes:{name}", "") for name in ("context", "kubeconfig")}
-    decoded, unreadable = _decoded(own, encrypted)
-    problems += unreadable
+    decoded, wrong = _decoded(own, encrypted)
+    problems += wrong
     try:
         settings = Settings.model_validate(values | decoded)
     except ValidationError as error:
         raise SettingsError(*problems, *explained(error)) from None
     except RecursionError:
         raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; write it flatter") from None
+    if wrong:  # the rules would compare other settings with defaults
+        raise SettingsError(*problems)
 
     names = _secret_names(settings)
     given = {key: SecretStr(own[key]) for key in names & own.keys() if own[key].strip()}
@@ -83,7 +85,7 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
 
 def _secret_names(settings: Settings) -> set[str]:
     """Names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
-    names = {key.setting for group in settings.task_secrets for key in group.keys}
+    names = {key.setting for group in settings.task_secrets for key in group.keys} - (FIELDS.keys() - SECRET_FIELDS)
     return SECRET_FIELDS | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
 
 
@@ -104,26 +106,13 @@ def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[s
             try:
                 given = rules.strict_json(own[key])
             except (ValueError, RecursionError):
-                problems.append(f"{PROJECT}:{key}: is not {_kind(key)}")
+                problems.append(unreadable(key, own[key]))
                 continue
-        if wrong := list(rules.control_problems(f"{PROJECT}:{key}", given)):
+        if wrong := list(rules.text_problems(f"{PROJECT}:{key}", given)):
             problems += wrong
         else:
             values[key] = _completed(values.get(key, FIELDS[key].default), given)
     return values, problems
-
-
-def _kind(key: str) -> str:
-    """What the setting ``key`` is, and how to write it."""
-    if FIELDS[key].annotation is bool:
-        return f"true or false; write {set_command(f'{PROJECT}:{key}', 'true')}"
-    default = FIELDS[key].default
-    plain = default.model_dump(by_alias=True) if isinstance(default, Model) else default
-    example = "[{name: remedy}]" if key == "projects" else "[...]" if isinstance(plain, list) else "{...}"
-    kind = "list" if isinstance(plain, list) else "map"
-    return (
-        f"a list or map; write a {kind} in YAML, such as {PROJECT}:{key}: {example}, see docs/settings.md#{key.lower()}"
-    )
 
 
 def _completed(default: Any, given: Any) -> Any:

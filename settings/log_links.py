@@ -2,12 +2,11 @@
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from settings.credentials import check_no_credential
-from settings.values import Model
+from settings.values import Model, PartError, has_server
 
 # https://github.com/flyteorg/flyte/blob/v1.16.8/flyteplugins/go/tasks/pluginmachinery/tasklog
 _VARIABLES = {
@@ -38,7 +37,7 @@ _VARIABLE = re.compile(r"{{\s*\.([A-Za-z0-9]+)\s*}}")
 
 
 def _address(value: str) -> str:
-    if value and (not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_/-]+", value) or not urlsplit(value).hostname):
+    if value and not (re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_/-]+", value) and has_server(value)):
         raise ValueError("is not an address; write it like https://grafana.home.example, as the browser reaches it")
     return value.rstrip("/")
 
@@ -71,8 +70,10 @@ class Grafana(Model):
     def model_post_init(self, _context: object) -> None:
         changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
         if changed and not self.url:
-            raise ValueError(
-                "has datasource or query, but no url, so that there is no link; write url: https://grafana.home.example"
+            raise PartError(
+                "has datasource or query, but no url, so that there is no link; write it",
+                "url",
+                "https://grafana.home.example",
             )
 
 

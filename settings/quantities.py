@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
+from pydantic.fields import FieldInfo
 
-from settings.values import Model, ObjectName
+from settings.values import Model, ObjectName, PartError
 
 _BINARY = {"": 0, "Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL = {"m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -51,8 +52,12 @@ def _memory(value: str) -> str:
 def _storage(value: str) -> str:
     size = quantity(value, "10Gi")
     if not 100 * 1024**2 <= size <= 1024**5 or size % 1:
-        raise ValueError("is not between 100Mi and 1Pi, the sizes a volume of this stack can have; write it like 10Gi")
+        raise ValueError("is not between 100Mi and 1Pi; write it like 10Gi")
     return value
+
+
+def _storage_limit(value: str) -> str:
+    return value and _storage(value)
 
 
 def _cores(value: Any) -> Any:
@@ -66,8 +71,13 @@ Memory = Annotated[str, AfterValidator(_memory)]
 """Memory in bytes, as a Kubernetes quantity such as ``512Mi``."""
 Storage = Annotated[str, AfterValidator(_storage)]
 """Size of a volume in bytes, as a Kubernetes quantity such as ``10Gi``."""
-StorageLimit = Annotated[str, AfterValidator(lambda value: value and _storage(value))]
+StorageLimit = Annotated[str, AfterValidator(_storage_limit)]
 """The most that something may hold in bytes, as a Kubernetes quantity such as ``10Gi``; empty: no limit."""
+
+
+def is_quantity(field: FieldInfo) -> bool:
+    """Whether the value of ``field`` is an amount of CPU, memory or storage."""
+    return any(getattr(rule, "func", None) in {_cpu, _memory, _storage, _storage_limit} for rule in field.metadata)
 
 
 class Amount(Model):
@@ -110,12 +120,14 @@ def check_order(**amounts: Amount) -> None:
     """Reject amounts that are not in ascending order.
 
     Raises:
-        ValueError: naming the first amount that is more than the next one.
+        PartError: naming the first amount that is more than the next one.
     """
     for (low, less), (high, more) in zip(list(amounts.items())[:-1], list(amounts.items())[1:], strict=True):
         for name, value in less.by_name.items():
             if quantity(value) > quantity(more.by_name[name]):
-                raise ValueError(
+                raise PartError(
                     f"has {low}.{name} {value}, which is more than {high}.{name} {more.by_name[name]}; "
-                    f"raise {high}.{name} or lower {low}.{name}"
+                    f"lower {low}.{name}, or raise {high}.{name}",
+                    f"{high}.{name}",
+                    value,
                 )

@@ -1,5 +1,6 @@
 """What a message shows of a value: only what cannot be a secret in the wrong place."""
 
+import json
 import re
 from typing import Any
 
@@ -13,7 +14,7 @@ _KNOWN_CREDENTIAL = re.compile(r"^(gh[opsur]_|github_pat_|glpat-|sk-|xox[a-z]-|A
 def shown(value: Any) -> str:
     """``value`` in a message; text that could be a secret is only described."""
     if not isinstance(value, str):
-        return repr(value) if isinstance(value, int | float) else f"({type(value).__name__})"
+        return json.dumps(value) if isinstance(value, int | float) else f"({type(value).__name__})"
     return repr(value) if is_harmless(value) else f"(not shown: text of {len(value)} characters)"
 
 

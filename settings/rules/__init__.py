@@ -11,16 +11,16 @@ from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
 from settings.rules.secrets import sample_warnings, secret_problems, strict_json
 from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems, quota_warnings
-from settings.rules.text import control_problems
+from settings.rules.text import text_problems
 from settings.stack import Settings
 
 __all__ = [
-    "control_problems",
     "key_problems",
     "plain_text_problems",
     "problems",
     "provider_problems",
     "strict_json",
+    "text_problems",
     "warnings",
 ]
 

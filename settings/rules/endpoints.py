@@ -41,7 +41,7 @@ def _port_problems(endpoints: ClientEndpoints) -> Iterator[str]:
                 f"{set_command(f'{setting}.objectStore', 'http://127.0.0.1:9000')}"
             )
     # An ingress can serve both at one port, a port-forward cannot.
-    if http == grpc and http[0] in {"127.0.0.1", "::1", "localhost"}:
+    if http == grpc and http[0] == "127.0.0.1":
         yield (
             f"{setting}.grpc: has the port of {setting}.http, but a port-forward leads to one of them; write "
             f"{set_command(f'{setting}.grpc', f'dns:///127.0.0.1:{http[1] + 1}')}"
@@ -50,7 +50,8 @@ def _port_problems(endpoints: ClientEndpoints) -> Iterator[str]:
 
 def _server(address: str) -> tuple[str, int]:
     parts = split_address(address)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    return "127.0.0.1" if host in {"localhost", "::1"} else host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _login_problems(settings: Settings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from settings.commands import set_command
+from settings.commands import remove_command, set_command
 from settings.projects import TaskScope
 from settings.secrets import TASK_STORE_SECRET
 from settings.shown import shown
@@ -17,6 +17,7 @@ def name_problems(settings: Settings) -> Iterator[str]:
     if not settings.projects:
         yield f"{PROJECT}:projects: names no project; write at least one, such as [{{name: remedy}}]"
     yield from _repeated("projects", "name", [project.name for project in settings.projects])
+    yield from _repeated("logLinks.custom", "name", [link.name for link in settings.log_links.custom])
     for index, name in enumerate(project.name for project in settings.projects):
         if name in _OF_FLYTES_BUCKET:
             key = f"{PROJECT}:projects[{index}].name"
@@ -24,11 +25,9 @@ def name_problems(settings: Settings) -> Iterator[str]:
                 f"{key}: Flyte keeps its own data under the name {shown(name)} in its bucket, which the project could "
                 f"then read; write another: {set_command(key, f'my-{name}')}"
             )
-    yield from _repeated("domains", "id", settings.domains)
-    # Each is mounted in a directory of its name.
-    yield from _repeated("secretManager.globalSecrets", "name", settings.secret_manager.global_secrets)
     yield from _egress_problems(settings)
     yield from _secret_name_problems(settings)
+    yield from _existing_secret_problems(settings)
 
 
 def _egress_problems(settings: Settings) -> Iterator[str]:
@@ -41,21 +40,41 @@ def _egress_problems(settings: Settings) -> Iterator[str]:
     }
     for setting, reach in reaches.items():
         if settings.namespace in reach.namespaces:
+            remedy = "" if reach is settings.auth.egress else ", and write flyte: true if tasks need Flyte's API"
+            key = f"{setting}.namespaces[{reach.namespaces.index(settings.namespace)}]"
             yield (
-                f"{setting}.namespaces: {shown(settings.namespace)} is the namespace of the stack itself, whose "
-                "servers are not for tasks; leave it out, and write flyte: true if tasks need Flyte's API"
+                f"{key}: {shown(settings.namespace)} is the namespace of the stack itself, whose servers are not for "
+                f"others; leave it out{remedy}: {remove_command(key)}"
             )
 
 
 def _secret_name_problems(settings: Settings) -> Iterator[str]:
-    for name in sorted({key.setting for group in settings.task_secrets for key in group.keys} & FIELDS.keys()):
-        if name != "tidalCreds":
-            yield f"{PROJECT}:taskSecrets: {shown(name)} is a setting of the stack itself; choose another name"
     yield from _repeated("taskSecrets", "group", [group.group for group in settings.task_secrets])
     for index, group in enumerate(settings.task_secrets):
+        place = f"{PROJECT}:taskSecrets[{index}]"
         yield from _repeated(f"taskSecrets[{index}].keys", "key", [key.key for key in group.keys])
+        for number, key in enumerate(group.keys):
+            if key.setting in FIELDS.keys() - {"tidalCreds"}:
+                yield (
+                    f"{place}.keys[{number}].setting: {key.setting!r} is a setting of the stack itself; choose another "
+                    f"name: {set_command(f'{place}.keys[{number}].setting', 'spotifyCreds')}"
+                )
         if group.group == TASK_STORE_SECRET:
-            yield f"{PROJECT}:taskSecrets: the stack itself uses the name {TASK_STORE_SECRET!r}; choose another group"
+            yield (
+                f"{place}.group: the stack itself uses the name {TASK_STORE_SECRET!r}; choose another: "
+                f"{set_command(f'{place}.group', 'tidal-creds')}"
+            )
+
+
+def _existing_secret_problems(settings: Settings) -> Iterator[str]:
+    """Secrets that something else should create, although the stack itself does."""
+    managed = settings.secret_manager.type == "K8s"
+    for index, project in enumerate(settings.projects):
+        own = {TASK_STORE_SECRET, *(project.task_secrets if managed else [])}
+        for number, name in enumerate(project.existing_secrets):
+            if name in own:
+                place = f"{PROJECT}:projects[{index}].existingSecrets[{number}]"
+                yield f"{place}: has no effect, because the stack creates this Secret; write {remove_command(place)}"
 
 
 def distinct(settings: Settings) -> list[TaskScope]:

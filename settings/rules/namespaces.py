@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from settings.commands import set_command
 from settings.projects import template_problem
 from settings.rules.names import described, distinct
 from settings.shown import shown
@@ -10,17 +11,11 @@ from settings.values import check_label
 
 # Namespaces that widespread software creates for itself, under a name that hardly anyone changes.
 _OF_OTHERS = {
-    *("argocd", "calico-system", "cattle-system", "cert-manager", "cnpg-system", "flux-system", "ingress-nginx"),
-    *(
-        "istio-system",
-        "keda",
-        "local-path-storage",
-        "longhorn-system",
-        "metallb-system",
-        "monitoring",
-        "tigera-operator",
-    ),
-}
+    "argocd", "calico-system", "cattle-system", "cert-manager", "cilium", "cnpg-system", "external-secrets",
+    "flux-system", "gatekeeper-system", "ingress-nginx", "istio-system", "keda", "kubernetes-dashboard", "kyverno",
+    "local-path-storage", "longhorn-system", "metallb-system", "monitoring", "openebs", "rook-ceph", "tigera-operator",
+    "traefik", "vault", "velero",
+}  # fmt: skip
 
 
 def namespace_problems(settings: Settings) -> Iterator[str]:
@@ -30,7 +25,13 @@ def namespace_problems(settings: Settings) -> Iterator[str]:
         return
     owners = {settings.namespace: f"{PROJECT}:namespace"}
     remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
-    if owner := _owner(settings.namespace, settings):
+    if settings.namespace == settings.ingress.namespace:
+        key = f"{PROJECT}:ingress.namespace"
+        yield (
+            f"{key}: {shown(settings.namespace)} is the namespace of the stack itself; write that of the ingress "
+            f"controller: {set_command(key, 'kube-system')}"
+        )
+    elif owner := _owner(settings.namespace, settings):
         yield f"{PROJECT}:namespace: {shown(settings.namespace)} belongs to {owner}; write another, such as flyte"
     for scope in distinct(settings):
         who, name = described(scope), scope.namespace
@@ -52,9 +53,9 @@ def namespace_problems(settings: Settings) -> Iterator[str]:
 
 
 def _owner(namespace: str, settings: Settings) -> str:
-    """Who else has this namespace; empty if it is free, as far as is known. Pulumi never takes over a namespace that exists."""
+    """Who else has this namespace; empty if it seems to be free. Pulumi never takes over one that exists."""
     if namespace == "default" or namespace.startswith("kube-"):
         return "Kubernetes itself"
-    if namespace == settings.ingress.namespace:
+    if namespace and namespace == settings.ingress.namespace:
         return f"the ingress controller ({PROJECT}:ingress.namespace)"
     return "other software of the cluster" if namespace in _OF_OTHERS else ""

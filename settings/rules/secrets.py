@@ -1,6 +1,5 @@
 """Rules for secret settings and for the secret manager."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from settings.commands import remove_command, set_command
 from settings.secrets import TaskSecretKey
 from settings.shown import is_harmless, shown
 from settings.stack import PROJECT, Settings
+from settings.suggestions import closest
 
 LARGEST_SECRET = 1024 * 1024
 """Bytes of all values of a Kubernetes Secret."""
@@ -28,7 +28,7 @@ def secret_problems(settings: Settings) -> Iterator[str]:
         yield from _other_manager_problems(settings)
     for part in settings.secret_manager.unused:
         setting, type_ = f"{PROJECT}:secretManager.{to_camel(part)}", settings.secret_manager.type
-        yield f"{setting}: has no effect with type {type_!r}; leave it out"
+        yield f"{setting}: has no effect with type {type_!r}; leave it out: {remove_command(setting)}"
 
 
 def sample_warnings(settings: Settings) -> Iterator[str]:
@@ -67,8 +67,10 @@ def _group_problems(settings: Settings) -> Iterator[str]:
                 wanted.setdefault(name, []).append(project.name)
             else:  # the name is not shown: it may be a secret, typed where its group belongs
                 key = f"{PROJECT}:projects[{index}].taskSecrets[{number}]"
-                near = difflib.get_close_matches(name, groups, 1) or sorted(filter(is_harmless, groups))
-                remedy = f"write {' or '.join(near)}: {set_command(key, near[0])}" if near else "write one there first"
+                near = closest(name, groups)
+                known = [near] if near else sorted(filter(is_harmless, groups))
+                first = set_command(f"{PROJECT}:taskSecrets[0].group", "tidal-creds")
+                remedy = f"write {' or '.join(known)}: {set_command(key, known[0])}" if known else f"write one: {first}"
                 yield f"{key}: there is no such group in {PROJECT}:taskSecrets; {remedy}"
     for wanted_group, projects in wanted.items():
         yield from _size_problems(settings, wanted_group)
@@ -85,13 +87,16 @@ def _other_manager_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
             f"pulumi config rm {PROJECT}:{name}"
         )
+    if settings.secret_manager.type == "Global" and not settings.secret_manager.global_secrets:
+        key = f"{PROJECT}:secretManager.globalSecrets"
+        yield f"{key}: is empty, but {manager}, so no task gets a secret; write {set_command(f'{key}[0]', 'spotify')}"
     if settings.secret_manager.type != "Vault":
         return
     agent = f"{manager}, whose agent logs in with the token of the pod"
     if not any(project.service_account_token for project in settings.projects):
         yield (
             f"{PROJECT}:projects: {agent}, and no project has one; write serviceAccountToken: true where tasks ask for "
-            f"secrets: {set_command(f'{PROJECT}:projects[0].serviceAccountToken', 'true')}"
+            f"secrets: {set_command(f'{PROJECT}:projects[0].serviceAccountToken', True)}"
         )
         return
     for index, project in enumerate(settings.projects):
@@ -99,7 +104,7 @@ def _other_manager_problems(settings: Settings) -> Iterator[str]:
             key = f"{PROJECT}:projects[{index}]"
             yield (
                 f"{key}.serviceAccountToken: is false, but tasks of {shown(project.name)} ask for secrets, and {agent}"
-                f"; write {set_command(f'{key}.serviceAccountToken', 'true')}, or "
+                f"; write {set_command(f'{key}.serviceAccountToken', True)}, or "
                 f"{remove_command(f'{key}.taskSecrets')}"
             )
 

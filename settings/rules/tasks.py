@@ -3,10 +3,19 @@
 from collections.abc import Iterator
 from typing import get_args
 
-from settings.commands import set_command
+from settings.commands import remove_command, set_command
 from settings.quantities import check_order, quantity
 from settings.stack import PROJECT, Settings
-from settings.tasks import PodSecurityLevel, Quota, TaskSettings
+from settings.tasks import PodSecurityLevel, Quota, TaskSettings, VolumeType
+from settings.values import PartError
+
+# The highest Pod Security level that allows a type of volume; the others are allowed by all levels.
+_HIGHEST: dict[VolumeType, PodSecurityLevel] = {
+    "hostPath": "privileged",
+    "fc": "baseline",
+    "iscsi": "baseline",
+    "nfs": "baseline",
+}
 
 
 def privilege_problems(settings: Settings) -> Iterator[str]:
@@ -23,12 +32,13 @@ def privilege_problems(settings: Settings) -> Iterator[str]:
                 f"{PROJECT}:projects[{index}].runAsUser: 0 is root, which its Pod Security level 'restricted' "
                 "forbids; write another user, or podSecurity: {enforce: baseline, reason: why}"
             )
-        if "hostPath" in project.volume_types and enforced != "privileged":
-            yield (
-                f"{PROJECT}:projects[{index}].volumeTypes: 'hostPath' has no effect, because its Pod Security "
-                f"level {enforced!r} forbids it; leave it out, or write podSecurity: "
-                "{enforce: privileged, reason: why}"
-            )
+        for number, volume in enumerate(project.volume_types):
+            if levels.index(enforced) > levels.index(_HIGHEST.get(volume, "restricted")):
+                key = f"{PROJECT}:projects[{index}].volumeTypes[{number}]"
+                yield (
+                    f"{key}: {volume!r} has no effect, because its Pod Security level {enforced!r} forbids it; write "
+                    f"podSecurity: {{enforce: {_HIGHEST[volume]}, reason: why}}, or {remove_command(key)}"
+                )
         if not project.pod_security:
             continue
         setting, wanted = f"{PROJECT}:projects[{index}].podSecurity", project.pod_security.enforce
@@ -70,8 +80,9 @@ def quota_problems(settings: Settings) -> Iterator[str]:
         try:
             check_order(**{"tasks.requests": settings.tasks.requests, "quota.requests": quota.requests})
             check_order(**{"tasks.limits": settings.tasks.limits, "quota.limits": quota.limits})
-        except ValueError as error:
-            yield f"{setting}: {error}; no task would ever start"
+        except PartError as error:
+            command = set_command(f"{setting.removesuffix('quota')}{error.part}", error.example)
+            yield f"{setting}: no task would ever start, because it {error}: {command}"
             continue
         if quantity(quota.ephemeral_storage) < quantity(settings.tasks.ephemeral_storage):
             yield (

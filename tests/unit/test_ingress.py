@@ -148,7 +148,7 @@ def test_additional_annotations_are_added_to_every_ingress():
     [
         ({"hosts": HOSTS}, "has hosts, but no controller"),
         ({"withoutLogin": REASON}, "flyte-home:ingress: has withoutLogin, but no controller, so that it has no effect"),
-        ({"controller": "traefik"}, "needs the hosts console and objectStore"),
+        ({"controller": "traefik"}, "has no host for the console"),
         (
             {"controller": "traefik", "hosts": {"console": "a.example", "objectStore": "a.example"}},
             "'a.example' twice",

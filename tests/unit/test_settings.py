@@ -129,9 +129,9 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
             {"tidalCreds__prodution": TIDAL}, "tidalCreds-prodution", "tidalCreds-production", id="misspelt domain"
         ),
         pytest.param({"projects": [{"name": "a"}, {"name": "a"}]}, "flyte-home:projects", "'a'", id="project twice"),
-        pytest.param({"domains": ["a", "a"]}, "flyte-home:domains", "'a'", id="domain twice"),
+        pytest.param({"domains": ["a", "a"]}, "flyte-home:domains[1]", "is there twice", id="domain twice"),
         pytest.param({"projects": []}, "flyte-home:projects", "names no project", id="no project"),
-        pytest.param({"projects": "remedy"}, "flyte-home:projects", "list or map", id="text for a list"),
+        pytest.param({"projects": "remedy"}, "flyte-home:projects", "is not a list", id="text for a list"),
         pytest.param({"projects": [{"nam": "a"}]}, "flyte-home:projects[0].nam", "name", id="unknown key in a list"),
         pytest.param({"projects": [{"name": "Upper"}]}, "projects[0].name", "'Upper'", id="project in upper case"),
         pytest.param(
@@ -192,10 +192,15 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
             "name for a setting",
             id="the value where its setting belongs",
         ),
-        pytest.param({"taskSecrets": []}, "taskSecrets", "write one there first", id="group without groups"),
+        pytest.param(
+            {"taskSecrets": []},
+            "taskSecrets",
+            "flyte-home:taskSecrets[0].group' tidal-creds",
+            id="group without groups",
+        ),
         pytest.param({"tidalCreds": '{"a": NaN}'}, "tidalCreds", "is not JSON", id="JSON with NaN"),
         pytest.param({"tidalCreds": "[" * 100000}, "tidalCreds", "is not JSON", id="JSON without end"),
-        pytest.param({"projects": "[" * 100000}, "flyte-home:projects", "list or map", id="list without end"),
+        pytest.param({"projects": "[" * 100000}, "flyte-home:projects", "is not a list", id="list without end"),
         pytest.param(
             {"projects": [{"name": "kube"}]}, "namespaceTemplate", "Kubernetes itself", id="a kube- namespace"
         ),
@@ -266,7 +271,7 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
         pytest.param(
             {"taskSecrets": [{"group": "flyte-object-store", "keys": [{"key": "k", "setting": "s"}]}]},
             "taskSecrets",
-            "choose another group",
+            "choose another",
             id="the stack's own Secret",
         ),
         pytest.param(
@@ -646,15 +651,15 @@ def test_every_preset_has_room_for_its_servers_and_for_tasks():
         ),
         (
             {"tasks": {"egress": {"namespaces": ["flyte"]}}},
-            "flyte-home:tasks.egress.namespaces: 'flyte' is the namespace of the stack itself",
+            "flyte-home:tasks.egress.namespaces[0]: 'flyte' is the namespace of the stack itself",
         ),
         (
             {"namespace": "platform", "projects": [{"name": "a", "egress": {"namespaces": ["vault", "platform"]}}]},
-            "flyte-home:projects[0].egress.namespaces: 'platform' is the namespace of the stack itself",
+            "flyte-home:projects[0].egress.namespaces[1]: 'platform' is the namespace of the stack itself",
         ),
         (
             {"projects": [{"name": "a", "volumeTypes": ["hostPath"]}]},
-            "flyte-home:projects[0].volumeTypes: 'hostPath' has no effect, because its Pod Security level 'baseline'",
+            "flyte-home:projects[0].volumeTypes[0]: 'hostPath' has no effect, because its Pod Security level",
         ),
         ({"projects": [{"name": "a", "volumeTypes": ["floppy"]}]}, "flyte-home:projects[0].volumeTypes[0]: 'floppy'"),
         (

@@ -12,6 +12,7 @@ from tests.unit.test_settings import complaint, load
 
 _BARE: dict[str, Any] = {"tidalCreds": None, "projects": [{"name": "remedy"}]}
 _HOSTS = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
+_INGRESS = {"controller": "nginx", "hosts": _HOSTS, "withoutLogin": {"reason": "a test"}}
 _VAULT = {"type": "Vault"}
 _RELEASE_NOTE = "{{- with secret `secret/data/x` }}{{ .Data.data.planted }}{{ end }}"
 
@@ -42,6 +43,46 @@ def rejected(**settings: Any) -> str:
         ({"ingress": {"port": 8443}}, "flyte-home:ingress: has port, but no controller"),
         ({"auth": {"clientId": "home"}}, "flyte-home:auth: has clientId, but no issuer"),
         ({"auth": {"egress": {"networks": ["192.168.1.20/32"]}}}, "flyte-home:auth: has egress, but no issuer"),
+        ({"auth": {"issuer": "https://id.home:99999"}}, "auth.issuer: is not the address of a provider"),
+        (
+            {"auth": {"issuer": "https://id.home/.well-known/openid-configuration"}},
+            "auth.issuer: is the address of the discovery document",
+        ),
+        ({"auth": {"issuer": "https://id.home", "scopes": ["profile"]}}, "auth: has no scope openid"),
+        ({"logLinks": {"kubernetesDashboard": "https://a..b"}}, "kubernetesDashboard: is not an address"),
+        (
+            {"logLinks": {"custom": [{"name": "a", "uri": "https://x"}, {"name": "a", "uri": "https://y"}]}},
+            "flyte-home:logLinks.custom: name 'a' is there 2 times",
+        ),
+        ({"chart": {"repository": "https://x:99999/y"}}, "chart.repository: is not the address of a Helm repository"),
+        ({"chart": {"version": "v1.17.0"}}, "chart: has another version than v1.16.8, but the digest of that one"),
+        (
+            {"ingress": {**_INGRESS, "annotations": {"kubernetes.io/ingress.class": "nginx"}}},
+            "ingress: has the annotation kubernetes.io/ingress.class, which Kubernetes rejects",
+        ),
+        (
+            {"ingress": {**_INGRESS, "annotations": {"traefik.ingress.kubernetes.io/router.tls": "true"}}},
+            "which has no effect with the controller 'nginx'",
+        ),
+        (
+            {"namespace": "flyte", "ingress": {**_INGRESS, "namespace": "flyte"}},
+            "flyte-home:ingress.namespace: 'flyte' is the namespace of the stack itself",
+        ),
+        (
+            {"clientEndpoints": {"http": "http://localhost:8089"}},
+            "flyte-home:clientEndpoints.grpc: has the port of flyte-home:clientEndpoints.http",
+        ),
+        ({"namespaceTemplate": ""}, "gets '', which is not a name Kubernetes accepts"),
+        ({"secretManager": {"type": "Global"}}, "secretManager.globalSecrets: is empty, but flyte-home:secretManager"),
+        ({"tasks": {"priorityClasses": ["low", "low"]}}, "flyte-home:tasks.priorityClasses[1]: is there twice"),
+        (
+            {"projects": [{"name": "a", "existingSecrets": ["flyte-object-store"]}]},
+            "projects[0].existingSecrets[0]: has no effect, because the stack creates this Secret",
+        ),
+        (
+            {"projects": [{"name": "a", "volumeTypes": ["nfs"], "podSecurity": {"enforce": "restricted"}}]},
+            "projects[0].volumeTypes[0]: 'nfs' has no effect, because its Pod Security level 'restricted' forbids it",
+        ),
         ({"logLinks": {"grafana": {"datasource": "x"}}}, "logLinks.grafana: has datasource or query, but no url"),
         (
             {"ingress": {"controller": "nginx", "hosts": {**_HOSTS, "console": "192.168.1.5"}}},
@@ -130,6 +171,15 @@ def test_a_value_over_a_limit_or_without_effect_is_rejected_with_its_key(setting
             "looks like a credential",
         ),
         ({"deployment": {"replicas": "three"}}, "write"),
+        ({"deployment": {"args": [5]}}, "flyteValues.deployment.args[0]: is not text"),
+        ({"deployment": {"extraEnvVars": [{"name": "X", "value": 5}]}}, "extraEnvVars[0].value: is not text"),
+        ({"deployment": {"extraEnvVars": [{"name": "a b"}]}}, "extraEnvVars[0].name: is not a name that Kubernetes"),
+        (
+            {"deployment": {"sidecars": [{"name": "x"}]}},
+            "sidecars[0].image: is missing; write pulumi config set --path",
+        ),
+        ({"deployment": {"extraVolumes": [{"emptyDir": {}}]}}, "extraVolumes[0].name: is missing"),
+        ({"service": {"type": "Loadbalancer"}}, "service.type: is not possible; write ClusterIP or NodePort"),
     ],
 )
 def test_values_of_the_chart_that_helm_or_kubernetes_would_reject_are_rejected(values: dict[str, Any], said: str):
@@ -234,9 +284,17 @@ def test_network_policies_can_be_switched_off_without_removing_the_settings_for_
     assert load(network={"enabled": False, "clients": ["traefik"]}, tasks={"egress": egress})
 
 
-@pytest.mark.parametrize("key", ["kubernetes:kubeconfig"])
-def test_a_kubeconfig_in_base64_is_rejected_without_being_shown(key: str):
+def test_a_context_is_a_name_and_a_kubeconfig_is_a_path():
     config, secrets = stack()
+
+    for key in ("kubernetes:context", "kubernetes:kubeconfig"):
+        with pytest.raises(SettingsError, match=f"{key}: is .*; write the .*: pulumi config set {key} "):
+            settings_from(config | {key: '["home"]'}, secrets)
+
+
+def test_a_kubeconfig_in_base64_is_rejected_without_being_shown():
+    config, secrets = stack()
+    key = "kubernetes:kubeconfig"
     encoded = "YXBpVmVyc2lvbjogdjEKa2luZDogQ29uZmlnCnVzZXJzOgotIG5hbWU6IHBsYW50ZWQKICB1c2VyOiB7dG9rZW46IHBsYW50ZWR9Cg=="
 
     for text in (encoded, encoded.rstrip("="), "x" * 2000):

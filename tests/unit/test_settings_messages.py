@@ -100,24 +100,79 @@ def test_no_message_sends_the_reader_to_pulumi_yaml_and_every_message_begins_wit
     [
         (
             {"flyte": {"logLevel": 9}},
-            "write a whole number from 1 to 5, such as '3': pulumi config set --path flyte-home:flyte",
+            "write a whole number from 1 to 5, such as 3: pulumi config set --path flyte-home:flyte",
         ),
         ({"projects": [{"name": "Upper"}]}, "pulumi config set --path 'flyte-home:projects[0].name' remedy"),
         (
             {"postgres": {"volume": {"size": 20}}},
-            "such as '20Gi': pulumi config set --path flyte-home:postgres.volume.s",
+            "such as 20Gi: pulumi config set --path flyte-home:postgres.volume.s",
         ),
         ({"preset": "huge"}, "pulumi config set flyte-home:preset tiny"),
         (
             {"secretManager": {"vault": {"kvVersion": "3"}}},
             "--path --type string flyte-home:secretManager.vault.kvVersion 1",
         ),
-        ({"projects": "remedy"}, "flyte-home:projects: [{name: remedy}]"),
+        (
+            {"projects": "remedy"},
+            "such as [{name: remedy}]: pulumi config set --path 'flyte-home:projects[0].name' remedy",
+        ),
         ({"protect": "yes"}, "pulumi config set flyte-home:protect true"),
+        ({"protect": "no"}, "pulumi config set flyte-home:protect false"),
+        (
+            {"postgres": {"volume": "10Gi"}},
+            "such as {size: 20Gi}: pulumi config set --path flyte-home:postgres.volume.size",
+        ),
+        (
+            {"tasks": {"quota": False}},
+            "such as {enabled: false}: pulumi config set --path flyte-home:tasks.quota.enabled",
+        ),
+        ({"minio": {"bucketQuota": 5}}, "has no unit; write it with one, such as 50Gi: pulumi config set --path"),
+        ({"minio": {"bucketQuota": None}}, "is empty; write it, such as 50Gi: pulumi config set --path"),
+        ({"domains": [None]}, "or leave it out: pulumi config rm --path 'flyte-home:domains[0]'"),
+        ({"secretManager": {"type": "vault"}}, "pulumi config set --path flyte-home:secretManager.type Vault"),
+        ({"placement": {"nodeSelector": ["gpu"]}}, "'flyte-home:placement.nodeSelector[\"kubernetes.io/arch\"]' arm64"),
+        ({"auth": {"issuer": "id.home"}}, "flyte-home:auth.issuer https://id.home.example/realms/home"),
+        (
+            {"secretManager": {"type": "Vault", "vault": {"annotations": {"a": 5}}}},
+            "such as '5': pulumi config set --path --type string flyte-home:secretManager.vault.annotations.a 5",
+        ),
+        (
+            {"postgres": {"resources": {"limits": {"memory": "64Mi"}}}},
+            "pulumi config set --path flyte-home:postgres.resources.limits.memory 128Mi",
+        ),
+        (
+            {"tasks": {"quota": {"requests": {"cpu": "50m"}}}},
+            "pulumi config set --path flyte-home:tasks.quota.requests.cpu 100m",
+        ),
     ],
 )
 def test_a_message_contains_the_command_that_sets_an_allowed_value(settings: dict[str, Any], command: str):
     assert command in complaint(**settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("TIDAL_CREDS", "did you mean flyte-home:tidalCreds? To remove it: pulumi config rm flyte-home:TIDAL_CREDS"),
+        ("namepace", "did you mean flyte-home:namespace?"),
+        ("globalSecrets", "did you mean flyte-home:secretManager.globalSecrets?"),
+        (
+            "postgres.volume.size",
+            "needs --path, such as pulumi config set --path flyte-home:postgres.volume.size VALUE",
+        ),
+        ("projects[0].name", "To remove it: pulumi config rm 'flyte-home:projects[0].name'"),
+        ("Pl4nted-9f8e7d6c5b4a3", "flyte-home: a key that is not shown: there is no such setting"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_setting_that_was_meant(key: str, meant: str):
+    message = complaint(**{key: "x"})
+
+    assert meant in message
+    assert "Pl4nted" not in message
+
+
+def test_a_setting_that_cannot_be_read_is_the_only_one_that_is_reported():
+    assert len(complaint(projects="[{name: remedy}").splitlines()) == 1
 
 
 @pytest.mark.parametrize(
