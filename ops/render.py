@@ -167,10 +167,13 @@ def main() -> int:
     """Run the command line; return 0 if everything was written, or print a message and return 1."""
     parser = argparse.ArgumentParser(prog="render", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stack")
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out")
     parser.add_argument("--show-secrets", action="store_true")
     args = parser.parse_args()
+    out = Path(args.out)
     try:
+        if not args.out.strip():
+            raise SettingsError("OUT: is empty; write the name of a folder, such as OUT=rendered/")
         config, secrets = stack_config(args.stack)
         if not config.get(f"{PROJECT}:clusterUid"):
             print(
@@ -188,15 +191,18 @@ def main() -> int:
             )
         recording = record(config, secrets | plain, args.stack)
         files = render(recording, args.show_secrets)
-        write(files, args.out, private=args.show_secrets)
+        write(files, out, private=args.show_secrets)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"OUT: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        print(
+            f"OUT: cannot write {error.filename}: {error.strerror}; choose another folder, such as OUT=rendered/",
+            file=sys.stderr,
+        )
         return 1
     note = ", with secrets in plain text; delete them after use" if args.show_secrets else ""
-    print(f"{len(files)} files in {args.out}{note}")
+    print(f"{len(files)} files in {out}{note}")
     return 0
 
 

@@ -286,6 +286,21 @@ def test_files_of_an_earlier_rendering_are_removed_and_others_stay(tmp_path: Pat
     assert sorted(file.name for file in tmp_path.iterdir()) == ["new.yaml", "own.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("", "OUT: is empty; write the name of a folder"),
+        ("Makefile", "OUT: cannot write Makefile: File exists; choose"),
+    ],
+)
+def test_out_must_be_a_folder(out: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["render", "dev", out])
+
+    assert ops.render.main() == 1
+    assert said in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_completely_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write({"old.yaml": f"{HEADER}old\n", "both.yaml": f"{HEADER}old\n"}, tmp_path)
     (tmp_path / "own.txt").write_text("mine")
