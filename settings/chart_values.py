@@ -1,10 +1,11 @@
 """What a stack may add to the values of the flyte-binary chart with ``flyteValues``."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from settings.annotations import is_key, is_label_value
+from settings.annotations import LARGEST, is_key, is_label_value, size
 from settings.chart_schema import part_of, schema_problems
 from settings.commands import typed
 from settings.credentials import has_credential
@@ -61,6 +62,7 @@ _OF_CHART_RIGHTS = (
 _CREDENTIAL = re.compile(
     r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?|authorization)$", re.I
 )
+_LARGEST = 512 * 1024
 # Keys that look like a credential but hold only the name of a Kubernetes Secret.
 _REFERENCES = {"extraEnvVarsSecret"}
 
@@ -75,6 +77,8 @@ def own_value_problems(values: Mapping[str, Any], rights: str) -> Iterator[str]:
         rights: ``flyte-home:flyte.rights``.
     """
     setting = "flyte-home:flyteValues"
+    if len(json.dumps(values).encode()) > _LARGEST:
+        yield f"{setting}: is larger than 512 KiB; Kubernetes allows 1 MiB for a release: leave out what is long"
     yield from schema_problems(values, setting)
     yield from _credentials(values, setting)
     yield from _templates(values, setting)
@@ -121,6 +125,9 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
                 yield from _credentials(item, part_of(where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
+            option = str(value[index - 1]) if index else ""
+            if option.startswith("-") and _CREDENTIAL.search(option) and not str(item).startswith("-"):
+                yield f"{where}[{index}]: looks like a credential, which must not be in Helm values; use a Secret"
             yield from _credentials(item, f"{where}[{index}]")
     elif isinstance(value, str) and has_credential(value):
         yield f"{where}: looks like it holds a credential, which must not be in Helm values; refer to a Secret"
@@ -145,6 +152,8 @@ def _labels(value: Any, where: str) -> Iterator[str]:
     for key, item in value.items() if isinstance(value, Mapping) else ():
         kind = str(key).lower()
         if kind.endswith(("labels", "annotations")) and isinstance(item, Mapping):
+            if size(item) > LARGEST:
+                yield f"{part_of(where, key)}: is larger than 200 KiB; Kubernetes allows 256 KiB: shorten it"
             for name, text in item.items():
                 if not is_key(name):
                     yield f"{part_of(where, key)}: has a key that is none of a label or an annotation, such as team"

@@ -1,6 +1,9 @@
 """Recognizes credentials where none may be: in addresses, headers and options."""
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 _KNOWN = (
     r"\b(gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|eyJ[\w-]+\.eyJ[\w-]+\.|hvs\.[\w-]{20,})"
@@ -34,3 +37,7 @@ def check_no_credential(text: str) -> str:
     if has_credential(text):
         raise ValueError("looks as if it holds a credential, which everyone could read in the cluster; leave it out")
     return text
+
+
+PlainText = Annotated[str, AfterValidator(check_no_credential)]
+"""Any text that may be read by everyone."""

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 from settings.annotations import Annotations
 from settings.certificates import Certificates
 from settings.commands import remove_command, typed
+from settings.credentials import PlainText
 from settings.endpoints import Endpoints
 from settings.values import Host, Model, ObjectName, OptionalLabel, PartError
 
@@ -41,7 +42,7 @@ class Tls(Model):
 class WithoutLogin(Model):
     """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
 
-    reason: str = Field(default="", max_length=1000)
+    reason: PlainText = Field(default="", max_length=1000)
     """Why there is no login; required without flyte-home:auth."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from settings.credentials import check_no_credential
+from settings.credentials import PlainText, check_no_credential
 from settings.values import Model, PartError, has_server
 
 # https://github.com/flyteorg/flyte/blob/v1.16.8/flyteplugins/go/tasks/pluginmachinery/tasklog
@@ -80,7 +80,7 @@ class Grafana(Model):
 class LogLink(Model):
     """A link to any other log viewer."""
 
-    name: str = Field(min_length=1)
+    name: PlainText = Field(min_length=1)
     """Name that the console shows."""
     uri: Annotated[str, AfterValidator(_template)]
     """Address, with Flyte's {{ .placeholders }}."""

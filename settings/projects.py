@@ -3,11 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from settings.credentials import check_no_credential
+from settings.credentials import PlainText
 from settings.egress import Egress
 from settings.quantities import StorageLimit
 from settings.shown import shown
@@ -20,7 +19,7 @@ class ProjectPodSecurity(Model):
 
     enforce: PodSecurityLevel
     """Level that the project's namespaces enforce."""
-    reason: str = Field(default="", max_length=1000)
+    reason: PlainText = Field(default="", max_length=1000)
     """Why; required if the level is lower than flyte-home:tasks.podSecurity."""
 
 
@@ -29,7 +28,7 @@ class Project(Model):
 
     name: Label
     """Name of the project in Flyte."""
-    description: Annotated[str, AfterValidator(check_no_credential)] = Field(default="", max_length=300)
+    description: PlainText = Field(default="", max_length=300)
     """Description that the console shows."""
     task_secrets: list[str] = []
     """Groups of flyte-home:taskSecrets that the project's tasks ask for."""

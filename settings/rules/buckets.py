@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from settings.commands import set_command
 from settings.projects import template_problem
-from settings.rules.names import described, distinct
+from settings.rules.names import described, distinct, renamed
 from settings.shown import shown
 from settings.stack import PROJECT, Settings
 
@@ -16,8 +17,9 @@ def bucket_problems(settings: Settings) -> Iterator[str]:
         yield f"{setting}: {problem}; write it like data-{{project}}-{{domain}}"
         return
     if problem := _rejected_by_s3(settings.minio.bucket):
-        yield f"{PROJECT}:minio.bucket: {shown(settings.minio.bucket)} {problem}"
-    remedy = "rename a project or a domain, or change flyte-home:minio.dataBucket"
+        key = f"{PROJECT}:minio.bucket"
+        yield f"{key}: {shown(settings.minio.bucket)} is a name that {problem}; write {set_command(key, 'flyte')}"
+    remedy = renamed(setting, template)
     owners = {settings.minio.bucket: f"{PROJECT}:minio.bucket"}
     scopes = distinct(settings)
     for scope in scopes:

@@ -87,6 +87,14 @@ def described(scope: TaskScope) -> str:
     return f"project {shown(scope.project)} in domain {shown(scope.domain)}"
 
 
+def renamed(setting: str, template: str) -> str:
+    """What to write if a template makes an impossible name."""
+    default = "{project}-{domain}"
+    first = "rename a project or a domain, such as"
+    command = set_command(f"{PROJECT}:projects[0].name", "remedy")
+    return f"{first} {command}" + ("" if template == default else f", or write {set_command(setting, default)}")
+
+
 def _repeated(setting: str, what: str, names: Sequence[str]) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{PROJECT}:{setting}: {what} {shown(name)} is there {names.count(name)} times; keep one"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from settings.commands import set_command
 from settings.projects import template_problem
-from settings.rules.names import described, distinct
+from settings.rules.names import described, distinct, renamed
 from settings.shown import shown
 from settings.stack import PROJECT, Settings
 from settings.values import check_label
@@ -24,7 +24,7 @@ def namespace_problems(settings: Settings) -> Iterator[str]:
         yield f"{PROJECT}:namespaceTemplate: {problem}; write it like 103020-{{project}}-{{domain}}"
         return
     owners = {settings.namespace: f"{PROJECT}:namespace"}
-    remedy = "rename a project or a domain, or change flyte-home:namespaceTemplate"
+    remedy = renamed(f"{PROJECT}:namespaceTemplate", settings.namespace_template)
     if settings.namespace == settings.ingress.namespace:
         key = f"{PROJECT}:ingress.namespace"
         yield (
@@ -48,7 +48,7 @@ def namespace_problems(settings: Settings) -> Iterator[str]:
             try:
                 check_label(name)
             except ValueError as error:
-                yield f"{PROJECT}:namespaceTemplate: {who} gets {shown(name)}, which {error}"
+                yield f"{PROJECT}:namespaceTemplate: {who} gets {shown(name)}, which {error}; {remedy}"
         owners.setdefault(name, who)
 
 

@@ -54,6 +54,15 @@ def rejected(**settings: Any) -> str:
             {"logLinks": {"custom": [{"name": "a", "uri": "https://x"}, {"name": "a", "uri": "https://y"}]}},
             "flyte-home:logLinks.custom: name 'a' is there 2 times",
         ),
+        (
+            {"logLinks": {"custom": [{"name": "ghp_" + 36 * "a", "uri": "https://x"}]}},
+            "looks as if it holds a credential",
+        ),
+        ({"placement": {"nodeSelector": {"a": "ghp_" + 36 * "a"}}}, "nodeSelector.a: (not shown"),
+        (
+            {"minio": {"bucket": "minio"}},
+            "minio.bucket: 'minio' is a name that the object store reserves for itself; write",
+        ),
         ({"chart": {"repository": "https://x:99999/y"}}, "chart.repository: is not the address of a Helm repository"),
         ({"chart": {"version": "v1.17.0"}}, "chart: has another version than v1.16.8, but the digest of that one"),
         (
@@ -171,6 +180,9 @@ def test_a_value_over_a_limit_or_without_effect_is_rejected_with_its_key(setting
             "looks like a credential",
         ),
         ({"deployment": {"replicas": "three"}}, "write"),
+        ({"deployment": {"args": ["--token", "planted"]}}, "flyteValues.deployment.args[1]: looks like a credential"),
+        ({"commonAnnotations": {"a": "x" * 300_000}}, "flyteValues.commonAnnotations: is larger than 200 KiB"),
+        ({"deployment": {"args": ["x" * 600_000]}}, "flyte-home:flyteValues: is larger than 512 KiB"),
         ({"deployment": {"args": [5]}}, "flyteValues.deployment.args[0]: is not text"),
         ({"deployment": {"extraEnvVars": [{"name": "X", "value": 5}]}}, "extraEnvVars[0].value: is not text"),
         ({"deployment": {"extraEnvVars": [{"name": "a b"}]}}, "extraEnvVars[0].name: is not a name that Kubernetes"),
