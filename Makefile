@@ -90,7 +90,7 @@ $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	@touch $@
 
 rotate: $(VENV)/.installed ## replace the generated secrets of the stack, or only GENERATION, such as minioTasks
-	@$(PY) -m ops.rotate $(call quoted,$(STACK)) $(if $(GENERATION),$(call quoted,$(GENERATION)))
+	@$(PY) -m ops.rotate $(call quoted,$(STACK)) $(foreach name,$(GENERATION),$(call quoted,$(name)))
 	@$(PY) -m ops.up $(call quoted,$(STACK))
 
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then the example workflow on the cluster
