@@ -39,6 +39,8 @@ MEASURED := unit
 # Two more processes than cores, because tests often wait for their servers.
 WORKERS = $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PROGRAM := __main__.py,paths.py,settings/*,components/*
+# A value as one word for the shell, whatever is in it: `make render OUT="my folder/"`.
+quoted = '$(subst ','\'',$(1))'
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -61,25 +63,25 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
-	@$(PY) -m ops.up $(STACK) $(if $(CONTEXT),--context $(CONTEXT)) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
+	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
 
 preview: $(VENV)/.installed ## show what `up` would change
-	@$(PY) -m ops.preview $(STACK)
+	@$(PY) -m ops.preview $(call quoted,$(STACK))
 
 destroy: $(VENV)/.installed ## remove the stack from its cluster
-	@$(PY) -m ops.destroy $(STACK)
+	@$(PY) -m ops.destroy $(call quoted,$(STACK))
 
 leftovers: $(VENV)/.installed ## after `destroy`: check that nothing of the stack is left in its cluster
-	@$(PY) -m ops.leftovers $(STACK)
+	@$(PY) -m ops.leftovers $(call quoted,$(STACK))
 
 render: $(VENV)/.installed ## write what the stack deploys to files in OUT, without a cluster or Pulumi
-	@$(PY) -m ops.render $(STACK) $(OUT) $(if $(filter show,$(SECRETS)),--show-secrets)
+	@$(PY) -m ops.render $(call quoted,$(STACK)) $(call quoted,$(OUT)) $(if $(filter show,$(SECRETS)),--show-secrets)
 
 connect: $(VENV)/.installed ## keep the endpoints of the stack open on this machine until Ctrl-C
-	@$(PY) -m ops.connect $(STACK)
+	@$(PY) -m ops.connect $(call quoted,$(STACK))
 
 doctor: $(VENV)/.installed ## check the deployed stack, and show how to fix what is wrong
-	@$(PY) -m ops.doctor $(STACK) $(if $(JSON),--json)
+	@$(PY) -m ops.doctor $(call quoted,$(STACK)) $(if $(JSON),--json)
 
 # Flyte's client, in a separate environment.
 $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
@@ -88,15 +90,15 @@ $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt
 	@touch $@
 
 rotate: $(VENV)/.installed ## replace the generated secrets of the stack, or only GENERATION, such as minioTasks
-	@$(PY) -m ops.rotate $(STACK) $(GENERATION)
-	@$(PY) -m ops.up $(STACK)
+	@$(PY) -m ops.rotate $(call quoted,$(STACK)) $(foreach name,$(GENERATION),$(call quoted,$(name)))
+	@$(PY) -m ops.up $(call quoted,$(STACK))
 
 smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then the example workflow on the cluster
-	@$(PY) -m ops.smoke $(STACK)
+	@$(PY) -m ops.smoke $(call quoted,$(STACK))
 
 # With WAY=python, uv installs the packages.
 example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.installed) ## run the example workflow WAY=python, local, sandbox or cluster
-	@$(PY) -m ops.example $(WAY) --stack $(STACK) $(if $(CREDENTIALS),--credentials $(CREDENTIALS)) $(if $(LIBRARY),--library $(LIBRARY))
+	@$(PY) -m ops.example $(call quoted,$(WAY)) --stack $(call quoted,$(STACK)) $(if $(CREDENTIALS),--credentials $(call quoted,$(CREDENTIALS))) $(if $(LIBRARY),--library $(call quoted,$(LIBRARY)))
 
 cluster: $(VENV)/.installed ## create a Kubernetes cluster on this machine for the stack dev: in Docker, or with K3S=1 as root
 	@$(PY) -m ops.cluster $(if $(K3S),--k3s)
@@ -160,23 +162,23 @@ lock: ## recompile the hashed lock files (with uv)
 
 # Called by the workflows in .github/workflows, see docs/ci.md.
 ci-preview: $(VENV)/.installed ## report what `up` would change; fail if data would be lost, except with ALLOW_DATA_LOSS=yes
-	@$(PY) -m ops.ci.preview $(STACK) $(REPORTS) $(if $(filter yes,$(ALLOW_DATA_LOSS)),--allow-data-loss)
+	@$(PY) -m ops.ci.preview $(call quoted,$(STACK)) $(call quoted,$(REPORTS)) $(if $(filter yes,$(ALLOW_DATA_LOSS)),--allow-data-loss)
 
 ci-diff: $(VENV)/.installed ## report how the rendered manifests differ from BASE
-	@$(PY) -m ops.ci.diff $(BASE) $(REPORTS)
+	@$(PY) -m ops.ci.diff $(call quoted,$(BASE)) $(call quoted,$(REPORTS))
 
 ci-drift: $(VENV)/.installed ## report whether the cluster and the stack still match the program
-	@$(PY) -m ops.ci.drift $(STACK) $(REPORTS)
+	@$(PY) -m ops.ci.drift $(call quoted,$(STACK)) $(call quoted,$(REPORTS))
 
 ci-release: $(VENV)/.installed ## deploy the last release, or RELEASE, with the state of this clone, to try the upgrade from it
-	@$(PY) -m ops.ci.release $(STACK) $(if $(RELEASE),--release $(RELEASE))
+	@$(PY) -m ops.ci.release $(call quoted,$(STACK)) $(if $(RELEASE),--release $(call quoted,$(RELEASE)))
 
 ci-diagnostics: $(VENV)/.installed ## write the condition of the stack and its cluster to REPORTS, without secrets
-	@$(PY) -m ops.ci.diagnostics $(STACK) $(REPORTS)
+	@$(PY) -m ops.ci.diagnostics $(call quoted,$(STACK)) $(call quoted,$(REPORTS))
 
 # With plain Python: the job that may write on GitHub installs no packages.
 ci-comment: ## write the REPORTS into the only comment on PULL_REQUEST
-	@$(PYTHON) -m ops.ci.comment $(REPORTS) $(PULL_REQUEST)
+	@$(PYTHON) -m ops.ci.comment $(call quoted,$(REPORTS)) $(if $(PULL_REQUEST),$(call quoted,$(PULL_REQUEST)))
 
 ci-issue: ## write the REPORTS into the only issue about drift, or close it
-	@$(PYTHON) -m ops.ci.issue $(REPORTS)
+	@$(PYTHON) -m ops.ci.issue $(call quoted,$(REPORTS))

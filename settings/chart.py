@@ -6,7 +6,7 @@ import yaml
 from pydantic import Field
 
 from paths import ROOT
-from settings.values import Model, RepositoryUrl, Sha256
+from settings.values import Model, PartError, RepositoryUrl, Sha256
 
 CHART_DIR = ROOT / "charts" / "flyte-binary"
 """Folder of the chart's pin, values and schema."""
@@ -42,6 +42,14 @@ class ChartSettings(Model):
     """SHA-256 of the archive."""
     archive: str = ""
     """Path of a local archive to use instead of the repository."""
+
+    def model_post_init(self, _context: object) -> None:
+        if self.version != PINNED_CHART.version and self.sha256 == PINNED_CHART.sha256:
+            raise PartError(
+                f"has another version than {PINNED_CHART.version}, but the digest of that one; write the version's own",
+                "sha256",
+                "SHA256",
+            )
 
     @property
     def pin(self) -> ChartPin:

@@ -1,16 +1,16 @@
-"""What may be in the values of the flyte-binary chart: its schema, and what a stack may add with ``flyteValues``."""
+"""What a stack may add to the values of the flyte-binary chart with ``flyteValues``."""
 
-import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from settings.chart import CHART_DIR
+from settings.annotations import LARGEST, is_key, is_label_value, size
+from settings.chart_schema import part_of, schema_problems
+from settings.commands import typed
+from settings.credentials import has_credential
 from settings.errors import SettingsError
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
+from settings.helm_templates import REMEDY, is_accepted
 
 # Values that the program itself sets, and the setting to use instead. Another value in the chart would leave Flyte
 # without its password, its namespaces or its webhook, or would leave something behind after destroy.
@@ -59,7 +59,10 @@ _OF_CHART_RIGHTS = (
     "flyte-core-components.admin.disableClusterResourceManager",
     "rbac.extraRules",
 )
-_CREDENTIAL = re.compile(r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?)$", re.I)
+_CREDENTIAL = re.compile(
+    r"(pass(word|wd|phrase)|secret|token|(api|access|private|secret)[-_]?key|credentials?|authorization)$", re.I
+)
+_LARGEST = 512 * 1024
 # Keys that look like a credential but hold only the name of a Kubernetes Secret.
 _REFERENCES = {"extraEnvVarsSecret"}
 
@@ -74,8 +77,12 @@ def own_value_problems(values: Mapping[str, Any], rights: str) -> Iterator[str]:
         rights: ``flyte-home:flyte.rights``.
     """
     setting = "flyte-home:flyteValues"
-    yield from _schema_problems(values, setting)
+    if len(json.dumps(values).encode()) > _LARGEST:
+        yield f"{setting}: is larger than 512 KiB; Kubernetes allows 1 MiB for a release: leave out what is long"
+    yield from schema_problems(values, setting)
     yield from _credentials(values, setting)
+    yield from _templates(values, setting)
+    yield from _labels(values, setting)
     for path, instead in _OWNED.items():
         if _at(values, path) is not None:
             remedy = f"write flyte-home:{instead} instead" if instead else "leave it out"
@@ -94,7 +101,7 @@ def check_values(values: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: naming every key that is not in ``values.schema.json``, or whose value has the wrong type.
     """
-    if problems := list(_schema_problems(values, "the chart's values")):
+    if problems := list(schema_problems(values, "the chart's values")):
         raise SettingsError(*problems)
 
 
@@ -110,37 +117,49 @@ def _credentials(value: Any, where: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         name = value.get("name")
         if isinstance(name, str) and _CREDENTIAL.search(name) and isinstance(value.get("value"), str):
-            yield f"{where}[{name}]: looks like a credential; take it from a Secret with valueFrom"
+            yield f"{part_of(where, name)}: looks like a credential; take it from a Secret with valueFrom"
         for key, item in value.items():
             if isinstance(item, str) and item and _CREDENTIAL.search(str(key)) and key not in _REFERENCES:
-                yield f"{where}.{key}: looks like a credential, which must not be in Helm values; refer to a Secret"
+                yield f"{part_of(where, key)}: looks like a credential, which must not be in Helm values; use a Secret"
             else:
-                yield from _credentials(item, f"{where}.{key}")
+                yield from _credentials(item, part_of(where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
+            option = str(value[index - 1]) if index else ""
+            if option.startswith("-") and _CREDENTIAL.search(option) and not str(item).startswith("-"):
+                yield f"{where}[{index}]: looks like a credential, which must not be in Helm values; use a Secret"
             yield from _credentials(item, f"{where}[{index}]")
-    elif isinstance(value, str) and re.search(r"pass(word|wd)\s*=|://[^/\s]*:[^/\s]*@", value, re.I):
+    elif isinstance(value, str) and has_credential(value):
         yield f"{where}: looks like it holds a credential, which must not be in Helm values; refer to a Secret"
 
 
-@functools.cache
-def _validator() -> "Draft202012Validator":
-    # Imported here, because most commands check no values of the chart, and the import takes long.
-    import jsonschema
+def _templates(value: Any, where: str) -> Iterator[str]:
+    """Texts, and keys, with templates that Helm may not be able to run."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not is_accepted(str(key)):
+                yield f"{where}: has a key with a template that Helm may reject; write the key without braces"
+            yield from _templates(item, part_of(where, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _templates(item, f"{where}[{index}]")
+    elif isinstance(value, str) and not is_accepted(value):
+        yield f"{where}: has a template that Helm may reject; {REMEDY}"
 
-    return jsonschema.Draft202012Validator(json.loads((CHART_DIR / "values.schema.json").read_text()))
 
-
-def _schema_problems(values: Mapping[str, Any], setting: str) -> Iterator[str]:
-    for error in sorted(_validator().iter_errors(values), key=lambda error: list(map(str, error.path))):
-        where = ".".join([setting, *map(str, error.absolute_path)])
-        if "propertyNames" in error.schema_path:
-            yield f"{where}: has a key with capital letters, which Flyte may confuse with another; use lower case"
-        elif error.validator == "additionalProperties":
-            for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
-                yield (
-                    f"{where}.{key}: the chart has no such value and would ignore it, or it is a credential, which "
-                    "must not be in Helm values; see charts/flyte-binary/values.schema.json"
-                )
-        else:  # the value is not shown: it is free text, and may be anything
-            yield f"{where}: must be {error.validator_value!r} ({error.validator}); see charts/flyte-binary/values.yaml"
+def _labels(value: Any, where: str) -> Iterator[str]:
+    """Labels and annotations that Kubernetes rejects."""
+    for key, item in value.items() if isinstance(value, Mapping) else ():
+        kind = str(key).lower()
+        if kind.endswith(("labels", "annotations")) and isinstance(item, Mapping):
+            if size(item) > LARGEST:
+                yield f"{part_of(where, key)}: is larger than 200 KiB; Kubernetes allows 256 KiB: shorten it"
+            for name, text in item.items():
+                if not is_key(name):
+                    yield f"{part_of(where, key)}: has a key that is none of a label or an annotation, such as team"
+                elif (
+                    kind.endswith("labels") and isinstance(text, str) and "{{" not in text and not is_label_value(text)
+                ):
+                    yield f"{part_of(where, key)}{typed(name)}: is not the value of a label; write it like home"
+        else:
+            yield from _labels(item, part_of(where, key))

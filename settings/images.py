@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from settings.commands import typed
+from settings.shown import is_harmless
+
 # https://github.com/distribution/reference/blob/main/reference.go, without the rarer forms.
 _REFERENCE = re.compile(
     r"(?P<repository>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*)"
@@ -92,7 +95,8 @@ def image_problems(overrides: Mapping[str, str]) -> Iterator[str]:
     """Problems of ``flyte-home:images``: unknown names, and references with neither tag nor digest."""
     for name, reference in overrides.items():
         if name not in IMAGES:
-            yield f"flyte-home:images.{name}: there is no such image; write one of {', '.join(IMAGES)}"
+            named = typed(name) if is_harmless(name) else ".(key not shown)"
+            yield f"flyte-home:images{named}: there is no such image; write one of {', '.join(IMAGES)}"
         elif not is_full_reference(reference):
             yield (
                 f"flyte-home:images.{name}: is not a full image reference; "

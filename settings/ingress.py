@@ -3,10 +3,16 @@
 from typing import Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
+from settings.annotations import Annotations
 from settings.certificates import Certificates
+from settings.commands import remove_command, typed
+from settings.credentials import PlainText
 from settings.endpoints import Endpoints
-from settings.values import OBJECT_NAME, Host, Label, Model
+from settings.values import Host, Model, ObjectName, OptionalLabel, PartError
+
+_OF_CONTROLLERS = ("nginx.ingress.kubernetes.io/", "traefik.ingress.kubernetes.io/")
 
 
 class Hosts(Model):
@@ -23,11 +29,11 @@ class Hosts(Model):
 class Tls(Model):
     """Certificates that the controller serves; without issuer and secret, its own default certificate."""
 
-    issuer: str = Field(default="", pattern=OBJECT_NAME)
+    issuer: ObjectName = ""
     """cert-manager issuer."""
     issuer_kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
     """Kind of the issuer."""
-    secret: str = Field(default="", pattern=OBJECT_NAME)
+    secret: ObjectName = ""
     """Secret in the stack's namespace with the key and one certificate for all hosts."""
     ca_certificate: Certificates = ""
     """Certificate in PEM of a private authority that clients must trust."""
@@ -36,7 +42,7 @@ class Tls(Model):
 class WithoutLogin(Model):
     """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
 
-    reason: str = ""
+    reason: PlainText = Field(default="", max_length=1000)
     """Why there is no login; required without flyte-home:auth."""
 
 
@@ -45,9 +51,9 @@ class IngressSettings(Model):
 
     controller: Literal["none", "traefik", "nginx"] = "none"
     """none: clients use port-forwards, or the addresses in clientEndpoints."""
-    class_name: str = Field(default="", pattern=OBJECT_NAME)
+    class_name: ObjectName = ""
     """Ingress class; empty: the controller's name."""
-    namespace: Label | Literal[""] = ""
+    namespace: OptionalLabel = ""
     """Namespace of the controller; empty: kube-system for traefik, ingress-nginx for nginx."""
     hosts: Hosts = Hosts()
     """Host names of the stack."""
@@ -55,7 +61,7 @@ class IngressSettings(Model):
     """Port at which clients reach the controller."""
     tls: Tls = Tls()
     """Certificates."""
-    annotations: dict[str, str] = {}
+    annotations: Annotations = {}
     """Further annotations of every Ingress."""
     without_login: WithoutLogin = WithoutLogin()
     """Consent to an ingress without a login, which lets everyone who reaches it start every workflow."""
@@ -63,22 +69,44 @@ class IngressSettings(Model):
     def model_post_init(self, _context: object) -> None:
         hosts = self.hosts
         if self.controller == "none":
-            if hosts != Hosts():
-                raise ValueError("has hosts, but no controller; write controller: traefik or nginx")
-            if self.without_login != WithoutLogin():
-                raise ValueError("has withoutLogin, but no controller; leave it out")
+            for name, field in type(self).model_fields.items():
+                if getattr(self, name) != field.default:
+                    raise PartError(
+                        f"has {to_camel(name)}, but no controller, so that it has no effect; write "
+                        f"{remove_command(f'flyte-home:ingress.{to_camel(name)}')}, or traefik or nginx",
+                        "controller",
+                        "traefik",
+                    )
             return
-        if not hosts.console or not hosts.object_store:
-            raise ValueError(
-                "needs the hosts console and objectStore; write hosts: {console: flyte.home.example, "
-                "objectStore: s3.home.example}"
-            )
+        if not hosts.console:
+            raise PartError("has no host for the console; write it", "hosts.console", "flyte.home.example")
+        if not hosts.object_store:
+            raise PartError("has no host for the object store; write it", "hosts.objectStore", "s3.home.example")
         if hosts.object_store in {hosts.console, hosts.grpc}:
-            raise ValueError(
-                f"has the host {hosts.object_store!r} twice, but the object store's buckets need a host of their own"
+            raise PartError(
+                f"has the host {hosts.object_store!r} twice, but the object store's buckets need one of their own; "
+                "write another",
+                "hosts.objectStore",
+                "s3.home.example",
             )
         if self.tls.issuer and self.tls.secret:
-            raise ValueError("has both tls.issuer and tls.secret; keep one")
+            raise ValueError(
+                "has both tls.issuer and tls.secret; keep one: " + remove_command("flyte-home:ingress.tls.secret")
+            )
+        if self.tls.issuer_kind == "Issuer" and not self.tls.issuer:
+            raise PartError("has tls.issuerKind, but no tls.issuer; write it", "tls.issuer", "letsencrypt")
+        for key in self.annotations:
+            if key == "kubernetes.io/ingress.class":
+                raise PartError(
+                    f"has the annotation {key}, which Kubernetes rejects next to the class; write that instead",
+                    "className",
+                    self.controller,
+                )
+            if key.startswith(_OF_CONTROLLERS) and not key.startswith(f"{self.controller}."):
+                raise ValueError(
+                    f"has the annotation {key}, which has no effect with the controller {self.controller!r}; leave it "
+                    f"out: {remove_command(f'flyte-home:ingress.annotations{typed(key)}')}"
+                )
 
     @property
     def endpoints(self) -> Endpoints:

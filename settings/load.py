@@ -12,9 +12,10 @@ import pulumi.runtime.config as pulumi_config
 from pydantic import SecretStr, ValidationError
 
 from settings import rules
+from settings.commands import remove_command
 from settings.errors import SettingsError
 from settings.merge import merged
-from settings.messages import explained
+from settings.messages import explained, unreadable
 from settings.presets import OF_PRESET, PRESETS
 from settings.stack import FIELDS, PROJECT, SECRET_FIELDS, Settings
 from settings.values import Model
@@ -46,14 +47,16 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     encrypted = {key.removeprefix(f"{PROJECT}:") for key in secret_keys}
     problems = list(rules.provider_problems(config, secret_keys))
     values = {name: config.get(f"kubernetes:{name}", "") for name in ("context", "kubeconfig")}
-    decoded, unreadable = _decoded(own, encrypted)
-    problems += unreadable
+    decoded, wrong = _decoded(own, encrypted)
+    problems += wrong
     try:
         settings = Settings.model_validate(values | decoded)
     except ValidationError as error:
         raise SettingsError(*problems, *explained(error)) from None
     except RecursionError:
-        raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; see Pulumi.yaml") from None
+        raise SettingsError(*problems, f"{PROJECT}: a setting is nested too deeply; write it flatter") from None
+    if wrong:  # the rules would compare other settings with defaults
+        raise SettingsError(*problems)
 
     names = _secret_names(settings)
     given = {key: SecretStr(own[key]) for key in names & own.keys() if own[key].strip()}
@@ -67,6 +70,11 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
     )
     problems += rules.key_problems(own.keys(), names)
     problems += rules.plain_text_problems(given, encrypted)
+    for key in sorted(given):
+        if "\0" in given[key].get_secret_value():
+            problems.append(
+                f"{PROJECT}:{key}: has the control character U+0000, which no environment variable can carry"
+            )
     problems += rules.problems(settings)
     if problems:
         raise SettingsError(*problems)
@@ -77,7 +85,7 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
 
 def _secret_names(settings: Settings) -> set[str]:
     """Names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
-    names = {key.setting for group in settings.task_secrets for key in group.keys}
+    names = {key.setting for group in settings.task_secrets for key in group.keys} - (FIELDS.keys() - SECRET_FIELDS)
     return SECRET_FIELDS | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
 
 
@@ -90,16 +98,20 @@ def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[s
         if key in encrypted:
             problems.append(
                 f"{PROJECT}:{key}: is encrypted, but ends up in plain text in the cluster. Secrets have their own "
-                "settings; write this one without --secret"
+                f"settings; write this one without --secret, after {remove_command(f'{PROJECT}:{key}')}"
             )
-        elif FIELDS[key].annotation is str or key == "preset":
-            values[key] = own[key]
-        else:
+            continue
+        given: Any = own[key]
+        if FIELDS[key].annotation is not str and key != "preset":
             try:
-                values[key] = _completed(values.get(key, FIELDS[key].default), rules.strict_json(own[key]))
+                given = rules.strict_json(own[key])
             except (ValueError, RecursionError):
-                kind = "true or false" if FIELDS[key].annotation is bool else "a list or map; write it in YAML"
-                problems.append(f"{PROJECT}:{key}: is not {kind}; see Pulumi.yaml")
+                problems.append(unreadable(key, own[key]))
+                continue
+        if wrong := list(rules.text_problems(f"{PROJECT}:{key}", given)):
+            problems += wrong
+        else:
+            values[key] = _completed(values.get(key, FIELDS[key].default), given)
     return values, problems
 
 

@@ -2,11 +2,11 @@
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from settings.values import Model
+from settings.credentials import PlainText, check_no_credential
+from settings.values import Model, PartError, has_server
 
 # https://github.com/flyteorg/flyte/blob/v1.16.8/flyteplugins/go/tasks/pluginmachinery/tasklog
 _VARIABLES = {
@@ -37,7 +37,7 @@ _VARIABLE = re.compile(r"{{\s*\.([A-Za-z0-9]+)\s*}}")
 
 
 def _address(value: str) -> str:
-    if value and (not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_/-]+", value) or not urlsplit(value).hostname):
+    if value and not (re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_/-]+", value) and has_server(value)):
         raise ValueError("is not an address; write it like https://grafana.home.example, as the browser reaches it")
     return value.rstrip("/")
 
@@ -54,7 +54,7 @@ def _query(value: str) -> str:
     if unknown or "{{" in _VARIABLE.sub("", value):
         known = ", ".join(sorted(_VARIABLES))
         raise ValueError(f"has a placeholder that Flyte does not replace; write {{{{ .NAME }}}} with one of {known}")
-    return value
+    return check_no_credential(value)
 
 
 class Grafana(Model):
@@ -67,11 +67,20 @@ class Grafana(Model):
     query: Annotated[str, AfterValidator(_query)] = '{namespace="{{ .namespace }}", pod="{{ .podName }}"}'
     """LogQL query. The default uses the labels that Alloy and Promtail set."""
 
+    def model_post_init(self, _context: object) -> None:
+        changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if changed and not self.url:
+            raise PartError(
+                "has datasource or query, but no url, so that there is no link; write it",
+                "url",
+                "https://grafana.home.example",
+            )
+
 
 class LogLink(Model):
     """A link to any other log viewer."""
 
-    name: str = Field(min_length=1)
+    name: PlainText = Field(min_length=1)
     """Name that the console shows."""
     uri: Annotated[str, AfterValidator(_template)]
     """Address, with Flyte's {{ .placeholders }}."""

@@ -5,20 +5,24 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
+from pydantic.alias_generators import to_camel
 
 from settings.certificates import Certificates
+from settings.commands import remove_command
 from settings.egress import Reach
-from settings.values import Model
+from settings.values import Model, PartError, has_server
 
 
 def _issuer(value: str) -> str:
     if not value:
         return value
-    parts = urlsplit(value) if re.fullmatch(r"https?://[A-Za-z0-9.:\[\]/_~-]+", value) else None
-    if not parts or not parts.hostname:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]/_~-]+", value) or not has_server(value):
         raise ValueError("is not the address of a provider; write it like https://id.home.example/realms/home")
-    if parts.scheme == "http" and not parts.hostname.endswith((".svc", ".svc.cluster.local")):
+    parts = urlsplit(value)
+    if parts.scheme == "http" and not (parts.hostname or "").endswith((".svc", ".svc.cluster.local")):
         raise ValueError("has no TLS, so anyone in between could log in; write https://")
+    if "/.well-known/" in value:
+        raise ValueError("is the address of the discovery document; write it without /.well-known/ and what follows")
     return value
 
 
@@ -40,3 +44,18 @@ class AuthSettings(Model):
     """Certificate in PEM of the private authority that signed the provider's."""
     egress: Reach = Reach()
     """Where the provider is, for Flyte's network policy."""
+
+    def model_post_init(self, _context: object) -> None:
+        unused = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        if unused and not self.issuer:
+            keys = ", ".join(map(to_camel, unused))
+            raise PartError(
+                f"has {keys}, but no issuer, so that there is no login and {keys} has no effect; write "
+                f"{remove_command('flyte-home:auth')}, or the issuer",
+                "issuer",
+                "https://id.home.example/realms/home",
+            )
+        if "openid" not in self.scopes:
+            raise PartError(
+                "has no scope openid, without which there is no login; write it first", "scopes[0]", "openid"
+            )

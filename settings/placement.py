@@ -1,30 +1,9 @@
 """On which nodes of the cluster pods run."""
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator
-
+from settings.annotations import LabelKey, LabelValue
 from settings.values import Model
-
-
-def _label_key(value: str) -> str:
-    name = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-    if not re.fullmatch(rf"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?{name}", value):
-        raise ValueError("is not the key of a label; write it like kubernetes.io/arch")
-    return value
-
-
-def _label_value(value: str) -> str:
-    if value and not re.fullmatch("[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", value):
-        raise ValueError("is not the value of a label; write it like arm64, and quote a number or true")
-    return value
-
-
-LabelKey = Annotated[str, AfterValidator(_label_key)]
-"""Key of a label of a Kubernetes object."""
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-"""Value of a label of a Kubernetes object."""
 
 
 class Toleration(Model):

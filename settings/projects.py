@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from settings.credentials import PlainText
 from settings.egress import Egress
 from settings.quantities import StorageLimit
+from settings.shown import shown
 from settings.tasks import PodSecurityLevel, Quota, VolumeType
 from settings.values import Label, Model, SecretName
 
@@ -17,7 +19,7 @@ class ProjectPodSecurity(Model):
 
     enforce: PodSecurityLevel
     """Level that the project's namespaces enforce."""
-    reason: str = ""
+    reason: PlainText = Field(default="", max_length=1000)
     """Why; required if the level is lower than flyte-home:tasks.podSecurity."""
 
 
@@ -26,7 +28,7 @@ class Project(Model):
 
     name: Label
     """Name of the project in Flyte."""
-    description: str = ""
+    description: PlainText = Field(default="", max_length=300)
     """Description that the console shows."""
     task_secrets: list[str] = []
     """Groups of flyte-home:taskSecrets that the project's tasks ask for."""
@@ -112,5 +114,5 @@ def template_problem(template: str) -> str:
     unknown = set(re.findall(r"{+\s*(\w*)\s*}+", template)) - {"project", "domain"}
     rest = template.replace("{project}", "").replace("{domain}", "")
     if unknown or "{" in rest or "}" in rest:
-        return f"{template!r} has a placeholder other than {{project}} and {{domain}}"
+        return f"{shown(template)} has a placeholder other than {{project}} and {{domain}}"
     return ""

@@ -4,12 +4,14 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
+from pydantic.fields import FieldInfo
 
-from settings.values import OBJECT_NAME, Model
+from settings.values import Model, ObjectName, PartError
 
 _BINARY = {"": 0, "Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL = {"m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_MOST_CORES = 10_000
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)", re.ASCII)
 
 
@@ -30,21 +32,32 @@ def quantity(value: str, example: str = "500m or 2Gi") -> Decimal:
 
 
 def _cpu(value: str) -> str:
-    if quantity(value, "500m or 2") < Decimal("0.001"):
-        raise ValueError("must be at least a thousandth of a core; write it like 500m or 2")
+    cores = quantity(value, "500m or 2")
+    if cores < Decimal("0.001") or cores * 1000 % 1:
+        raise ValueError("is not a number of thousandths of a core; write it like 500m or 2")
+    if cores > _MOST_CORES:
+        raise ValueError(f"is more than {_MOST_CORES} cores, which no cluster has; write it like 500m or 2")
     return value
 
 
 def _memory(value: str) -> str:
-    if quantity(value, "512Mi or 2Gi") < 16 * 1024**2:
+    size = quantity(value, "512Mi or 2Gi")
+    if size < 16 * 1024**2:
         raise ValueError("is less than 16Mi, which is too little for anything here; write it like 512Mi or 2Gi")
+    if size > 1024**5 or size % 1:
+        raise ValueError("is more than 1Pi, or not a whole number of bytes; write it like 512Mi or 2Gi")
     return value
 
 
 def _storage(value: str) -> str:
-    if not 100 * 1024**2 <= quantity(value, "10Gi") <= 1024**5:
-        raise ValueError("is not between 100Mi and 1Pi, the sizes a volume of this stack can have; write it like 10Gi")
+    size = quantity(value, "10Gi")
+    if not 100 * 1024**2 <= size <= 1024**5 or size % 1:
+        raise ValueError("is not between 100Mi and 1Pi; write it like 10Gi")
     return value
+
+
+def _storage_limit(value: str) -> str:
+    return value and _storage(value)
 
 
 def _cores(value: Any) -> Any:
@@ -58,8 +71,13 @@ Memory = Annotated[str, AfterValidator(_memory)]
 """Memory in bytes, as a Kubernetes quantity such as ``512Mi``."""
 Storage = Annotated[str, AfterValidator(_storage)]
 """Size of a volume in bytes, as a Kubernetes quantity such as ``10Gi``."""
-StorageLimit = Annotated[str, AfterValidator(lambda value: value and _storage(value))]
+StorageLimit = Annotated[str, AfterValidator(_storage_limit)]
 """The most that something may hold in bytes, as a Kubernetes quantity such as ``10Gi``; empty: no limit."""
+
+
+def is_quantity(field: FieldInfo) -> bool:
+    """Whether the value of ``field`` is an amount of CPU, memory or storage."""
+    return any(getattr(rule, "func", None) in {_cpu, _memory, _storage, _storage_limit} for rule in field.metadata)
 
 
 class Amount(Model):
@@ -94,7 +112,7 @@ class Volume(Model):
 
     size: Storage
     """Size. A larger size grows the volume if its storage class allows that."""
-    storage_class: str = Field(default="", pattern=OBJECT_NAME)
+    storage_class: ObjectName = ""
     """Storage class; empty: the cluster's default."""
 
 
@@ -102,12 +120,14 @@ def check_order(**amounts: Amount) -> None:
     """Reject amounts that are not in ascending order.
 
     Raises:
-        ValueError: naming the first amount that is more than the next one.
+        PartError: naming the first amount that is more than the next one.
     """
     for (low, less), (high, more) in zip(list(amounts.items())[:-1], list(amounts.items())[1:], strict=True):
         for name, value in less.by_name.items():
             if quantity(value) > quantity(more.by_name[name]):
-                raise ValueError(
+                raise PartError(
                     f"has {low}.{name} {value}, which is more than {high}.{name} {more.by_name[name]}; "
-                    f"raise {high}.{name} or lower {low}.{name}"
+                    f"lower {low}.{name}, or raise {high}.{name}",
+                    f"{high}.{name}",
+                    value,
                 )

@@ -1,9 +1,10 @@
 """Where Flyte's webhook gets the secrets that tasks ask for."""
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from settings.annotations import Annotations
 from settings.images import is_full_reference
 from settings.quantities import Resources
 from settings.values import Model, SecretName
@@ -19,7 +20,7 @@ class Vault(Model):
     """Vault role with which task pods log in."""
     kv_version: Literal["1", "2"] = "2"
     """Version of the key-value engine."""
-    annotations: dict[str, str] = {}
+    annotations: Annotations = {}
     """Annotations of task pods for Vault's injector, merged over the ones Flyte sets."""
 
 
@@ -30,17 +31,19 @@ _DEFAULT_SIDECARS = {
 """Flyte's defaults: https://github.com/flyteorg/flyte/blob/v1.16.8/flytepropeller/pkg/webhook/config/config.go"""
 
 
+def _image(value: str) -> str:
+    if value and not is_full_reference(value):
+        raise ValueError("is not a full image reference; write it with a tag or a digest")
+    return value
+
+
 class Sidecar(Model):
     """The container that fetches a secret before a task starts; empty: Flyte's default."""
 
-    image: str = ""
+    image: Annotated[str, AfterValidator(_image)] = ""
     """Full image reference."""
     resources: Resources | None = None
     """Requests and limits."""
-
-    def model_post_init(self, _context: Any) -> None:
-        if self.image and not is_full_reference(self.image):
-            raise ValueError("image: is not a full image reference; write it with a tag or a digest")
 
 
 class SecretManager(Model):

@@ -28,6 +28,8 @@ Other types were removed from Kubernetes, or are replaced by a claim
 class Quota(Model):
     """The most that all pods of one task namespace may ask for together."""
 
+    enabled: bool = True
+    """Whether there is a quota. Without one, one project can use all of the cluster."""
     pods: int = Field(default=50, ge=1, le=10000)
     """Pods at one time."""
     requests: Amount = Amount(cpu="4", memory="8Gi")

@@ -3,15 +3,13 @@
 Each validator rejects a value with a sentence that continues "flyte-home:key: 'value' ..." and says what to write.
 """
 
+import ipaddress
 import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-
-OBJECT_NAME = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
-"""Pattern for the name of any Kubernetes object other than a namespace; may be empty."""
 
 
 class Model(BaseModel):
@@ -21,6 +19,14 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+
+
+class PartError(ValueError):
+    """A group has one wrong part, or lacks one."""
+
+    def __init__(self, said: str, part: str, example: str) -> None:
+        self.part, self.example = part, example
+        super().__init__(said)
 
 
 # --- names --------------------------------------------------------------------------------------------------------
@@ -39,9 +45,31 @@ def check_label(value: str) -> str:
     return value
 
 
+def _is_subdomain(value: str) -> bool:
+    label = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+    return len(value) <= 253 and bool(re.fullmatch(rf"{label}(\.{label})*", value))
+
+
+def optional_label(value: str) -> str:
+    """``value``, if it is empty or a valid name for a namespace.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return value and check_label(value)
+
+
+def _object_name(value: str) -> str:
+    if value and not _is_subdomain(value):
+        raise ValueError(
+            "does not have the form of a name in Kubernetes; write lower-case letters, digits, '-' and '.'"
+        )
+    return value
+
+
 def _secret_name(value: str) -> str:
-    if len(value) > 253 or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", value):
-        raise ValueError("is not a name for a Kubernetes Secret; write lower-case letters, digits, '-' and '.'")
+    if not _is_subdomain(value):
+        raise ValueError("is not a name Kubernetes accepts; write lower-case letters, digits, '-' and '.'")
     return value
 
 
@@ -62,6 +90,8 @@ def _host(value: str) -> str:
     label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if value and (len(value) > 253 or not re.fullmatch(rf"{label}(\.{label})*", value)):
         raise ValueError("is not a host name; write it like flyte.home.example, without https:// and without a port")
+    if value and value.rpartition(".")[2].isdigit():
+        raise ValueError("is an address; an Ingress needs a host name, such as flyte.home.example")
     return value
 
 
@@ -73,8 +103,12 @@ def _sha256(value: str) -> str:
 
 Label = Annotated[str, AfterValidator(check_label)]
 """Name of a namespace, a Flyte project or a Flyte domain."""
+OptionalLabel = Annotated[str, AfterValidator(optional_label)]
+"""Name of a namespace; may be empty."""
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+"""Name of any Kubernetes object other than a namespace; may be empty."""
 SecretName = Annotated[str, AfterValidator(_secret_name)]
-"""Name of a Kubernetes Secret, which is a secret group in Flyte."""
+"""Name of a Kubernetes Secret, which is a secret group in Flyte, or of another object."""
 SecretKey = Annotated[str, AfterValidator(_secret_key)]
 """Key of a secret group."""
 SettingName = Annotated[str, AfterValidator(_setting_name)]
@@ -93,30 +127,37 @@ def split_address(address: str) -> SplitResult:
     return urlsplit(address.replace("dns:///", "dns://"))
 
 
-def _has_server(address: str) -> bool:
-    """Whether the address has a host, and a valid port if it has one."""
+def has_server(address: str) -> bool:
+    """Whether the address has a host but no user, and a valid port if it has one."""
     try:
         parts = split_address(address)
-        return parts.port != 0 and bool(parts.hostname)
+        host = parts.hostname or ""
+        if parts.username or parts.password:
+            return False
+        if re.fullmatch(r"[0-9.]+", host) or ":" in host:
+            ipaddress.ip_address(host)
+            return parts.port != 0
+        label = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+        return parts.port != 0 and len(host) <= 253 and bool(re.fullmatch(rf"{label}(\.{label})*", host))
     except ValueError:
         return False
 
 
 def _url(value: str) -> str:
     # A user or a password is rejected too: these addresses are printed.
-    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+/?", value) or not _has_server(value):
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+/?", value) or not has_server(value):
         raise ValueError("is not the address of a server; write it like http://127.0.0.1:9000, without user or path")
     return value.rstrip("/")
 
 
 def _grpc(value: str) -> str:
-    if not re.fullmatch(r"dns:///[A-Za-z0-9.-]+:\d+", value) or not _has_server(value):
+    if not re.fullmatch(r"dns:///[A-Za-z0-9.-]+:\d+", value) or not has_server(value):
         raise ValueError("is not the address of a gRPC server; write it like dns:///127.0.0.1:8089")
     return value
 
 
 def _repository(value: str) -> str:
-    if not re.fullmatch(r"https?://[A-Za-z0-9.:_/-]+", value):
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:_/-]+", value) or not has_server(value):
         raise ValueError("is not the address of a Helm repository; write it like https://flyteorg.github.io/flyte")
     return value
 

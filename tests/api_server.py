@@ -84,7 +84,9 @@ class ApiServer:
 
     def _problems(self, command: list[str], manifests: list[Mapping[str, Any]], dry_run: bool) -> list[str]:
         options = ["--validate=strict", "--output=name", "--filename=-", *(["--dry-run=server"] if dry_run else [])]
-        answer = self.run(*command, *options, given=yaml.safe_dump_all(manifests))
+        answer = self.run(
+            *command, *options, given="\n".join(json.dumps(manifest, ensure_ascii=False) for manifest in manifests)
+        )
         problems = answer.stderr.splitlines()
         if not problems:
             assert len(answer.stdout.splitlines()) == len(manifests)

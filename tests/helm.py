@@ -1,6 +1,7 @@
 """The release as Helm renders it: the chart's own templates with the values of the program."""
 
 import functools
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -41,7 +42,7 @@ def template(recording: Recording, kubernetes: str) -> list[dict[str, Any]]:
     command = [require("helm"), "template", release["name"], archive(), "--namespace", release["namespace"]]
     answer = subprocess.run(
         [*command, "--kube-version", f"{kubernetes}.0", "--include-crds", "--values", "-"],
-        input=yaml.safe_dump(release["values"]),
+        input=json.dumps(release["values"], ensure_ascii=False),
         capture_output=True,
         text=True,
         check=False,

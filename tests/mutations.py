@@ -245,6 +245,18 @@ MUTATIONS = (
         "every pod beside the ingress controller reaches Flyte",
     ),
     Mutation(
+        "settings/shown.py",
+        "if len(text) > _LONGEST or not _HARMLESS.fullmatch(text) or _KNOWN_CREDENTIAL.match(text):",
+        "if not text:",
+        "a message shows a secret that is in the wrong place",
+    ),
+    Mutation(
+        "ops/lib/stack_yaml.py",
+        "return _PREFIX + go_yaml.kind(value)",
+        "return str(super().resolve(kind, value, implicit))",
+        "make render reads yes and 1e3 otherwise than Pulumi",
+    ),
+    Mutation(
         "ops/render.py",
         '{**metadata.get("labels", {}), **READ_ONLY}',
         'metadata.get("labels", {})',

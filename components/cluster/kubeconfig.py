@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 
 from settings.errors import SettingsError
+from settings.shown import shown
 
 
 def find_kubeconfig(context: str, configured: str = "", environ: Mapping[str, str] = os.environ) -> str:
@@ -31,11 +33,19 @@ def find_kubeconfig(context: str, configured: str = "", environ: Mapping[str, st
         if context in _contexts(path):
             return str(path).replace(home, "~", 1) if path.is_relative_to(home) else str(path)
     known = known_contexts(configured, environ)
+    command = f"pulumi config set kubernetes:context {shlex.quote(known[0]) if len(known) == 1 else 'NAME'}"
     raise SettingsError(
-        f"kubernetes:context: the kubeconfig ({os.pathsep.join(map(str, _kubeconfigs(configured, environ)))}) has no "
-        f"context {context!r}; it has {', '.join(map(repr, known)) or 'none'}. Write pulumi config set "
-        f"kubernetes:context {known[0] if len(known) == 1 else 'NAME'}, or set KUBECONFIG to the file that has it"
+        f"kubernetes:context: the kubeconfig ({_described(configured, environ)}) has no context {shown(context)}; "
+        f"it has {', '.join(map(repr, known)) or 'none'}. Write {command}, or set KUBECONFIG to the file that has it"
     )
+
+
+def _described(configured: str, environ: Mapping[str, str]) -> str:
+    """The places that were searched. A configured place that is no file is not shown in full: it may be a secret."""
+    places = _kubeconfigs(configured, environ)
+    if not configured or all(place.is_file() for place in places):
+        return os.pathsep.join(map(str, places))
+    return f"kubernetes:kubeconfig, which is {shown(configured)}"
 
 
 def known_contexts(configured: str = "", environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-import yaml
 
 from components.flyte.login_keys import login_keys
 from components.flyte.names import HTTP_PORT
 from components.pods import LABELS, Platform, generated_password, random_password
+from settings import go_yaml
 from settings.login import AuthSettings
 
 CLIENT_ID = "flytepropeller"
@@ -184,4 +184,4 @@ def _clients_file(secret_hash: str) -> str:
             "scopes": scopes,
         },
     }
-    return yaml.safe_dump({"auth": {"appAuth": {"selfAuthServer": {"staticClients": clients}}}})
+    return go_yaml.dump({"auth": {"appAuth": {"selfAuthServer": {"staticClients": clients}}}})

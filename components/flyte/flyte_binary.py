@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
-import yaml
 
 from components.flyte.names import RELEASE, WORKFLOWS
 from components.flyte.values import FlyteConfiguration, chart_values
 from components.pods import LABELS, PATIENCE_SECONDS, Platform
+from settings import go_yaml
 
 # The same as in the chart's templates/crds/flyteworkflow.yaml.
 _WORKFLOWS: k8s.apiextensions.v1.CustomResourceDefinitionSpecArgsDict = {
@@ -113,9 +113,9 @@ class FlyteBinary(pulumi.ComponentResource):
 
 
 def _database_file(password: str) -> str:
-    return yaml.safe_dump({"database": {"postgres": {"password": password}}})
+    return go_yaml.dump({"database": {"postgres": {"password": password}}})
 
 
 def _storage_file(access_key: str, secret_key: str) -> str:
     config = {"auth_type": "accesskey", "access_key_id": access_key, "secret_key": secret_key}
-    return yaml.safe_dump({"storage": {"stow": {"config": config}}})
+    return go_yaml.dump({"storage": {"stow": {"config": config}}})

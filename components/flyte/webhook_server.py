@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pulumi
 import pulumi_kubernetes as k8s
-import yaml
 
 from components.flyte.names import METRICS_PORT, WEBHOOK, WEBHOOK_PORT, webhook_service
 from components.flyte.secret_manager import secret_manager_configuration
@@ -21,6 +20,7 @@ from components.pods import (
     resources,
     script_config_map,
 )
+from settings import go_yaml
 from settings.secret_manager import SecretManager
 from settings.servers import WebhookSettings
 
@@ -84,7 +84,7 @@ def webhook_server(
         platform.namespace,
         "webhook",
         child,
-        {"config.yaml": _configuration(secret_manager, log_level), "kubeconfig": yaml.safe_dump(_KUBECONFIG)},
+        {"config.yaml": _configuration(secret_manager, log_level), "kubeconfig": go_yaml.dump(_KUBECONFIG)},
     )
     deployment = k8s.apps.v1.Deployment(
         f"{name}-{generation}",
@@ -135,7 +135,7 @@ def webhook_server(
 
 def _configuration(secret_manager: SecretManager, log_level: int) -> str:
     """Flyte's configuration for the webhook alone."""
-    return yaml.safe_dump(
+    return go_yaml.dump(
         {
             "logger": {"level": log_level},
             "propeller": {"kube-config": f"{_FILES}/kubeconfig"},

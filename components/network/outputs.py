@@ -4,10 +4,10 @@ import shlex
 from typing import Any, NamedTuple
 
 import pulumi
-import yaml
 
 from components.flyte import names
 from components.object_store import minio
+from settings import go_yaml
 from settings.endpoints import Endpoints
 from settings.values import split_address
 
@@ -85,4 +85,4 @@ def client_config(endpoints: Endpoints, ca_file: str = "", client: tuple[str, st
     elif endpoints.login:
         admin["authType"] = "Pkce"
     # By default, clients look for the console at the address of the gRPC API.
-    return yaml.safe_dump({"admin": admin, "console": {"endpoint": endpoints.http}}, sort_keys=False)
+    return go_yaml.dump({"admin": admin, "console": {"endpoint": endpoints.http}}, sort_keys=False)

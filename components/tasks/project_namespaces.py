@@ -62,7 +62,8 @@ class ProjectNamespaces(pulumi.ComponentResource):
             "namespace": self.names[scope.namespace],
             "labels": LABELS,
         }
-        k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": scope.quota.by_name}, opts=opts)
+        if scope.quota.enabled:
+            k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": scope.quota.by_name}, opts=opts)
         k8s.core.v1.ServiceAccount(
             scope.namespace,
             metadata={**metadata, "name": SERVICE_ACCOUNT},

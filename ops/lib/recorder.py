@@ -29,6 +29,7 @@ from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_in_stack
 
+import components.cluster.kubeconfig
 import components.flyte.archive
 from ops.lib.recording import Recording, Resource, Secret
 from paths import ROOT
@@ -106,6 +107,8 @@ def _surroundings(context: str) -> Iterator[None]:
         environment = {"KUBECONFIG": str(kubeconfig)}
         with (
             mock.patch.dict(os.environ, environment),
+            # Also for a stack that names a kubeconfig, which this machine need not have.
+            mock.patch.object(components.cluster.kubeconfig, "_contexts", return_value=[context]),
             mock.patch.object(components.flyte.archive, "chart_archive", _unfetched),
             mock.patch.object(pulumi.resource_hooks, "register_resource_hook", _unregistered),
             mock.patch.object(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace),

@@ -8,16 +8,27 @@ from settings.rules.buckets import bucket_problems
 from settings.rules.endpoints import endpoint_problems
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
+from settings.rules.namespaces import namespace_problems
 from settings.rules.secrets import sample_warnings, secret_problems, strict_json
-from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems
+from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems, quota_warnings
+from settings.rules.text import text_problems
 from settings.stack import Settings
 
-__all__ = ["key_problems", "plain_text_problems", "problems", "provider_problems", "strict_json", "warnings"]
+__all__ = [
+    "key_problems",
+    "plain_text_problems",
+    "problems",
+    "provider_problems",
+    "strict_json",
+    "text_problems",
+    "warnings",
+]
 
 
 def problems(settings: Settings) -> Iterator[str]:
     """Everything that is wrong with settings whose values are valid one by one."""
     yield from name_problems(settings)
+    yield from namespace_problems(settings)
     yield from bucket_problems(settings)
     yield from quota_problems(settings)
     yield from privilege_problems(settings)
@@ -31,3 +42,4 @@ def warnings(settings: Settings) -> Iterator[str]:
     """What is allowed, but what the owner of a stack must know."""
     yield from sample_warnings(settings)
     yield from api_access_warnings(settings)
+    yield from quota_warnings(settings)

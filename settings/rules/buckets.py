@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 
+from settings.commands import set_command
 from settings.projects import template_problem
-from settings.rules.names import described, distinct
+from settings.rules.names import described, distinct, renamed
+from settings.shown import shown
 from settings.stack import PROJECT, Settings
 
 
@@ -15,16 +17,17 @@ def bucket_problems(settings: Settings) -> Iterator[str]:
         yield f"{setting}: {problem}; write it like data-{{project}}-{{domain}}"
         return
     if problem := _rejected_by_s3(settings.minio.bucket):
-        yield f"{PROJECT}:minio.bucket: {settings.minio.bucket!r} {problem}"
-    remedy = "rename a project or a domain, or change flyte-home:minio.dataBucket"
+        key = f"{PROJECT}:minio.bucket"
+        yield f"{key}: {shown(settings.minio.bucket)} is a name that {problem}; write {set_command(key, 'flyte')}"
+    remedy = renamed(setting, template)
     owners = {settings.minio.bucket: f"{PROJECT}:minio.bucket"}
     scopes = distinct(settings)
     for scope in scopes:
         who = described(scope)
         if scope.bucket in owners:
-            yield f"{setting}: {who} and {owners[scope.bucket]} both get the bucket {scope.bucket!r}; {remedy}"
+            yield f"{setting}: {who} and {owners[scope.bucket]} both get the bucket {shown(scope.bucket)}; {remedy}"
         elif problem := _rejected_by_s3(scope.bucket):
-            yield f"{setting}: {who} gets the bucket {scope.bucket!r}, which {problem}; {remedy}"
+            yield f"{setting}: {who} gets the bucket {shown(scope.bucket)}, which {problem}; {remedy}"
         owners.setdefault(scope.bucket, who)
     # Sorted, a name is directly in front of those it is a prefix of.
     by_prefix = sorted(scopes, key=lambda scope: scope.metadata_prefix)
@@ -34,7 +37,7 @@ def bucket_problems(settings: Settings) -> Iterator[str]:
                 break
             yield (
                 f"{PROJECT}:projects: Flyte keeps the metadata of {described(second)} under "
-                f"{second.metadata_prefix.split('/')[-1]!r}, which begins like that of {described(first)}, whose "
+                f"{shown(second.metadata_prefix.split('/')[-1])}, which begins like that of {described(first)}, whose "
                 "tasks could read and change it; rename a project or a domain"
             )
 

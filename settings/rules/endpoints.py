@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from settings.commands import set_command
 from settings.endpoints import ClientEndpoints
 from settings.stack import PROJECT, Settings
+from settings.values import split_address
 
 
 def endpoint_problems(settings: Settings) -> Iterator[str]:
@@ -14,6 +16,7 @@ def endpoint_problems(settings: Settings) -> Iterator[str]:
             f"write pulumi config rm {PROJECT}:clientEndpoints"
         )
     yield from _login_problems(settings)
+    yield from _port_problems(settings.client_endpoints)
     secret = settings.oidc_client_secret.get_secret_value()
     if settings.auth.issuer and not secret:
         yield (
@@ -25,6 +28,30 @@ def endpoint_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:oidcClientSecret: has no effect without {PROJECT}:auth.issuer; "
             f"write that, or pulumi config rm {PROJECT}:oidcClientSecret"
         )
+
+
+def _port_problems(endpoints: ClientEndpoints) -> Iterator[str]:
+    """Addresses that two servers would have to share."""
+    http, grpc, store = (_server(address) for address in (endpoints.http, endpoints.grpc, endpoints.object_store))
+    setting = f"{PROJECT}:clientEndpoints"
+    for other, where in (("http", http), ("grpc", grpc)):
+        if store == where:
+            yield (
+                f"{setting}.objectStore: has the host and the port of {setting}.{other}, but is another server; write "
+                f"{set_command(f'{setting}.objectStore', 'http://127.0.0.1:9000')}"
+            )
+    # An ingress can serve both at one port, a port-forward cannot.
+    if http == grpc and http[0] == "127.0.0.1":
+        yield (
+            f"{setting}.grpc: has the port of {setting}.http, but a port-forward leads to one of them; write "
+            f"{set_command(f'{setting}.grpc', f'dns:///127.0.0.1:{http[1] + 1}')}"
+        )
+
+
+def _server(address: str) -> tuple[str, int]:
+    parts = split_address(address)
+    host = parts.hostname or ""
+    return "127.0.0.1" if host in {"localhost", "::1"} else host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _login_problems(settings: Settings) -> Iterator[str]:

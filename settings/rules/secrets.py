@@ -1,6 +1,5 @@
 """Rules for secret settings and for the secret manager."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -8,8 +7,16 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from settings.commands import remove_command, set_command
 from settings.secrets import TaskSecretKey
+from settings.shown import is_harmless, shown
 from settings.stack import PROJECT, Settings
+from settings.suggestions import closest
+
+LARGEST_SECRET = 1024 * 1024
+"""Bytes of all values of a Kubernetes Secret."""
+LONGEST_PASSWORD = 1000
+"""Characters of a password that every client of Postgres can send."""
 
 
 def secret_problems(settings: Settings) -> Iterator[str]:
@@ -21,7 +28,7 @@ def secret_problems(settings: Settings) -> Iterator[str]:
         yield from _other_manager_problems(settings)
     for part in settings.secret_manager.unused:
         setting, type_ = f"{PROJECT}:secretManager.{to_camel(part)}", settings.secret_manager.type
-        yield f"{setting}: has no effect with type {type_!r}; leave it out"
+        yield f"{setting}: has no effect with type {type_!r}; leave it out: {remove_command(setting)}"
 
 
 def sample_warnings(settings: Settings) -> Iterator[str]:
@@ -37,6 +44,11 @@ def _password_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:postgresPassword: has a space, a quote, a backslash or a character that is not ASCII, which "
             "Flyte's connection string cannot carry; use letters, digits and the other signs"
         )
+    if len(password) > LONGEST_PASSWORD:
+        yield (
+            f"{PROJECT}:postgresPassword: has {len(password)} characters; write at most {LONGEST_PASSWORD}, or leave "
+            f"it empty: {remove_command(f'{PROJECT}:postgresPassword')}"
+        )
     if password and settings.generations.postgres > 1:
         yield (
             f"{PROJECT}:generations.postgres: is for a generated password, but {PROJECT}:postgresPassword gives one; "
@@ -49,19 +61,22 @@ def _password_problems(settings: Settings) -> Iterator[str]:
 def _group_problems(settings: Settings) -> Iterator[str]:
     groups = {group.group: group for group in settings.task_secrets}
     wanted: dict[str, list[str]] = {}
-    for project in settings.projects:
-        for name in project.task_secrets:
+    for index, project in enumerate(settings.projects):
+        for number, name in enumerate(project.task_secrets):
             if name in groups:
                 wanted.setdefault(name, []).append(project.name)
-            else:
-                near = difflib.get_close_matches(name, groups, 1) or sorted(groups)
-                yield (
-                    f"{PROJECT}:projects[{project.name}].taskSecrets: there is no group {name!r} in "
-                    f"{PROJECT}:taskSecrets; write {' or '.join(near) or 'one there first'}"
-                )
-    for name, projects in wanted.items():
-        for key in groups[name].keys:
-            yield from _value_problems(settings, key, f"project {', '.join(projects)} asks for the group {name!r}")
+            else:  # the name is not shown: it may be a secret, typed where its group belongs
+                key = f"{PROJECT}:projects[{index}].taskSecrets[{number}]"
+                near = closest(name, groups)
+                known = [near] if near else sorted(filter(is_harmless, groups))
+                first = set_command(f"{PROJECT}:taskSecrets[0].group", "tidal-creds")
+                remedy = f"write {' or '.join(known)}: {set_command(key, known[0])}" if known else f"write one: {first}"
+                yield f"{key}: there is no such group in {PROJECT}:taskSecrets; {remedy}"
+    for wanted_group, projects in wanted.items():
+        yield from _size_problems(settings, wanted_group)
+        for part in groups[wanted_group].keys:
+            why = f"project {', '.join(projects)} asks for the group {shown(wanted_group)}"
+            yield from _value_problems(settings, part, why)
 
 
 def _other_manager_problems(settings: Settings) -> Iterator[str]:
@@ -72,13 +87,46 @@ def _other_manager_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
             f"pulumi config rm {PROJECT}:{name}"
         )
-    if settings.secret_manager.type == "Vault" and not any(
-        project.service_account_token for project in settings.projects
-    ):
+    if settings.secret_manager.type == "Global" and not settings.secret_manager.global_secrets:
+        key = f"{PROJECT}:secretManager.globalSecrets"
+        yield f"{key}: is empty, but {manager}, so no task gets a secret; write {set_command(f'{key}[0]', 'spotify')}"
+    if settings.secret_manager.type != "Vault":
+        return
+    agent = f"{manager}, whose agent logs in with the token of the pod"
+    if not any(project.service_account_token for project in settings.projects):
         yield (
-            f"{PROJECT}:projects: {manager}, whose agent logs in with the token of the pod, and no project has one; "
-            "write serviceAccountToken: true where tasks ask for secrets"
+            f"{PROJECT}:projects: {agent}, and no project has one; write serviceAccountToken: true where tasks ask for "
+            f"secrets: {set_command(f'{PROJECT}:projects[0].serviceAccountToken', True)}"
         )
+        return
+    for index, project in enumerate(settings.projects):
+        if project.task_secrets and not project.service_account_token:
+            key = f"{PROJECT}:projects[{index}]"
+            yield (
+                f"{key}.serviceAccountToken: is false, but tasks of {shown(project.name)} ask for secrets, and {agent}"
+                f"; write {set_command(f'{key}.serviceAccountToken', True)}, or "
+                f"{remove_command(f'{key}.taskSecrets')}"
+            )
+
+
+def _size_problems(settings: Settings, group: str) -> Iterator[str]:
+    for domain, values in _values(settings, group).items():
+        size = sum(len(text.encode()) for text in values.values())
+        if size > LARGEST_SECRET:
+            yield (
+                f"{PROJECT}:taskSecrets: the values of the group {shown(group)} have {size} bytes in the domain "
+                f"{shown(domain)}; Kubernetes allows {LARGEST_SECRET} (1 MiB) for one Secret: shorten them, or spread "
+                "them over several groups"
+            )
+            return
+
+
+def _values(settings: Settings, group: str) -> dict[str, dict[str, str]]:
+    """The values of ``group`` by domain and key."""
+    (found,) = [one for one in settings.task_secrets if one.group == group][-1:]
+    return {
+        domain: {key.key: settings.secret_for(key.setting, domain) for key in found.keys} for domain in settings.domains
+    }
 
 
 def _value_problems(settings: Settings, key: TaskSecretKey, why: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from typing import Any
 from ops.doctor.probes import Attempt, Source, _objects
 from settings.placement import Placement
 from tests.api_server import ApiServer
+from tests.generated import recordings
 from tests.helm import template
-from tests.matrix import CASES, KUBERNETES, distinct, manifests, recording
+from tests.matrix import CASES, KUBERNETES, distinct, manifests, objects, recording
 
 
 @functools.cache
@@ -72,6 +73,19 @@ def test_the_server_accepts_the_rendered_release_and_its_pod(api: ApiServer):
     assert api.apply(rendered) == []
     assert api.apply(accounts, dry_run=False) == []
     assert api.create(pods(rendered)) == []
+
+
+def test_the_server_accepts_every_manifest_of_generated_settings_that_are_accepted(fresh_api: ApiServer):
+    made: set[str] = set()
+    for found in recordings():
+        manifests_of_it = list(objects(found).values())
+        spaces = {one["metadata"]["name"]: one for one in manifests_of_it if one["kind"] == "Namespace"}
+        if new := spaces.keys() - made:
+            fresh_api.make_namespaces(spaces[name] for name in new)
+        made |= new
+        release = [one for one in template(found, KUBERNETES[-1]) if one["kind"] != "ServiceAccount"]
+
+        assert unexpected(fresh_api.apply([*manifests_of_it, *release])) == []
 
 
 def test_objects_can_be_updated_in_place_when_settings_change(fresh_api: ApiServer):

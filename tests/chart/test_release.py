@@ -13,6 +13,7 @@ from settings.chart import CHART_DIR, PINNED_CHART
 from settings.images import IMAGES
 from settings.merge import merged
 from tests.conftest import containers, run
+from tests.generated import recordings
 from tests.helm import archive, template
 from tests.matrix import CASES, CHART_RIGHTS, KUBERNETES, STACKS, of_stack, recording
 from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
@@ -253,3 +254,8 @@ def test_every_accepted_finding_still_occurs():
 
     for entry in ACCEPTED:
         assert [name for name in there if entry.covers(name)], entry
+
+
+def test_helm_renders_the_release_of_generated_settings_that_are_accepted():
+    for found in recordings():
+        assert one(template(found, NEWEST), "Deployment/flyte-binary")

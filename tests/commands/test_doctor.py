@@ -246,8 +246,8 @@ def test_no_output_contains_a_secret_whatever_goes_wrong(
     # No command opens port-forwards for these addresses.
     monkeypatch.setattr(ClientEndpoint, "forwarded", property(lambda _: False))
     monkeypatch.setattr("sys.argv", ["doctor", "dev", *(["--json"] if as_json else [])])
-    with serving(Quoting) as address:
-        endpoints = {"http": address, "grpc": address.replace("http://", "dns:///"), "objectStore": address}
+    with serving(Quoting) as http, serving(Quoting) as grpc, serving(Quoting) as store:
+        endpoints = {"http": http, "grpc": grpc.replace("http://", "dns:///"), "objectStore": store}
         monkeypatch.setattr(
             command_line, "stack_config", lambda _: stack(clientEndpoints=endpoints, domains=["development"])
         )

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -240,9 +241,11 @@ def test_a_setting_with_an_encrypted_value_inside_is_a_secret(tmp_path: Path):
     ("stack_file", "said"),
     [
         ("config: [", "line 1"),
-        ("config:\n  a: 1\n  a: 2\n", "line 2: a is set twice"),
+        ("config:\n  a: 1\n  a: 2\n", "(line 2): a is set twice"),
         ("config: {flyte-home:namespace: x, namespace: y}", "is set twice"),
-        ("config: {flyte-home:projects: !!set {a}}", "is not text, a number, a list or a map"),
+        ("namespace: a", "a setting has no effect at the top; move it below config"),
+        ("flyte-home:projects: []", "a setting has no effect at the top; move it below config"),
+        ("Config: {flyte-home:projects: []}", "a setting has no effect at the top; move it below config"),
         ("config: &a {flyte-home:projects: *a}", "Pulumi.test.yaml"),
         ("- a list", "is not a stack file"),
         ("config: text", "is not a stack file"),
@@ -281,3 +284,92 @@ def test_files_of_an_earlier_rendering_are_removed_and_others_stay(tmp_path: Pat
     write({"new.yaml": "# Rendered by flyte-home; not for editing. y\n"}, tmp_path)
 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["new.yaml", "own.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("", "OUT: is empty; write the name of a folder"),
+        ("Makefile", "OUT: cannot write Makefile: File exists; choose"),
+    ],
+)
+def test_out_must_be_a_folder(out: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["render", "dev", out])
+
+    assert ops.render.main() == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_completely_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write({"old.yaml": f"{HEADER}old\n", "both.yaml": f"{HEADER}old\n"}, tmp_path)
+    (tmp_path / "own.txt").write_text("mine")
+    before = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    rename, calls = Path.rename, iter(range(100))
+
+    def failing(path: Path, target: Path) -> Path:
+        if next(calls) == 3:
+            raise OSError(28, "No space left on device", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="No space left"):
+        write({"both.yaml": f"{HEADER}new\n", "new.yaml": f"{HEADER}new\n", "z.yaml": f"{HEADER}new\n"}, tmp_path)
+
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_missing_folder_is_not_left_behind_if_writing_fails(tmp_path: Path, private: bool):
+    with pytest.raises(OSError, match="File name too long"):
+        write({"a.yaml": "a", f"{'x' * 300}.yaml": "b"}, tmp_path / "a" / "b", private)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_of_others_is_replaced_and_nothing_stops_the_rendering_of_other_files(tmp_path: Path):
+    (tmp_path / "latin1.yaml").write_bytes(b"\xff\xfe not text")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    write({"a.yaml": f"{HEADER}a\n"}, tmp_path)
+    assert len([*tmp_path.iterdir()]) == 5
+
+    for name in ("latin1.yaml", "folder.yaml", "pipe.yaml"):
+        with pytest.raises(SettingsError, match=f"OUT: .*{name} is not from an earlier rendering") as refused:
+            write({"b.yaml": f"{HEADER}b\n", name: f"{HEADER}b\n"}, tmp_path)
+        assert "OUT=rendered-new/" in str(refused.value)
+    assert not (tmp_path / "b.yaml").exists()
+    assert (tmp_path / "a.yaml").exists()
+
+
+def test_the_longest_names_of_objects_have_a_file(tmp_path: Path):
+    keys = [{"key": "k", "setting": "aCreds"}]
+    groups = [{"group": f"{'g' * 252}{end}", "keys": keys} for end in "ab"]
+    projects = [{"name": "p", "taskSecrets": [group["group"] for group in groups]}]
+
+    files = render(run(taskSecrets=groups, projects=projects, aCreds="x", tidalCreds=None, domains=["d"]), False)
+    write(files, tmp_path)
+
+    assert len([file for file in tmp_path.iterdir() if file.name.startswith("secret.p-d.ggg")]) == 2
+
+
+def test_a_stack_that_names_a_kubeconfig_renders_where_that_file_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    stack_file = (ROOT / "Pulumi.dev.yaml").read_text() + "  kubernetes:kubeconfig: /nowhere/kubeconfig\n"
+    project(tmp_path, stack_file)
+    (tmp_path / "Pulumi.my stack.yaml").write_text(stack_file)
+    monkeypatch.setattr(ops.render, "stack_config", lambda stack: stack_config(stack, tmp_path))
+    monkeypatch.setattr(sys, "argv", ["render", "my stack", str(tmp_path / 'my "own" out')])
+
+    assert ops.render.main() == 0, capsys.readouterr().err
+    assert "make up STACK='my stack' sets it" in capsys.readouterr().err
+
+
+def test_make_passes_every_value_as_one_argument():
+    out, stack = """my "own" $$folder's/""", "my stack; touch x"
+    command = ["make", "--dry-run", "render", f"OUT={out}", f"STACK={stack}"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert shlex.split(said.splitlines()[-1])[-2:] == [stack, out.replace("$$", "$")]

@@ -152,7 +152,8 @@ def test_image_references_of_every_form_reach_the_chart_unchanged():
 
 
 def test_volumes_of_the_stack_file_are_added_to_the_volumes_flyte_needs():
-    extra = {"extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}], "extraVolumeMounts": [{"name": "ca"}]}
+    mount = {"name": "ca", "mountPath": "/ca"}
+    extra = {"extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}], "extraVolumeMounts": [mount]}
     deployment = values(run(flyteValues={"deployment": extra}))["deployment"]
 
     for kind in ("extraVolumes", "extraVolumeMounts"):

@@ -147,8 +147,8 @@ def test_additional_annotations_are_added_to_every_ingress():
     ("ingress", "said"),
     [
         ({"hosts": HOSTS}, "has hosts, but no controller"),
-        ({"withoutLogin": REASON}, "flyte-home:ingress: has withoutLogin, but no controller; leave it out"),
-        ({"controller": "traefik"}, "needs the hosts console and objectStore"),
+        ({"withoutLogin": REASON}, "flyte-home:ingress: has withoutLogin, but no controller, so that it has no effect"),
+        ({"controller": "traefik"}, "has no host for the console"),
         (
             {"controller": "traefik", "hosts": {"console": "a.example", "objectStore": "a.example"}},
             "'a.example' twice",

@@ -26,7 +26,7 @@ def test_the_platform_namespace_enforces_the_restricted_level(dev: Recording):
 
 def test_a_task_namespace_has_its_quota():
     quota = {"pods": 7, "requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "3", "memory": "4Gi"}}
-    recording = run(tasks={"quota": quota})
+    recording = run(tasks={"quota": quota, "maximum": {"cpu": "3", "memory": "4Gi"}})
 
     assert recording.one("ResourceQuota", "remedy-staging").manifest["spec"]["hard"] == {
         "pods": "7",

@@ -63,7 +63,7 @@ def test_with_global_the_webhook_gets_the_secrets_that_are_meant_to_be_global_an
         ),
         (
             {"tidalCreds": None, "secretManager": {"type": "Global", "globalSecrets": ["a", "a"]}},
-            "flyte-home:secretManager.globalSecrets: name 'a' is there 2 times; keep one",
+            "flyte-home:secretManager.globalSecrets[1]: is there twice; keep one",
         ),
         ({"secretManager": {"type": "Consul"}}, "secretManager.type: 'Consul'"),
         ({"tidalCreds": None, "secretManager": {"type": "AWS", "sidecar": {"image": "x"}}}, "not a full image"),

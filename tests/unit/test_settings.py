@@ -129,14 +129,14 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
             {"tidalCreds__prodution": TIDAL}, "tidalCreds-prodution", "tidalCreds-production", id="misspelt domain"
         ),
         pytest.param({"projects": [{"name": "a"}, {"name": "a"}]}, "flyte-home:projects", "'a'", id="project twice"),
-        pytest.param({"domains": ["a", "a"]}, "flyte-home:domains", "'a'", id="domain twice"),
+        pytest.param({"domains": ["a", "a"]}, "flyte-home:domains[1]", "is there twice", id="domain twice"),
         pytest.param({"projects": []}, "flyte-home:projects", "names no project", id="no project"),
-        pytest.param({"projects": "remedy"}, "flyte-home:projects", "list or map", id="text for a list"),
+        pytest.param({"projects": "remedy"}, "flyte-home:projects", "is not a list", id="text for a list"),
         pytest.param({"projects": [{"nam": "a"}]}, "flyte-home:projects[0].nam", "name", id="unknown key in a list"),
         pytest.param({"projects": [{"name": "Upper"}]}, "projects[0].name", "'Upper'", id="project in upper case"),
         pytest.param(
             {"projects": [{"name": "a", "taskSecrets": ["tidal-cred"]}]},
-            "projects[a]",
+            "projects[0].taskSecrets[0]: there is no such group",
             "tidal-creds",
             id="unknown group",
         ),
@@ -192,10 +192,15 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
             "name for a setting",
             id="the value where its setting belongs",
         ),
-        pytest.param({"taskSecrets": []}, "taskSecrets", "write one there first", id="group without groups"),
+        pytest.param(
+            {"taskSecrets": []},
+            "taskSecrets",
+            "flyte-home:taskSecrets[0].group' tidal-creds",
+            id="group without groups",
+        ),
         pytest.param({"tidalCreds": '{"a": NaN}'}, "tidalCreds", "is not JSON", id="JSON with NaN"),
         pytest.param({"tidalCreds": "[" * 100000}, "tidalCreds", "is not JSON", id="JSON without end"),
-        pytest.param({"projects": "[" * 100000}, "flyte-home:projects", "list or map", id="list without end"),
+        pytest.param({"projects": "[" * 100000}, "flyte-home:projects", "is not a list", id="list without end"),
         pytest.param(
             {"projects": [{"name": "kube"}]}, "namespaceTemplate", "Kubernetes itself", id="a kube- namespace"
         ),
@@ -266,13 +271,13 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
         pytest.param(
             {"taskSecrets": [{"group": "flyte-object-store", "keys": [{"key": "k", "setting": "s"}]}]},
             "taskSecrets",
-            "choose another group",
+            "choose another",
             id="the stack's own Secret",
         ),
         pytest.param(
             {"taskSecrets": [{"group": "g", "keys": [{"key": "K", "setting": "s"}]}]},
             "keys[0].key",
-            "'K'",
+            "write lower-case letters",
             id="upper-case key",
         ),
         pytest.param(
@@ -334,7 +339,7 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
         ),
         pytest.param(
             {"projects": [{"name": "a", "podSecurity": {"enforce": "privileged"}}]},
-            "projects[a].podSecurity",
+            "projects[0].podSecurity",
             "no reason; write {enforce: privileged, reason: why}",
             id="more rights without a reason",
         ),
@@ -343,7 +348,7 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
                 "projects": [{"name": "a", "podSecurity": {"enforce": "privileged", "reason": "a device"}}],
                 "tasks": {"lowestPodSecurity": "baseline"},
             },
-            "projects[a].podSecurity",
+            "projects[0].podSecurity",
             "flyte-home:tasks.lowestPodSecurity, which is 'baseline'",
             id="more rights than the stack allows",
         ),
@@ -362,7 +367,7 @@ def test_a_size_can_be_any_kubernetes_quantity(size: str):
         pytest.param({"generations": {"minioRoot": 0}}, "generations.minioRoot: 0", "out of range", id="generation 0"),
         pytest.param(
             {"projects": [{"name": "a", "runAsUser": 0}], "tasks": {"podSecurity": "restricted"}},
-            "projects[a].runAsUser: 0 is root",
+            "projects[0].runAsUser: 0 is root",
             "'restricted' forbids",
             id="root where it is forbidden",
         ),
@@ -636,19 +641,25 @@ def test_every_preset_has_room_for_its_servers_and_for_tasks():
     ("settings", "said"),
     [
         # Its code prefix would be metadata/DOMAIN/, which begins like the metadata of all executions.
-        ({"projects": [{"name": "metadata"}]}, "flyte-home:projects[metadata].name: Flyte keeps its own data under"),
-        ({"projects": [{"name": "data"}]}, "flyte-home:projects[data].name: Flyte keeps its own data under this name"),
+        (
+            {"projects": [{"name": "metadata"}]},
+            "flyte-home:projects[0].name: Flyte keeps its own data under the name 'metadata'",
+        ),
+        (
+            {"projects": [{"name": "data"}]},
+            "flyte-home:projects[0].name: Flyte keeps its own data under the name 'data'",
+        ),
         (
             {"tasks": {"egress": {"namespaces": ["flyte"]}}},
-            "flyte-home:tasks.egress.namespaces: 'flyte' is the namespace of the stack itself",
+            "flyte-home:tasks.egress.namespaces[0]: 'flyte' is the namespace of the stack itself",
         ),
         (
             {"namespace": "platform", "projects": [{"name": "a", "egress": {"namespaces": ["vault", "platform"]}}]},
-            "flyte-home:projects[a].egress.namespaces: 'platform' is the namespace of the stack itself",
+            "flyte-home:projects[0].egress.namespaces[1]: 'platform' is the namespace of the stack itself",
         ),
         (
             {"projects": [{"name": "a", "volumeTypes": ["hostPath"]}]},
-            "flyte-home:projects[a].volumeTypes: 'hostPath' has no effect, because its Pod Security level 'baseline'",
+            "flyte-home:projects[0].volumeTypes[0]: 'hostPath' has no effect, because its Pod Security level",
         ),
         ({"projects": [{"name": "a", "volumeTypes": ["floppy"]}]}, "flyte-home:projects[0].volumeTypes[0]: 'floppy'"),
         (

@@ -6,13 +6,16 @@ import json
 import re
 from typing import Any
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops.render import render
 from settings import FIELDS, PROJECT, Settings, settings_from
 from settings.errors import SettingsError
 from settings.values import Model
 from tests.conftest import run, stack
+from tests.generated import accepted_part, settings_of_a_stack
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
@@ -138,6 +141,20 @@ def test_any_value_inside_a_structure_is_accepted_or_rejected_by_name(changed: d
 @settings(max_examples=25)
 def test_the_program_runs_to_the_end_with_any_accepted_settings(changed: dict):
     assert run(**{"domains": ["development"], **changed}).outputs["namespace"]
+
+
+@given(settings_of_a_stack())
+@settings(max_examples=25)
+def test_settings_that_are_accepted_render_to_a_file_for_each_object(generated: dict[str, Any]):
+    kept = accepted_part(generated)
+    if not kept:
+        return
+    recording = run(**kept)
+    files = render(recording, show_secrets=False)
+
+    assert len(files) == len([one for one in recording.resources if one.is_manifest or one.kind == "Release"])
+    assert all(len(name.encode()) <= 255 for name in files)
+    assert all(yaml.safe_load(text) for text in files.values())
 
 
 @given(st.sampled_from(sorted(FIELDS)), st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))

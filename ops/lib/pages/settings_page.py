@@ -20,7 +20,9 @@ _KINDS = {
     "_cpu": "cores",
     "_memory": "bytes, such as 512Mi",
     "_storage": "bytes, such as 10Gi",
+    "_storage_limit": "bytes, such as 10Gi, or empty",
     "check_label": "name",
+    "optional_label": "name or empty",
 }
 _PROVIDER_SETTINGS = {
     "kubernetes:context": ("required", "Context of the kubeconfig to deploy to."),

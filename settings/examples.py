@@ -1,0 +1,57 @@
+"""Examples for messages: what a setting may be, where its default is empty or missing."""
+
+from typing import Any
+
+EXAMPLES = {
+    "auth.issuer": "https://id.home.example/realms/home",
+    "bucketQuota": "50Gi",
+    "className": "traefik",
+    "clients": "traefik",
+    "clusterUid": "1f0c7a8e-0000-4000-8000-000000000001",
+    "console": "flyte.home.example",
+    "cpu": "500m",
+    "custom.name": "Logs",
+    "description": "Fixes playlists",
+    "domains": "development",
+    "existingSecrets": "spotify",
+    "globalSecrets": "spotify",
+    "group": "tidal-creds",
+    "hosts.grpc": "flyte.home.example",
+    "hosts.objectStore": "s3.home.example",
+    "image": "mirror.home:5000/sidecar:1",
+    "images": "mirror.home:5000/postgres:17",
+    "ingress.namespace": "kube-system",
+    "key": "json",
+    "kubernetesDashboard": "https://dashboard.home.example",
+    "memory": "2Gi",
+    "name": "remedy",
+    "namespaces": "vault",
+    "networks": "192.168.1.20/32",
+    "nodeSelector": "arm64",
+    "priorityClasses": "low",
+    "reason": "only my laptop reaches it",
+    "scopes": "openid",
+    "secret": "wildcard",
+    "serviceAccounts": "reader",
+    "setting": "tidalCreds",
+    "size": "20Gi",
+    "storageClass": "local-path",
+    "taskSecrets": "tidal-creds",
+    "tls.issuer": "letsencrypt",
+    "tolerations.key": "dedicated",
+    "uri": "https://logs.home.example/?pod={{ .podName }}",
+    "url": "https://grafana.home.example",
+}
+"""A value by the last part of its path, or by the last two."""
+STRUCTURES: dict[str, Any] = {
+    "annotations": {"example.com/team": "home"},
+    "custom": [{"name": "Logs", "uri": "https://logs.home.example/?pod={{ .podName }}"}],
+    "flyteValues": {"commonLabels": {"team": "home"}},
+    "images": {"postgres": "mirror.home:5000/postgres:17"},
+    "keys": [{"key": "json", "setting": "tidalCreds", "format": "json"}],
+    "nodeSelector": {"kubernetes.io/arch": "arm64"},
+    "projects.taskSecrets": ["tidal-creds"],
+    "taskSecrets": [{"group": "tidal-creds", "keys": [{"key": "json", "setting": "tidalCreds", "format": "json"}]}],
+    "tolerations": [{"key": "dedicated", "value": "flyte", "effect": "NoSchedule"}],
+}
+"""A map or a list, by the last part of its path, or by the last two."""
