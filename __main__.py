@@ -29,9 +29,8 @@ namespace = cluster.platform_namespace(settings.namespace, safekeeping, fence).m
 platform = Platform(namespace, fence.provider, images(settings.images), settings.placement, safekeeping)
 
 # The namespaces of the tasks, the database, the object store, and the secrets of the tasks.
-projects = tasks.ProjectNamespaces(
-    "projects", tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks), in_cluster
-)
+namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks)
+projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
 postgres = database.Postgres(
     "postgres", database.PostgresArgs(platform, settings.postgres, generations, password), in_cluster

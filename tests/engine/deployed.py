@@ -124,8 +124,11 @@ def deployment(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator
         (folder / ".venv").symlink_to((CLIENT / ".venv").resolve())
     else:
         shutil.copytree(CLIENT, project.folder / "examples" / "remedy_tidal")
+    found = Deployed(cluster, project, ports)
     try:
         stack.up()
-        yield Deployed(cluster, project, ports)
+        yield found
     finally:
-        stack.destroy()
+        # A test that has failed may have left a lock.
+        destroyed = found.make("destroy", seconds=600)
+        assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
