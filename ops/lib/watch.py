@@ -57,7 +57,10 @@ class _Wait:
 
 @dataclass
 class Watch:
-    """Prints what an update waits for: the image, the pod, the last line of its log."""
+    """Prints what an update waits for: the image, the pod, the last line of its log.
+
+    It also replaces the pods of a StatefulSet that Kubernetes would leave broken, see `Waiting`.
+    """
 
     cluster: Cluster
     namespace: str
@@ -98,6 +101,9 @@ class Watch:
                 wait.counted += passed
             wait.log = log
             self._show(one, wait, now)
+            if one.outdated and now - wait.since >= _FIRST:
+                self._print(f"replacing {one.pod}, which has an older spec and never became ready")
+                self.cluster.run("delete", "pod", one.pod, f"--namespace={self.namespace}", "--wait=false")
             if wait.counted >= PATIENCE and not self._interrupted:
                 self._interrupted = True
                 self._print(f"{what} has not become ready within {PATIENCE / 60:.0f} minutes. Stopping here:")

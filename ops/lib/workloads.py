@@ -44,6 +44,12 @@ class Waiting:
     trouble: Trouble
     pod: str = ""
     """Name of its newest pod; empty if there is none."""
+    outdated: bool = False
+    """Whether this pod of a StatefulSet has an older spec.
+
+    Kubernetes does not replace a pod that never became ready, even if its StatefulSet is corrected
+    (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
+    """
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,10 @@ class Workloads:
             warnings = [line for one in about for line in self.warnings(one, pod if one == name else None)]
             # Once, if volume and workload have the same name.
             trouble = Trouble(trouble.cause, "; ".join(dict.fromkeys([trouble.says, *warnings])), trouble.container)
-        return Waiting(what, trouble, pod["metadata"]["name"])
+        revision = pod["metadata"].get("labels", {}).get("controller-revision-hash")
+        wanted = workload["status"].get("updateRevision", revision)
+        outdated = workload["kind"] == "StatefulSet" and revision != wanted and trouble.cause != "ending"
+        return Waiting(what, trouble, pod["metadata"]["name"], outdated)
 
     def _trouble_of(self, pod: Object, status: Object) -> Trouble | None:
         """Return why a container is not ready; None if it is not to blame."""

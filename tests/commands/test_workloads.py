@@ -175,6 +175,20 @@ def test_a_wait_is_shown_when_it_becomes_long_and_again_when_it_changes_or_goes_
     assert clock.pass_(300, workload(ready=1)) == []
 
 
+@pytest.mark.parametrize(("revision", "deleted"), [("minio-old", ["minio-0"]), ("minio-new", [])])
+def test_a_broken_pod_with_an_older_spec_is_replaced(revision: str, deleted: list[str]):
+    clock, found = Clock(), []
+    clock.cluster.on("delete pod minio-0 --namespace=flyte", lambda _: found.append("minio-0") or "")
+    broken = pod(**CREATING)
+    broken["metadata"]["labels"]["controller-revision-hash"] = revision
+
+    clock.pass_(10, workload(updateRevision="minio-new"), broken)
+    assert found == []
+    clock.pass_(5, workload(updateRevision="minio-new"), broken)
+
+    assert found == deleted
+
+
 def test_the_last_line_of_the_log_of_what_runs_is_shown():
     clock = Clock()
     clock.cluster.on("logs minio-0 --namespace=flyte --container=minio --tail=1", "waiting for the disk\n")
