@@ -50,8 +50,12 @@ accepted() {
 
 # request METHOD PATH BODY: repeats the request until Flyte accepts it.
 request() {
-  local deadline=$((SECONDS + ${WAIT:-300}))
+  local deadline=$((SECONDS + ${WAIT:-300})) waits_for=''
   until accepted "$1" "$2" "$3" 2>/dev/null; do
+    if [ "${status:-no answer}" != "$waits_for" ]; then
+      waits_for=${status:-no answer}
+      echo "raw-outputs: waiting for Flyte at $FLYTE_HOST:$FLYTE_PORT: $waits_for"
+    fi
     if [ "$SECONDS" -ge "$deadline" ]; then
       echo "raw-outputs: Flyte at $FLYTE_HOST:$FLYTE_PORT does not accept $1 $2: ${status:-no answer} $answer" >&2
       exit 1

@@ -14,11 +14,15 @@ alias_of() {
 MC_HOST_store=$(alias_of "$(cat "$ROOT/root-user")" "$(cat "$ROOT/root-password")")
 export MC_HOST_store
 
-deadline=$(($(date +%s) + ${WAIT:-300}))
+deadline=$(($(date +%s) + ${WAIT:-300})) waits_for=''
 until buckets=$(mc ls store 2>&1); do
   if [ "$(date +%s)" -ge "$deadline" ]; then
     echo "$NAME: the object store at $STORE_URL does not let root in: $buckets" >&2
     exit 1
+  fi
+  if [ "$buckets" != "$waits_for" ]; then
+    waits_for=$buckets
+    echo "$NAME: waiting for the object store at $STORE_URL: $buckets"
   fi
   sleep 1
 done
