@@ -17,6 +17,7 @@ from ops.lib.engine import pulumi
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.state import Pending, State
 from ops.lib.text import one_line
+from settings import go_yaml
 from settings.errors import SettingsError
 
 _PERIOD = 5.0
@@ -138,7 +139,7 @@ def _release_objects(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
 
 def _given(cluster: Cluster, namespace: str, objects: Iterable[dict[str, Any]], *command: str) -> str:
     """Run kubectl with objects on its standard input; return its output."""
-    stream = yaml.safe_dump_all(objects)
+    stream = yaml.dump_all(objects, Dumper=go_yaml.Dumper)
     answer = cluster.run(*command, "--filename=-", f"--namespace={namespace}", given=stream)
     if answer.returncode:
         raise SettingsError(f"Flyte's objects cannot be compared with Helm's record: {one_line(answer.stderr)}")
