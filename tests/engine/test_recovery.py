@@ -213,27 +213,18 @@ def test_a_pod_that_is_killed_while_the_store_is_provisioned_does_no_harm(deploy
 
 
 def test_a_store_with_another_root_key_than_the_stack_gets_the_right_one(deployed: Deployed):
-    """As after a restart of the store with a Secret that was written by hand."""
+    """As after a restart of the store with a StatefulSet that was edited."""
     workload = json.loads(deployed.kubectl("get", "statefulset", "minio", PLATFORM, "--output=json"))
-    volumes = workload["spec"]["template"]["spec"]["volumes"]
-    names = [one.get("secret", {}).get("secretName", "") for one in volumes]
-    (index,) = [at for at, name in enumerate(names) if name.startswith("minio-root")]
-    content = json.loads(deployed.kubectl("get", "secret", names[index], PLATFORM, "--output=json"))
-    wrong = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "wrong-root"},
-        "stringData": dict.fromkeys(content["data"], "another-root-key"),
-    }
-    deployed.kubectl("apply", "--filename=-", PLATFORM, given=json.dumps(wrong))
-    patch = [{"op": "replace", "path": f"/spec/template/spec/volumes/{index}/secret/secretName", "value": "wrong-root"}]
-    deployed.kubectl("patch", "statefulset", "minio", PLATFORM, "--type=json", f"--patch={json.dumps(patch)}")
+    names = [variable["name"] for variable in workload["spec"]["template"]["spec"]["containers"][0]["env"]]
+    place = f"/spec/template/spec/containers/0/env/{names.index('MINIO_ROOT_PASSWORD')}"
+    other = {"name": "MINIO_ROOT_PASSWORD", "value": "another-root-key"}
+    patch = json.dumps([{"op": "replace", "path": place, "value": other}])
+    deployed.kubectl("patch", "statefulset", "minio", PLATFORM, "--type=json", f"--patch={patch}")
     deployed.kubectl("rollout", "status", "statefulset/minio", PLATFORM, "--timeout=90s")
     configure(deployed, "minio.bucketQuota", "18Gi")
 
     Command(deployed).end()
 
-    deployed.kubectl("delete", "secret", "wrong-root", PLATFORM)
     deployed.healthy()
 
 
