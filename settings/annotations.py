@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from settings.credentials import has_credential
-from settings.shown import is_harmless
+from settings.messages.shown import is_harmless
 
 _NAME = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _PREFIX = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from settings.chart import CHART_DIR
-from settings.commands import set_command, typed
-from settings.shown import is_harmless
-from settings.suggestions import closest
+from settings.messages.commands import set_command, typed
+from settings.messages.shown import is_harmless
+from settings.messages.suggestions import closest
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

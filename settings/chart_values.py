@@ -7,10 +7,10 @@ from typing import Any
 
 from settings.annotations import LARGEST, is_key, is_label_value, size
 from settings.chart_schema import part_of, schema_problems
-from settings.commands import typed
 from settings.credentials import has_credential
 from settings.errors import SettingsError
 from settings.helm_templates import REMEDY, is_accepted
+from settings.messages.commands import typed
 
 # Values that the program itself sets, and the setting to use instead. Another value in the chart would leave Flyte
 # without its password, its namespaces or its webhook, or would leave something behind after destroy.

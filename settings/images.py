@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from settings.commands import typed
-from settings.shown import is_harmless
+from settings.messages.commands import typed
+from settings.messages.shown import is_harmless
 
 # https://github.com/distribution/reference/blob/main/reference.go, without the rarer forms.
 _REFERENCE = re.compile(

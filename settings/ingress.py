@@ -7,9 +7,9 @@ from pydantic.alias_generators import to_camel
 
 from settings.annotations import Annotations
 from settings.certificates import Certificates
-from settings.commands import remove_command, typed
 from settings.credentials import PlainText
 from settings.endpoints import Endpoints
+from settings.messages.commands import remove_command, typed
 from settings.values import Host, Model, ObjectName, OptionalLabel, PartError
 
 _OF_CONTROLLERS = ("nginx.ingress.kubernetes.io/", "traefik.ingress.kubernetes.io/")

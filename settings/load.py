@@ -12,10 +12,10 @@ import pulumi.runtime.config as pulumi_config
 from pydantic import SecretStr, ValidationError
 
 from settings import rules
-from settings.commands import remove_command
 from settings.errors import SettingsError
 from settings.merge import merged
-from settings.messages import explained, unreadable
+from settings.messages.commands import remove_command
+from settings.messages.explanation import explained, unreadable
 from settings.presets import OF_PRESET, PRESETS
 from settings.stack import FIELDS, PROJECT, SECRET_FIELDS, Settings
 from settings.values import Model

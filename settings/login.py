@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field
 from pydantic.alias_generators import to_camel
 
 from settings.certificates import Certificates
-from settings.commands import remove_command
 from settings.egress import Reach
+from settings.messages.commands import remove_command
 from settings.values import Model, PartError, has_server
 
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from settings.credentials import PlainText
 from settings.egress import Egress
+from settings.messages.shown import shown
 from settings.quantities import StorageLimit
-from settings.shown import shown
 from settings.tasks import PodSecurityLevel, Quota, VolumeType
 from settings.values import Label, Model, SecretName
 

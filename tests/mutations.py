@@ -245,7 +245,7 @@ MUTATIONS = (
         "every pod beside the ingress controller reaches Flyte",
     ),
     Mutation(
-        "settings/shown.py",
+        "settings/messages/shown.py",
         "if len(text) > _LONGEST or not _HARMLESS.fullmatch(text) or _KNOWN_CREDENTIAL.match(text):",
         "if not text:",
         "a message shows a secret that is in the wrong place",

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from settings.errors import SettingsError
-from settings.shown import shown
+from settings.messages.shown import shown
 
 
 def find_kubeconfig(context: str, configured: str = "", environ: Mapping[str, str] = os.environ) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from settings import go_yaml
-from settings.shown import is_harmless
+from settings.messages.shown import is_harmless
 
 # Pulumi stores larger integers as floating-point numbers.
 _LARGEST_INTEGER = 2**63 - 1

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from settings.commands import set_command
 from settings.endpoints import ClientEndpoints
+from settings.messages.commands import set_command
 from settings.stack import PROJECT, Settings
 from settings.values import split_address
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 
 from pydantic import SecretStr
 
-from settings.commands import set_command
-from settings.groups import places
+from settings.messages.commands import set_command
+from settings.messages.groups import places
+from settings.messages.shown import is_harmless
+from settings.messages.suggestions import closest
 from settings.secrets import is_sample
-from settings.shown import is_harmless
 from settings.stack import FIELDS, PROJECT
-from settings.suggestions import closest
 
 _PROVIDER_KEYS = {"kubernetes:context", "kubernetes:kubeconfig", "kubernetes:strictMode"}
 # Protections against the wrong cluster that a stack cannot switch off.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from settings.commands import remove_command, set_command
+from settings.messages.commands import remove_command, set_command
+from settings.messages.shown import shown
 from settings.projects import TaskScope
 from settings.secrets import TASK_STORE_SECRET
-from settings.shown import shown
 from settings.stack import FIELDS, PROJECT, Settings
 
 # First part of the names of objects in Flyte's own bucket that belong to no project.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from settings.commands import set_command
+from settings.messages.commands import set_command
+from settings.messages.shown import shown
 from settings.projects import template_problem
 from settings.rules.names import described, distinct, renamed
-from settings.shown import shown
 from settings.stack import PROJECT, Settings
 from settings.values import check_label
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from settings.commands import remove_command, set_command
+from settings.messages.commands import remove_command, set_command
+from settings.messages.shown import is_harmless, shown
+from settings.messages.suggestions import closest
 from settings.secrets import TaskSecretKey
-from settings.shown import is_harmless, shown
 from settings.stack import PROJECT, Settings
-from settings.suggestions import closest
 
 LARGEST_SECRET = 1024 * 1024
 """Bytes of all values of a Kubernetes Secret."""

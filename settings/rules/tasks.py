@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import get_args
 
-from settings.commands import remove_command, set_command
+from settings.messages.commands import remove_command, set_command
 from settings.quantities import check_order, quantity
 from settings.stack import PROJECT, Settings
 from settings.tasks import PodSecurityLevel, Quota, TaskSettings, VolumeType

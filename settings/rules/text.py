@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from settings.commands import remove_command, typed
-from settings.shown import is_harmless
+from settings.messages.commands import remove_command, typed
+from settings.messages.shown import is_harmless
 from settings.stack import PROJECT
 
 # YAML, Kubernetes and Postgres accept no others: https://yaml.org/spec/1.2.2/#51-character-set

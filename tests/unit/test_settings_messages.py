@@ -8,7 +8,7 @@ import pytest
 
 from settings import FIELDS, settings_from
 from settings.errors import SettingsError
-from settings.shown import shown
+from settings.messages.shown import shown
 from tests.conftest import stack
 from tests.unit.test_settings import complaint
 from tests.unit.test_settings_properties import EXAMPLE, places

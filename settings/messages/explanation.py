@@ -7,13 +7,13 @@ import yaml
 from pydantic import ValidationError
 
 from settings import go_yaml
-from settings.commands import remove_command, set_command, typed
-from settings.examples import EXAMPLES, STRUCTURES
-from settings.groups import Path, choices, field_at, group_at, keys_at, names
+from settings.messages.commands import remove_command, set_command, typed
+from settings.messages.examples import EXAMPLES, STRUCTURES
+from settings.messages.groups import Path, choices, field_at, group_at, keys_at, names
+from settings.messages.shown import is_harmless, shown
+from settings.messages.suggestions import closest
 from settings.quantities import is_quantity
-from settings.shown import is_harmless, shown
 from settings.stack import FIELDS, PROJECT
-from settings.suggestions import closest
 from settings.values import PartError
 
 # Settings whose value is never printed, because a credential is easily put there by mistake.
