@@ -129,6 +129,8 @@ class Workloads:
         if not pod:
             return Waiting(what, Trouble("other", "; ".join(["it has no pod", *self.warnings(name)])))
         trouble = self.trouble(pod)
+        if workload["kind"] == "Job" and trouble.cause == "running":
+            trouble = Trouble("running", f"{pod['metadata']['name']} is at work", trouble.container)
         # Where the pod has no node because of its volume, the reason is an event of the volume.
         about = [name, *(claims_of(workload) if trouble.cause == "schedule" else [])]
         if trouble.cause not in {"pull", "image", "running"}:
