@@ -133,13 +133,13 @@ class Workloads:
             trouble = Trouble("running", f"{pod['metadata']['name']} is at work", trouble.container)
         # Where the pod has no node because of its volume, the reason is an event of the volume.
         about = [name, *(claims_of(workload) if trouble.cause == "schedule" else [])]
-        if trouble.cause not in {"pull", "image", "running"}:
+        if trouble.cause not in {"pull", "image", "running", "node"}:
             warnings = [line for one in about for line in self.warnings(one, pod if one == name else None)]
             # Once, if volume and workload have the same name.
             trouble = Trouble(trouble.cause, "; ".join(dict.fromkeys([trouble.says, *warnings])), trouble.container)
         revision = pod["metadata"].get("labels", {}).get("controller-revision-hash")
         wanted = workload["status"].get("updateRevision", revision)
-        outdated = workload["kind"] == "StatefulSet" and revision != wanted and trouble.cause != "ending"
+        outdated = workload["kind"] == "StatefulSet" and revision != wanted and trouble.cause not in {"node", "ending"}
         return Waiting(what, trouble, pod["metadata"]["name"], outdated)
 
     def _trouble_of(self, pod: Object, status: Object) -> Trouble | None:

@@ -189,6 +189,15 @@ def test_a_broken_pod_with_an_older_spec_is_replaced(revision: str, deleted: lis
     assert found == deleted
 
 
+def test_a_pod_on_a_node_that_is_away_is_not_replaced():
+    clock = Clock()
+    clock.cluster.on("delete", lambda _: pytest.fail("the pod was deleted"))
+    pods = [pod(), pod() | {"metadata": {**pod()["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}]
+    for broken in pods:
+        broken["metadata"]["labels"]["controller-revision-hash"] = "minio-old"
+        clock.pass_(60, workload(updateRevision="minio-new"), broken, away=("n1",))
+
+
 def test_the_last_line_of_the_log_of_what_runs_is_shown():
     clock = Clock()
     clock.cluster.on("logs minio-0 --namespace=flyte --container=minio --tail=1", "waiting for the disk\n")
