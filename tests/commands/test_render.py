@@ -369,7 +369,7 @@ def test_a_stack_that_names_a_kubeconfig_renders_where_that_file_is_missing(
 
 def test_make_passes_every_value_as_one_argument():
     out, stack = """my "own" $$folder's/""", "my stack; touch x"
-    command = ["make", "--dry-run", "render", f"OUT={out}", f"STACK={stack}"]
+    command = ["make", "--no-print-directory", "--dry-run", "render", f"OUT={out}", f"STACK={stack}"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert shlex.split(said.splitlines()[-1])[-2:] == [stack, out.replace("$$", "$")]
