@@ -215,10 +215,17 @@ def test_a_pod_that_is_killed_while_the_store_is_provisioned_does_no_harm(deploy
 def test_a_store_with_another_root_key_than_the_stack_gets_the_right_one(deployed: Deployed):
     """As after a restart of the store with a StatefulSet that was edited."""
     workload = json.loads(deployed.kubectl("get", "statefulset", "minio", PLATFORM, "--output=json"))
-    names = [variable["name"] for variable in workload["spec"]["template"]["spec"]["containers"][0]["env"]]
-    place = f"/spec/template/spec/containers/0/env/{names.index('MINIO_ROOT_PASSWORD')}"
-    other = {"name": "MINIO_ROOT_PASSWORD", "value": "another-root-key"}
-    patch = json.dumps([{"op": "replace", "path": place, "value": other}])
+    variables = workload["spec"]["template"]["spec"]["containers"][0]["env"]
+    (index,) = [at for at, variable in enumerate(variables) if variable["name"] == "MINIO_ROOT_PASSWORD"]
+    other = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "other-root"},
+        "stringData": {"root-password": "another-root-key"},
+    }
+    deployed.kubectl("apply", "--filename=-", PLATFORM, given=json.dumps(other))
+    place = f"/spec/template/spec/containers/0/env/{index}/valueFrom/secretKeyRef/name"
+    patch = json.dumps([{"op": "replace", "path": place, "value": "other-root"}])
     deployed.kubectl("patch", "statefulset", "minio", PLATFORM, "--type=json", f"--patch={patch}")
     deployed.kubectl("rollout", "status", "statefulset/minio", PLATFORM, "--timeout=90s")
     configure(deployed, "minio.bucketQuota", "18Gi")
