@@ -236,14 +236,14 @@ def test_a_store_with_another_root_key_than_the_stack_gets_the_right_one(deploye
 
 
 def test_a_volume_that_has_disappeared_stops_the_update_until_it_may_be_empty(deployed: Deployed):
-    deployed.kubectl("delete", "persistentvolumeclaim", "postgres", PLATFORM, "--wait=false")
+    deployed.kubectl("delete", "persistentvolumeclaim", "postgres-data", PLATFORM, "--wait=false")
     deployed.kubectl("scale", "statefulset", "postgres", "--replicas=0", PLATFORM)
-    deployed.kubectl("wait", "--for=delete", "persistentvolumeclaim/postgres", PLATFORM, "--timeout=90s")
+    deployed.kubectl("wait", "--for=delete", "persistentvolumeclaim/postgres-data", PLATFORM, "--timeout=90s")
 
     stopped = deployed.make("up")
 
     assert stopped.returncode == 1
-    assert "persistentvolumeclaim/postgres in flyte, which held data, is no longer in the cluster" in stopped.stderr
+    assert "persistentvolumeclaim/postgres-data in flyte, which held data, is no longer in the cluster" in stopped.stderr
     assert deployed.make("up", "--empty-volumes", seconds=400).returncode == 0
     # Flyte's tables were in the volume; it creates them when it starts.
     deployed.kubectl("rollout", "restart", "deployment/flyte-binary", PLATFORM)
