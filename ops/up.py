@@ -14,7 +14,7 @@ from ops.lib.engine import engine_environment, pulumi, set_config
 from ops.lib.kubectl import Cluster
 from ops.lib.pinning import TRIAL_STACK, pin_or_create
 from ops.lib.stack_file import stack_config
-from ops.lib.state import check_space, folder_of
+from ops.lib.state import check_space, folder_of, restore_checkpoint
 from ops.lib.update import perform, prepare
 from ops.lib.watch import Watch
 from settings import PROJECT, SAMPLE_CREDENTIALS, Settings, settings_from
@@ -31,7 +31,9 @@ def main() -> int:
     try:
         config, _ = stack_config(args.stack)
         environment = engine_environment()
-        check_space(folder_of(environment))
+        backend = folder_of(environment)
+        check_space(backend)
+        restore_checkpoint(backend, args.stack)
         pulumi(environment, "stack", "select", args.stack, "--create")
         pin_or_create(args.stack, config, args.context, environment)
         if args.stack == TRIAL_STACK and _lacks_a_sample(config):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -92,6 +93,32 @@ def check_space(backend: Path | None) -> None:
             f"the state of Pulumi cannot be written to {backend}: {error.strerror}. Make room there, at least "
             f"{_BYTES >> 20} MiB, and run the command again"
         ) from None
+
+
+def restore_checkpoint(backend: Path | None, stack: str) -> None:
+    """Restore the state from the copy that Pulumi keeps beside it, if a kill in the middle of a write has emptied it.
+
+    The copy is one step older. What that step had created is recognized as half-made, see `Pending`.
+
+    Args:
+        backend: folder of the state; None if it is not in a folder of this machine.
+        stack: name of the stack.
+    """
+    if not backend:
+        return
+    state = backend / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+    copy = state.with_name(f"{state.name}.bak")
+    if state.exists() and not _is_json(state) and _is_json(copy):
+        print(f"The state {state} is damaged, because an update was killed. Using {copy.name}, which is one step older")
+        shutil.copyfile(copy, state)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def folder_of(environment: Mapping[str, str]) -> Path | None:

@@ -307,6 +307,35 @@ def test_the_lock_of_another_machine_is_respected(machine: Machine):
     assert not any(line.startswith(("destroy", "cancel")) for line in of_pulumi(log))
 
 
+@pytest.mark.parametrize("command", ["up", "destroy"])
+@pytest.mark.parametrize("damaged", ["", '{"version": 3, "checkpo'])
+def test_a_state_that_a_kill_has_damaged_is_restored_from_its_copy(machine: Machine, command: str, damaged: str):
+    state = machine.folder / "backend/.pulumi/stacks/flyte-home/dev.json"
+    state.parent.mkdir(parents=True)
+    state.write_text(damaged)
+    state.with_name("dev.json.bak").write_text('{"version": 3}')
+
+    result, log = machine.make(command, "dev")
+
+    assert result.returncode == 0, result.stderr
+    assert state.read_text() == '{"version": 3}'
+    assert "Using dev.json.bak, which is one step older" in result.stdout
+    assert of_pulumi(log)[-1].startswith(command)
+
+
+@pytest.mark.parametrize(("state", "copy"), [('{"version": 3}', '{"version": 2}'), ("", None), ("", "{")])
+def test_a_state_that_is_whole_or_has_no_whole_copy_is_left_alone(machine: Machine, state: str, copy: str | None):
+    place = machine.folder / "backend/.pulumi/stacks/flyte-home/dev.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(state)
+    if copy is not None:
+        place.with_name("dev.json.bak").write_text(copy)
+
+    machine.make("up", "dev")
+
+    assert place.read_text() == state
+
+
 def pending(type_: str, name: str, namespace: str = "") -> dict[str, Any]:
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     resource = {"urn": f"urn:{name}", "type": f"kubernetes:{type_}", "inputs": {"metadata": metadata}}

@@ -243,7 +243,9 @@ def test_a_volume_that_has_disappeared_stops_the_update_until_it_may_be_empty(de
     stopped = deployed.make("up")
 
     assert stopped.returncode == 1
-    assert "persistentvolumeclaim/postgres-data in flyte, which held data, is no longer in the cluster" in stopped.stderr
+    assert (
+        "persistentvolumeclaim/postgres-data in flyte, which held data, is no longer in the cluster" in stopped.stderr
+    )
     assert deployed.make("up", "--empty-volumes", seconds=400).returncode == 0
     # Flyte's tables were in the volume; it creates them when it starts.
     deployed.kubectl("rollout", "restart", "deployment/flyte-binary", PLATFORM)
