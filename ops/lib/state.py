@@ -66,6 +66,13 @@ class State:
                 yield Pending(resource["urn"], resource["type"], metadata.get("namespace", ""), metadata["name"])
 
     @property
+    def clusters(self) -> set[tuple[str, str]]:
+        """The contexts of the stack's providers, each with its kubeconfig, as they were at the last update."""
+        resources = self.deployment.get("resources") or []
+        found = [one.get("inputs", {}) for one in resources if one["type"] == "pulumi:providers:kubernetes"]
+        return {(str(one.get("context", "")), str(one.get("kubeconfig", ""))) for one in found}
+
+    @property
     def claims(self) -> list[str]:
         """The volume claims that the stack has created, as NAMESPACE/NAME."""
         resources = self.deployment.get("resources") or []

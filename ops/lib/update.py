@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from ops.lib.destruction import Destruction
@@ -35,6 +36,10 @@ def prepare(
     cluster.check_is(settings.cluster_uid, stack)
     began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
+    if state.interrupted or command == "destroy":
+        # What follows uses the providers as they were at the last update.
+        for context, kubeconfig in state.clusters:
+            Cluster(context, str(Path(kubeconfig).expanduser())).check_is(settings.cluster_uid, stack)
     if state.interrupted:
         adopt_half_made(environment, stack, state, cluster, began or last_update(environment, stack))
     if command == "up":
@@ -59,9 +64,12 @@ def perform(
     Raises:
         SettingsError: the user does not agree, or the cluster does not answer.
     """
+    # The program cannot run with half of its objects, as after a destroy that was killed. `prepare` has compared the
+    # clusters instead.
+    refresh = REFRESH if command == "up" else ("--refresh",)
     if sys.stdin.isatty():
         preview = ["preview"] if command == "up" else ["destroy", "--preview-only"]
-        if code := run(environment, stack, *preview, *REFRESH, *options):
+        if code := run(environment, stack, *preview, *refresh, *options):
             return code
         _ask(command, stack)
         options = (*options, "--skip-preview")
@@ -69,7 +77,7 @@ def perform(
         restore_release(watched.cluster, watched.namespace)
 
     plain = ("--yes", "--non-interactive", "--suppress-progress")
-    return run(environment, stack, command, *REFRESH, *options, *plain, meanwhile=watched.during)
+    return run(environment, stack, command, *refresh, *options, *plain, meanwhile=watched.during)
 
 
 def _ask(command: str, stack: str) -> None:

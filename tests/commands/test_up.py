@@ -188,14 +188,28 @@ def test_the_first_run_pins_the_cluster_and_then_updates(machine: Machine):
     ]
 
 
-def test_destroy_runs_the_program_with_its_fence(machine: Machine):
+def test_destroy_does_not_run_the_program_which_needs_all_of_its_objects(machine: Machine):
     _, log = machine.make("destroy", "dev")
 
     assert of_pulumi(log) == [
         "stack select dev --non-interactive",
         "stack export --stack dev --non-interactive",
-        "destroy --refresh --run-program --yes --non-interactive --suppress-progress --stack dev",
+        "destroy --refresh --yes --non-interactive --suppress-progress --stack dev",
     ]
+
+
+def test_destroy_also_compares_the_cluster_of_the_last_update(machine: Machine):
+    """The stack file may name another context by now than the state, whose providers a destroy uses."""
+    inputs = {"context": "old", "kubeconfig": "/the/old"}
+    machine.write_state(resources=[{"urn": "urn:p", "type": "pulumi:providers:kubernetes", "inputs": inputs}])
+    program = _KUBECTL.format(log=str(machine.folder / "log"), uid=UID)
+    machine.put("kubectl", f"import sys\nif 'old' in sys.argv: sys.exit(print('uid-of-another', end=''))\n{program}")
+
+    result, log = machine.make("destroy", "dev")
+
+    assert result.returncode == 1
+    assert "'old' leads to uid-of-another" in result.stderr
+    assert not any(line.startswith("destroy") for line in of_pulumi(log))
 
 
 def test_preview_changes_nothing(machine: Machine):
