@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -17,7 +17,7 @@ from ops.lib.engine import pulumi
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.state import Pending, State
 from ops.lib.text import one_line
-from settings import go_yaml
+from settings import Settings, go_yaml
 from settings.errors import SettingsError
 
 _PERIOD = 5.0
@@ -92,6 +92,24 @@ def check_volumes(state: State, cluster: Cluster, stack: str) -> None:
                 f"{what} is being deleted, and its data goes with it as soon as its pod stops. Nothing was changed. "
                 f"Copy the data now (docs/backup.md), then delete the pod and run make up STACK={stack} "
                 f"EMPTY_VOLUMES=yes"
+            )
+
+
+def check_safekeeping(state: State, settings: Settings, stack: str) -> None:
+    """Check that what shall protect the volumes from a destroy is deployed. A destroy uses what is.
+
+    Raises:
+        SettingsError: it is only in the stack file.
+    """
+    wanted: dict[str, tuple[bool, Literal["protect", "retainOnDelete"]]] = {
+        "protect": (settings.protect, "protect"),
+        "keepVolumes": (settings.keep_volumes, "retainOnDelete"),
+    }
+    for name, (chosen, option) in wanted.items():
+        if chosen and not state.safe(option):
+            raise SettingsError(
+                f"flyte-home:{name}: it is set, but not deployed yet, so that a destroy would delete the volumes. "
+                f"Nothing was changed. Run make up STACK={stack} first"
             )
 
 

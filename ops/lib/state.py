@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ops.lib.engine import pulumi
 from settings import PROJECT
@@ -75,8 +75,16 @@ class State:
     @property
     def claims(self) -> list[str]:
         """The volume claims that the stack has created, as NAMESPACE/NAME."""
+        return [one["id"] for one in self._claims]
+
+    def safe(self, option: Literal["protect", "retainOnDelete"]) -> bool:
+        """Return whether the option is deployed for every volume claim."""
+        return all(one.get(option) for one in self._claims)
+
+    @property
+    def _claims(self) -> list[Mapping[str, Any]]:
         resources = self.deployment.get("resources") or []
-        return [one["id"] for one in resources if one["type"] == "kubernetes:core/v1:PersistentVolumeClaim"]
+        return [one for one in resources if one["type"] == "kubernetes:core/v1:PersistentVolumeClaim"]
 
 
 def check_space(backend: Path | None) -> None:

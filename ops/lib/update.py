@@ -8,7 +8,7 @@ from typing import Literal
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
-from ops.lib.recovery import adopt_half_made, await_deletions, check_volumes, restore_release
+from ops.lib.recovery import adopt_half_made, await_deletions, check_safekeeping, check_volumes, restore_release
 from ops.lib.state import State, check_space, folder_of, last_update, release_lock
 from ops.lib.watch import Watch
 from settings import Settings
@@ -42,7 +42,9 @@ def prepare(
             Cluster(context, str(Path(kubeconfig).expanduser())).check_is(settings.cluster_uid, stack)
     if state.interrupted:
         adopt_half_made(environment, stack, state, cluster, began or last_update(environment, stack))
-    if command == "up":
+    if command == "destroy":
+        check_safekeeping(state, settings, stack)
+    else:
         await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)

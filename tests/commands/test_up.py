@@ -321,6 +321,25 @@ def test_the_lock_of_another_machine_is_respected(machine: Machine):
     assert not any(line.startswith(("destroy", "cancel")) for line in of_pulumi(log))
 
 
+@pytest.mark.parametrize(("setting", "option"), [("keepVolumes", "retainOnDelete"), ("protect", "protect")])
+def test_volumes_are_not_destroyed_that_only_the_stack_file_protects(machine: Machine, setting: str, option: str):
+    stack_file = machine.folder / "program" / "Pulumi.dev.yaml"
+    content = yaml.safe_load(stack_file.read_text())
+    content["config"][f"flyte-home:{setting}"] = "true"
+    stack_file.write_text(yaml.safe_dump(content))
+    claim = {"urn": "urn:p", "type": "kubernetes:core/v1:PersistentVolumeClaim", "id": "flyte/postgres-data"}
+    machine.write_state(resources=[claim])
+
+    result, log = machine.make("destroy", "dev")
+
+    assert result.returncode == 1
+    assert f"flyte-home:{setting}: it is set, but not deployed yet" in result.stderr
+    assert "Run make up STACK=dev first" in result.stderr
+    assert not any(line.startswith("destroy") for line in of_pulumi(log))
+    machine.write_state(resources=[claim | {option: True}])
+    assert machine.make("destroy", "dev")[0].returncode == 0
+
+
 @pytest.mark.parametrize("command", ["up", "destroy"])
 @pytest.mark.parametrize("damaged", ["", '{"version": 3, "checkpo'])
 def test_a_state_that_a_kill_has_damaged_is_restored_from_its_copy(machine: Machine, command: str, damaged: str):
