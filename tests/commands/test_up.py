@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import socket
 import stat
 import subprocess
@@ -210,6 +211,30 @@ def test_destroy_also_compares_the_cluster_of_the_last_update(machine: Machine):
     assert result.returncode == 1
     assert "'old' leads to uid-of-another" in result.stderr
     assert not any(line.startswith("destroy") for line in of_pulumi(log))
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+@pytest.mark.parametrize("command", ["up", "destroy"])
+def test_on_a_terminal_a_preview_is_shown_and_the_user_decides(machine: Machine, command: str, answer: str, code: int):
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", f"ops.{command}", "dev"],
+        cwd=machine.folder / "program",
+        env=machine.environment,
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        os.write(terminal, f"{answer}\n".encode())
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == code, output
+    calls = of_pulumi((machine.folder / "log").read_text())
+    previews = [one for one in calls if one.startswith("preview") or "--preview-only" in one]
+    assert len(previews) == 1
+    assert ("--skip-preview" in calls[-1]) is (answer == "y")
+    assert ("Nothing was changed" in output) is (answer == "n")
 
 
 def test_preview_changes_nothing(machine: Machine):
