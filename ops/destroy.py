@@ -9,7 +9,7 @@ import sys
 from ops.lib.destruction import Destruction
 from ops.lib.engine import engine_environment, pulumi
 from ops.lib.stack_file import stack_config
-from ops.lib.state import folder_of, restore_checkpoint
+from ops.lib.state import open_state
 from ops.lib.update import perform, prepare
 from settings import settings_from
 from settings.errors import SettingsError
@@ -23,9 +23,9 @@ def main() -> int:
     try:
         settings = settings_from(*stack_config(args.stack))
         environment = engine_environment()
-        restore_checkpoint(folder_of(environment), args.stack)
+        backend = open_state(environment, args.stack)
         pulumi(environment, "stack", "select", args.stack)
-        cluster = prepare(environment, args.stack, settings, "destroy", empty=True)
+        cluster = prepare(environment, backend, args.stack, settings, "destroy", empty=True)
         watched = Destruction(cluster, settings.namespace, settings.namespaces)
         return perform(environment, args.stack, "destroy", watched)
     except SettingsError as error:

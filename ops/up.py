@@ -8,13 +8,14 @@ import json
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from ops.doctor.run import causes, lines
 from ops.lib.engine import engine_environment, pulumi, set_config
 from ops.lib.kubectl import Cluster
 from ops.lib.pinning import TRIAL_STACK, pin_or_create
 from ops.lib.stack_file import stack_config
-from ops.lib.state import check_space, folder_of, restore_checkpoint
+from ops.lib.state import check_space, open_state
 from ops.lib.update import perform, prepare
 from ops.lib.watch import Watch
 from settings import PROJECT, SAMPLE_CREDENTIALS, Settings, settings_from
@@ -31,19 +32,17 @@ def main() -> int:
     try:
         config, _ = stack_config(args.stack)
         environment = engine_environment()
-        backend = folder_of(environment)
-        check_space(backend)
-        restore_checkpoint(backend, args.stack)
+        backend = open_state(environment, args.stack)
         pulumi(environment, "stack", "select", args.stack, "--create")
         pin_or_create(args.stack, config, args.context, environment)
         if args.stack == TRIAL_STACK and _lacks_a_sample(config):
             print(f"{PROJECT}:tidalCreds is not set; using a sample that gives no access to anything")
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
         settings = settings_from(*stack_config(args.stack))
-        cluster = prepare(environment, args.stack, settings, "up", args.empty_volumes)
+        cluster = prepare(environment, backend, args.stack, settings, "up", args.empty_volumes)
         code = _update(environment, args.stack, settings, cluster)
         if code:
-            _explain(environment, args.stack, settings)
+            _explain(backend, args.stack, settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -64,10 +63,10 @@ def _update(environment: Mapping[str, str], stack: str, settings: Settings, clus
     return perform(environment, stack, "up", Watch(cluster, settings.namespace), again)
 
 
-def _explain(environment: Mapping[str, str], stack: str, settings: Settings) -> None:
+def _explain(backend: Path | None, stack: str, settings: Settings) -> None:
     """Print what is wrong with a stack whose update has failed, and what to do."""
     print("\nLooking for the cause:", flush=True)
-    check_space(folder_of(environment))
+    check_space(backend)
     found = list(causes(stack, settings))
     for finding in found:
         print(lines(finding), flush=True)

@@ -87,6 +87,21 @@ class State:
         return [one for one in resources if one["type"] == "kubernetes:core/v1:PersistentVolumeClaim"]
 
 
+def open_state(environment: Mapping[str, str], stack: str) -> Path | None:
+    """Check that the state can be written, and restore one that a kill has damaged.
+
+    Returns:
+        The folder of this machine in which the states are; None if they are elsewhere.
+
+    Raises:
+        SettingsError: the state cannot be written, or Pulumi does not know where it is.
+    """
+    backend = _folder_of(environment)
+    check_space(backend)
+    _restore_checkpoint(backend, stack)
+    return backend
+
+
 def check_space(backend: Path | None) -> None:
     """Check that the state can be written.
 
@@ -110,7 +125,7 @@ def check_space(backend: Path | None) -> None:
         ) from None
 
 
-def restore_checkpoint(backend: Path | None, stack: str) -> None:
+def _restore_checkpoint(backend: Path | None, stack: str) -> None:
     """Restore the state from the copy that Pulumi keeps beside it, if a kill in the middle of a write has emptied it.
 
     The copy is one step older. What that step had created is recognized as half-made, see `Pending`.
@@ -136,7 +151,7 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def folder_of(environment: Mapping[str, str]) -> Path | None:
+def _folder_of(environment: Mapping[str, str]) -> Path | None:
     """Return the folder of this machine in which the states are; None if they are elsewhere.
 
     Raises:

@@ -9,19 +9,25 @@ from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
 from ops.lib.recovery import adopt_half_made, await_deletions, check_safekeeping, check_volumes, restore_release
-from ops.lib.state import State, check_space, folder_of, last_update, release_lock
+from ops.lib.state import State, last_update, release_lock
 from ops.lib.watch import Watch
 from settings import Settings
 from settings.errors import SettingsError
 
 
 def prepare(
-    environment: Mapping[str, str], stack: str, settings: Settings, command: Literal["up", "destroy"], empty: bool
+    environment: Mapping[str, str],
+    backend: Path | None,
+    stack: str,
+    settings: Settings,
+    command: Literal["up", "destroy"],
+    empty: bool,
 ) -> Cluster:
     """Put in order what a killed update has left; return the cluster of the stack.
 
     Args:
         environment: environment of Pulumi.
+        backend: folder of the state, see `ops.lib.state.open_state`.
         stack: name of the stack.
         settings: settings of the stack.
         command: what comes next.
@@ -30,8 +36,6 @@ def prepare(
     Raises:
         SettingsError: the update cannot begin.
     """
-    backend = folder_of(environment)
-    check_space(backend)
     cluster = Cluster.of(settings.context, settings.kubeconfig)
     cluster.check_is(settings.cluster_uid, stack)
     began = release_lock(environment, stack, backend)

@@ -27,21 +27,21 @@ $1
   esac
 }
 
-while read -r line; do
-  user=${line#*'"accessKey":"'} user=${user%%'"'*}
-  if retired "$user"; then
-    mc admin user remove store "$user"
-  fi
-done <<LIST
+# remove KIND KEY: removes the retired ones of KIND. Standard input has a line of JSON for each, with its name as KEY.
+remove() {
+  while read -r line; do
+    name=${line#*'"'"$2"'":"'} name=${name%%'"'*}
+    if retired "$name"; then
+      mc admin "$1" remove store "$name"
+    fi
+  done
+}
+
+remove user accessKey <<LIST
 $users
 LIST
 # After the users: MinIO does not remove a policy that a user has.
-while read -r line; do
-  policy=${line#*'"policy":"'} policy=${policy%%'"'*}
-  if retired "$policy"; then
-    mc admin policy remove store "$policy"
-  fi
-done <<LIST
+remove policy policy <<LIST
 $policies
 LIST
 echo "retire: users and policies that the stack no longer has are removed"
