@@ -10,8 +10,8 @@ bucket. Two pods try what can be reached, one of them in a namespace of its own;
 import argparse
 import json
 import sys
-from dataclasses import asdict
 
+from ops.doctor.check import Finding
 from ops.doctor.run import doctor, lines
 from ops.lib.stack_file import stack_config
 from settings import Settings, settings_from
@@ -46,8 +46,13 @@ def _examine(stack: str, settings: Settings, as_json: bool) -> int:
             if not as_json:
                 print(lines(finding), flush=True)
     if as_json:
-        print(json.dumps([asdict(finding) for finding in found], indent=1))
+        print(json.dumps([_as_json(finding) for finding in found], indent=1))
     return int(any(finding.state == "wrong" for finding in found))
+
+
+def _as_json(finding: Finding) -> dict[str, str]:
+    # Programs that read the document use the name that the remedy had in version 0.3.
+    return {"check": finding.check, "state": finding.state, "says": finding.says, "mend": finding.remedy}
 
 
 if __name__ == "__main__":

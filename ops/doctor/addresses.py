@@ -62,7 +62,7 @@ def check_address(stack: Stack, endpoint: ClientEndpoint, forwards: Forwards | N
         return
     if endpoint.listening:
         taken = taken_port(stack.name, endpoint)
-        yield wrong(taken.says, taken.mend)
+        yield wrong(taken.says, taken.remedy)
         return
     forward = next(found for found in forwards.forwards if found.endpoint.service == endpoint.service)
     try:

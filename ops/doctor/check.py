@@ -19,7 +19,7 @@ class Finding:
     state: State
     says: str
     """Description of the result."""
-    mend: str = ""
+    remedy: str = ""
     """Command that fixes the problem or shows more about it; empty if there is none."""
 
 
@@ -30,7 +30,7 @@ class Result:
     state: State
     says: str
     """Description of the result."""
-    mend: str = ""
+    remedy: str = ""
     """Command that fixes the problem or shows more about it; empty if there is none."""
 
 
@@ -39,14 +39,14 @@ def ok(says: str) -> Result:
     return Result("ok", says)
 
 
-def remark(says: str, mend: str = "") -> Result:
+def remark(says: str, remedy: str = "") -> Result:
     """Return a result that works, but needs attention."""
-    return Result("remark", says, mend)
+    return Result("remark", says, remedy)
 
 
-def wrong(says: str, mend: str = "") -> Result:
+def wrong(says: str, remedy: str = "") -> Result:
     """Return a result that does not work."""
-    return Result("wrong", says, mend)
+    return Result("wrong", says, remedy)
 
 
 def skipped(says: str, remedy: str = "") -> Result:
@@ -78,7 +78,7 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
         for result in _limited(check):
             if result.state in {"wrong", "skipped"}:
                 broken.add(check.name)
-            yield Finding(check.name, result.state, result.says, result.mend)
+            yield Finding(check.name, result.state, result.says, result.remedy)
 
 
 def _limited(check: Check) -> Iterator[Result]:

@@ -54,14 +54,14 @@ def causes(name: str, settings: Settings) -> Iterator[Finding]:
     """
     stack = Stack(name, settings, Client.of(settings))
     for finding in examine(_quick_checks(stack)):
-        if finding.state == "wrong" and finding.mend != stack.up_again:
+        if finding.state == "wrong" and finding.remedy != stack.up_again:
             yield finding
 
 
 def lines(finding: Finding) -> str:
     """Return a finding for a terminal: the result, and below it the commands that fix it."""
     text = f"{finding.state:<8} {finding.check:<14} {finding.says}"
-    return "\n".join([text, *(f"{'':<9}{command}" for command in finding.mend.splitlines())])
+    return "\n".join([text, *(f"{'':<9}{command}" for command in finding.remedy.splitlines())])
 
 
 def _quick_checks(stack: Stack) -> Iterator[Check]:

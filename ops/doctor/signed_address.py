@@ -78,18 +78,18 @@ def _use(
     host, expected = host_of(url), host_of(client.object_store)
     setting = client.setting("objectStore")
     foreign = "" if host == expected else f", but {setting} is {client.object_store}"
-    mend = f"make up STACK={stack.name}" if foreign else f"curl -v {client.object_store}/minio/health/ready"
+    remedy = f"make up STACK={stack.name}" if foreign else f"curl -v {client.object_store}/minio/health/ready"
     try:
         answer = client.request(url, method, body, headers)
     except NoAnswerError as error:
-        return wrong(f"the {what} is signed for {host}, which cannot be reached from here: {error}{foreign}", mend)
+        return wrong(f"the {what} is signed for {host}, which cannot be reached from here: {error}{foreign}", remedy)
     if answer.ok:
         return answer.body
     code = re.search(rb"<Code>(\w+)</Code>", answer.body)
     reason = f"HTTP {answer.status}{f' {code[1].decode()}' if code else ''}"
     if code and code[1] == b"SignatureDoesNotMatch":
         reason += "; something in between changes the host or a header, or the key is not Flyte's"
-    return wrong(f"the {what} is signed for {host}, which rejects it: {reason}{foreign}", mend)
+    return wrong(f"the {what} is signed for {host}, which rejects it: {reason}{foreign}", remedy)
 
 
 def _message(body: bytes) -> str:

@@ -21,11 +21,11 @@ FOLDER = ROOT / ".client"
 
 
 class ForwardError(Exception):
-    """An endpoint is not open; ``says`` gives the reason, and ``mend`` is a command that helps, or empty."""
+    """An endpoint is not open; ``says`` gives the reason, and ``remedy`` is a command that helps, or empty."""
 
-    def __init__(self, says: str, mend: str = "") -> None:
-        self.says, self.mend = says, mend
-        super().__init__(f"{says}\n{mend}".rstrip())
+    def __init__(self, says: str, remedy: str = "") -> None:
+        self.says, self.remedy = says, remedy
+        super().__init__(f"{says}\n{remedy}".rstrip())
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def check_free(stack: str, wanted: Sequence[ClientEndpoint], folder: Path = FOLD
             )
     if taken:
         raise ForwardError(
-            "\n".join(error.says for error in taken), "\n".join(error.mend for error in taken if error.mend)
+            "\n".join(error.says for error in taken), "\n".join(error.remedy for error in taken if error.remedy)
         )
 
 

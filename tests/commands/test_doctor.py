@@ -127,7 +127,7 @@ def test_checks_that_need_the_cluster_are_skipped_if_it_does_not_answer(offline:
     by_name = {one.check: one for one in seen}
     assert by_name["cluster"].state == "wrong"
     assert "the cluster of 'home' does not answer: no answer to" in by_name["cluster"].says
-    assert by_name["cluster"].mend.endswith("--context home cluster-info")
+    assert by_name["cluster"].remedy.endswith("--context home cluster-info")
     skipped = {one.check for one in seen if one.state == "skipped"}
     assert skipped == set(ORDER) - {"tools", "cluster", "log links"}
 
@@ -177,7 +177,7 @@ def test_the_tools_are_compared_with_the_pins(tmp_path: Path, monkeypatch: pytes
         ("wrong", "pulumi is not on the PATH"),
         ("remark", "Flyte's client 1.16.31 is not installed; make smoke installs it"),
     ]
-    assert "https://www.pulumi.com" in found[0].mend
+    assert "https://www.pulumi.com" in found[0].remedy
 
 
 class Quoting(http.server.BaseHTTPRequestHandler):

@@ -61,7 +61,7 @@ def container(**state: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "says", "mend"),
+    ("status", "says", "remedy"),
     [
         (
             {"containerStatuses": [container(state={"waiting": {"reason": "ImagePullBackOff"}})]},
@@ -114,14 +114,14 @@ def container(**state: Any) -> dict[str, Any]:
         ({"phase": "Pending"}, "minio-0 is Pending and not ready yet", "describe pod minio-0"),
     ],
 )
-def test_the_reason_why_a_server_is_not_ready_is_reported(status: dict[str, Any], says: str, mend: str):
+def test_the_reason_why_a_server_is_not_ready_is_reported(status: dict[str, Any], says: str, remedy: str):
     stack, _ = holding(workload("StatefulSet", "minio", {}), pod("minio-0", "minio", **status))
 
     (said,) = check_server(stack, "minio")
 
     assert said.state == "wrong"
     assert said.says == f"statefulset/minio is not ready: {says}"
-    assert said.mend.endswith(mend)
+    assert said.remedy.endswith(remedy)
 
 
 def test_commands_name_context_and_namespace():
@@ -130,7 +130,7 @@ def test_commands_name_context_and_namespace():
     (said,) = check_server(stack, "minio")
 
     assert said.says == "statefulset/minio is scaled to 0"
-    assert said.mend == (
+    assert said.remedy == (
         "kubectl --kubeconfig kubeconfig --context home --namespace flyte scale statefulset/minio --replicas=1"
     )
 
@@ -164,7 +164,7 @@ def test_a_server_without_a_pod_shows_why_none_was_created():
 def test_a_missing_server_is_fixed_with_up():
     (said,) = check_server(holding()[0], "postgres")
 
-    assert (said.says, said.mend) == ("statefulset/postgres is not in the namespace flyte", "make up STACK=dev")
+    assert (said.says, said.remedy) == ("statefulset/postgres is not in the namespace flyte", "make up STACK=dev")
 
 
 def test_a_ready_server_that_was_killed_for_its_memory_gets_a_remark():
@@ -189,8 +189,8 @@ def test_a_failed_job_is_reported_with_its_log_and_how_to_run_it_again():
     (said,) = check_jobs(holding(job, done)[0])
 
     assert said.says == "job/minio-provision-1 has failed: too many retries"
-    assert "logs job/minio-provision-1" in said.mend
-    assert said.mend.endswith("# shows why; then\nmake up STACK=dev")
+    assert "logs job/minio-provision-1" in said.remedy
+    assert said.remedy.endswith("# shows why; then\nmake up STACK=dev")
     assert states(list(check_jobs(holding(done)[0]))) == ["ok"]
 
 
@@ -253,7 +253,7 @@ def test_the_fix_for_a_missing_volume_warns_that_it_is_recreated_empty():
     (said,) = volumes(there=False)
 
     assert said.says == "the volume postgres-data of postgres is missing"
-    assert "empty" in said.mend
+    assert "empty" in said.remedy
 
 
 # --- the cluster itself -------------------------------------------------------------------------------------------
@@ -357,8 +357,8 @@ def test_an_ingress_without_its_certificate_is_wrong():
     assert states(found("secret/home-tls", {"secret": "home-tls"}, *all_three)) == ["ok"]
     (given,) = found("", {"secret": "home-tls"}, *all_three)
     assert "the certificate for flyte.home.example is missing: no Secret home-tls in flyte" in given.says
-    assert "create secret tls home-tls --cert=tls.crt --key=tls.key" in given.mend
+    assert "create secret tls home-tls --cert=tls.crt --key=tls.key" in given.remedy
     (issued,) = found("", {"issuer": "home"}, *all_three)
-    assert "describe certificate home-tls" in issued.mend
+    assert "describe certificate home-tls" in issued.remedy
     (missing,) = found("secret/home-tls", {}, "console")
     assert missing.says == "ingress/flyte-grpc, ingress/flyte-object-store is not in flyte"

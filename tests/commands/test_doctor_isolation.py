@@ -103,8 +103,8 @@ def test_a_plugin_that_enforces_nothing_is_one_finding_with_the_plugins_that_do(
         "remedy-development reaches the database, Flyte's HTTP API, Flyte's gRPC API, port 10254 of Flyte, "
     )
     assert "a pod of another namespace reaches the database, the object store" in said.says
-    assert "Calico, Cilium or kube-router" in said.mend
-    assert "network.enabled false --stack dev && make up STACK=dev" in said.mend
+    assert "Calico, Cilium or kube-router" in said.remedy
+    assert "network.enabled false --stack dev && make up STACK=dev" in said.remedy
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_what_the_settings_close_and_a_pod_reaches_is_wrong(source: str, target:
 
     assert said.state == "wrong"
     assert said.says == f"{source} reaches {target}, which the settings close"
-    assert "get networkpolicies --all-namespaces" in said.mend
-    assert said.mend.endswith("make up STACK=dev")
+    assert "get networkpolicies --all-namespaces" in said.remedy
+    assert said.remedy.endswith("make up STACK=dev")
 
 
 def test_a_missing_policy_is_named_instead_of_the_plugin():
@@ -136,7 +136,7 @@ def test_a_missing_policy_is_named_instead_of_the_plugin():
 
     assert said.state == "wrong"
     assert said.says.startswith("the network policy default-deny is missing in flyte: a task in remedy-development")
-    assert said.mend == "make up STACK=dev"
+    assert said.remedy == "make up STACK=dev"
 
 
 def test_a_pod_may_reach_its_own_node_which_plugins_exempt_from_policies():
@@ -172,7 +172,7 @@ def test_a_stack_without_policies_gets_a_remark():
 
     assert states(said) == ["remark", "ok"]
     assert said[0].says == "flyte-home:network.enabled is false, so every pod of the cluster reaches all of the stack"
-    assert "network.enabled true --stack dev" in said[0].mend
+    assert "network.enabled true --stack dev" in said[0].remedy
 
 
 # --- what servers answer ------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_a_webhook_that_returns_only_its_own_token_gets_a_remark():
     said = found(details={TOKEN_FILE: "content"})
 
     assert states(said) == ["remark", "ok"]
-    assert "auth can-i --list --as=system:serviceaccount:flyte:NAME" in said[0].mend
+    assert "auth can-i --list --as=system:serviceaccount:flyte:NAME" in said[0].remedy
 
 
 @pytest.mark.parametrize(("detail", "why"), [("untested", "no openssl"), ("unknown", "not that of an admission")])
@@ -223,8 +223,8 @@ def test_what_could_not_be_tried_is_skipped_with_the_reason():
 
     assert states(said) == ["skipped", "skipped"]
     assert said[0].says == f"what a task in remedy-development reaches is unknown: {quota}"
-    assert said[0].mend.endswith("describe quota --namespace remedy-development")
-    assert said[1].mend.endswith("auth can-i --list")
+    assert said[0].remedy.endswith("describe quota --namespace remedy-development")
+    assert said[1].remedy.endswith("auth can-i --list")
     assert states(found(problems={FOREIGN: "no node"})) == ["skipped", "ok"]
 
 

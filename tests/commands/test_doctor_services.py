@@ -125,7 +125,7 @@ def test_an_endpoint_on_another_machine_needs_a_certificate_that_clients_trust()
         (said,) = check_address(stack, client_endpoints(stack.client)[0], None)
         assert said.state == "wrong"
         assert said.says.startswith(f"flyte-home:ingress.hosts.console: {address.rstrip('/')} cannot be reached: TLS:")
-        assert said.mend.startswith("openssl s_client -connect 127.0.0.1:")
+        assert said.remedy.startswith("openssl s_client -connect 127.0.0.1:")
 
         stack = at(stack, ca_certificate=authority.cert_pem.bytes().decode())
         assert states(list(check_address(stack, client_endpoints(stack.client)[0], None))) == ["ok"]
@@ -170,7 +170,7 @@ def test_a_client_secret_that_flyte_rejects_is_wrong():
 
     assert said.state == "wrong"
     assert "rejects the secret of its own client flytepropeller (HTTP 401)" in said.says
-    assert "planted" not in said.says + said.mend
+    assert "planted" not in said.says + said.remedy
     assert not stack.client.token
 
 
@@ -192,7 +192,7 @@ def test_a_failed_database_login_is_quoted_without_kubectls_own_line():
     (said,) = check_database(examined(cluster))
 
     assert said.says == 'the login of Flyte\'s role fails: FATAL: password authentication failed for user "flyte"'
-    assert "delete pod postgres-0" in said.mend
+    assert "delete pod postgres-0" in said.remedy
 
     cluster.on("exec postgres-0 /scripts/login.sh", "1")
     assert states(list(check_database(examined(cluster)))) == ["ok"]
@@ -284,7 +284,7 @@ def test_a_missing_bucket_a_wrong_key_and_missing_rights_are_distinguished(
 
     assert said.state == state
     assert says in said.says
-    assert "planted" not in said.says + said.mend
+    assert "planted" not in said.says + said.remedy
 
 
 def test_a_missing_object_store_is_not_reachable():
@@ -297,7 +297,7 @@ def test_the_message_names_a_task_namespace_without_a_key():
     (said,) = check_buckets(with_key({}))
 
     assert said.says == "there is no key: the Secret flyte-object-store in remedy-development is missing or empty"
-    assert said.mend == "make up STACK=dev"
+    assert said.remedy == "make up STACK=dev"
 
 
 # --- signed addresses ---------------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def signed(host: str = "", refusal: bytes = b"", changed: bytes = b"") -> tuple[
     behaviour = {"kept": kept, "host": host, "refusal": refusal, "changed": changed}
     with serving(type("Behaving", (Signing,), behaviour)) as address:
         (said,) = check_signed_address(at(examined(), http=address, object_store=address))
-    assert "planted" not in said.says + said.mend
+    assert "planted" not in said.says + said.remedy
     return said, kept
 
 
@@ -368,7 +368,7 @@ def test_an_upload_signed_for_an_unreachable_host_is_reported_with_the_host():
         in said.says
     )
     assert "but flyte-home:clientEndpoints.objectStore is http://127.0.0.1:" in said.says
-    assert said.mend == "make up STACK=dev"
+    assert said.remedy == "make up STACK=dev"
 
 
 def test_a_rejected_upload_is_reported_with_host_and_reason():

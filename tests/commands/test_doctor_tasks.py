@@ -84,7 +84,7 @@ def test_a_rejected_pod_is_reported_with_the_reason(error: str, command: str):
     (said,), _ = asking("", error)
 
     assert said.says == f"a pod in remedy-development that asks for a secret is rejected: {error}"
-    assert command in said.mend
+    assert command in said.remedy
 
 
 def refused(namespace: str) -> str:
@@ -114,7 +114,7 @@ def test_an_unregistered_webhook_is_fixed_with_up():
     (said,) = check_webhook(examined(cluster))
 
     assert said.says == "mutatingwebhookconfiguration/flyte-binary-webhook is not registered"
-    assert said.mend == "make up STACK=dev"
+    assert said.remedy == "make up STACK=dev"
     assert states(list(check_certificate(examined(cluster)))) == ["wrong"]
 
 
@@ -173,7 +173,7 @@ def test_a_certificate_that_the_api_server_does_not_expect_is_wrong():
     assert (
         said.says == "the webhook's certificate is not issued by the authority that the API server expects (caBundle)"
     )
-    assert said.mend == "pulumi config set --path flyte-home:generations.webhook 2 --stack dev && make up STACK=dev"
+    assert said.remedy == "pulumi config set --path flyte-home:generations.webhook 2 --stack dev && make up STACK=dev"
 
 
 def test_a_certificate_for_another_host_is_wrong():
@@ -231,12 +231,12 @@ def test_a_task_secret_must_exist_with_valid_content(value: str | None, state: s
     said = with_secret(value)
 
     assert (said[0].state, said[0].says) == (state, says)
-    assert "planted" not in "".join(one.says + one.mend for one in said)
+    assert "planted" not in "".join(one.says + one.remedy for one in said)
 
 
 def test_the_fix_deletes_a_wrong_secret_first_and_only_creates_a_missing_one():
-    assert with_secret(None)[0].mend == "make up STACK=dev"
-    assert with_secret("x")[0].mend.endswith(
+    assert with_secret(None)[0].remedy == "make up STACK=dev"
+    assert with_secret("x")[0].remedy.endswith(
         "delete secret tidal-creds --namespace remedy-development && make up STACK=dev"
     )
 

@@ -62,7 +62,7 @@ def test_a_taken_port_is_reported_with_its_setting_and_a_command_that_shows_the_
             check_free("dev", client_endpoints(client(http=port)), tmp_path)
 
     assert f"clientEndpoints.http: port {port} of this machine is taken by something else" in failed.value.says
-    assert f":{port}" in failed.value.mend.splitlines()[0]
+    assert f":{port}" in failed.value.remedy.splitlines()[0]
     assert f"pulumi config set --path flyte-home:clientEndpoints.http http://127.0.0.1:{port + 10000}" in str(
         failed.value
     )
