@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -212,22 +213,34 @@ def last_update(environment: Mapping[str, str], stack: str) -> str:
 
 
 def _is_pulumi(process: int) -> bool:
-    command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(process)], capture_output=True, text=True, check=False
-    ).stdout
-    return "pulumi" in command
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs, as another user
+        pass
+    command = _processes("-o", "command=", "-p", str(process))
+    # Where it cannot be known what the process is, it may be an update.
+    return not command or "pulumi" in command
 
 
 def _end_orphans() -> None:
     """End the plugins of Pulumi whose engine is gone: they may still be changing the cluster."""
-    listed = subprocess.run(["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=False).stdout
-    for line in listed.splitlines():
+    for line in _processes("-axo", "pid=,command=").splitlines():
         match = _PLUGIN.match(line)
         if match and not _listens(int(match[2])):
             try:
-                os.kill(int(match[1]), 9)
+                os.kill(int(match[1]), signal.SIGKILL)
             except OSError:  # it has ended, or belongs to another user
                 continue
+
+
+def _processes(*arguments: str) -> str:
+    """Return the output of ps; empty on a machine without it, such as a small container."""
+    try:
+        return subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""
 
 
 def _listens(port: int) -> bool:

@@ -114,6 +114,11 @@ class Machine:
             "HOME": os.environ.get("HOME", "/"),
         }
 
+    @property
+    def only_tools(self) -> dict[str, str]:
+        """An environment without the programs of the system, such as ps."""
+        return {"PATH": str(self.folder / "bin")}
+
     def put(self, name: str, program: str) -> None:
         """Put a Python program on the PATH."""
         tool = self.folder / "bin" / name
@@ -308,23 +313,25 @@ def lock(machine: Machine, process: int, host: str = "", since: str = "2026-01-0
     place.write_text(json.dumps(content))
 
 
-def test_the_lock_of_a_killed_update_is_released(machine: Machine):
+@pytest.mark.parametrize("without_ps", [False, True])
+def test_the_lock_of_a_killed_update_is_released(machine: Machine, without_ps: bool):
     killed = subprocess.Popen(["true"])
     killed.wait()
     lock(machine, killed.pid)
 
-    result, log = machine.make("up", "dev")
+    result, log = machine.make("up", "dev", **(machine.only_tools if without_ps else {}))
 
     assert "The last update of dev was killed. Going on where it stopped" in result.stdout
     assert of_pulumi(log)[1] == "cancel --yes --stack dev --non-interactive"
     assert of_pulumi(log)[-1].startswith("up ")
 
 
-def test_the_lock_of_a_running_update_is_respected(machine: Machine):
+@pytest.mark.parametrize("without_ps", [False, True])
+def test_the_lock_of_a_running_update_is_respected(machine: Machine, without_ps: bool):
     running = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)  # pulumi up"])
     try:
         lock(machine, running.pid)
-        result, log = machine.make("up", "dev")
+        result, log = machine.make("up", "dev", **(machine.only_tools if without_ps else {}))
     finally:
         running.kill()
         running.wait()
