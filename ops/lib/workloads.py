@@ -174,9 +174,9 @@ class Workloads:
         return said[-1:] == ["Pulling"]
 
     def _events(self) -> list[Object]:
-        return sorted(
-            self.of("Event"), key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")
-        )
+        """Return the events, the newest last. The API server leaves out what is empty."""
+        found = [{"type": "", "reason": "", "message": "", **event} for event in self.of("Event")]
+        return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
 
 
 def workloads(cluster: Cluster, namespace: str) -> Workloads:

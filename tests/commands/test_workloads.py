@@ -139,6 +139,16 @@ def test_what_is_ready_or_has_ended_or_is_not_waited_for_is_not_shown():
     assert [one.what for one in Workloads(objects).waiting()] == ["statefulset/updating", "job/new"]
 
 
+def test_events_without_a_message_or_a_type_are_no_obstacle():
+    """The API server leaves out what is empty."""
+    bare = {"kind": "Event", "involvedObject": {"kind": "Pod", "name": "minio-0", "uid": "minio-0"}}
+    named = bare | {"reason": "Pulling"}
+
+    (found,) = Workloads([workload(), pod(**CREATING), bare, named]).waiting()
+
+    assert found.trouble.says == "minio-0 is Pending and not ready yet"
+
+
 class Clock:
     """A watch whose workloads and seconds a test decides."""
 
