@@ -26,7 +26,7 @@ def main() -> int:
     report = f"preview-{args.stack}"
     try:
         with engine(args.stack) as found:
-            changes = found.ask(found.stack.preview, refresh=True, run_program=True).all
+            changes = found.ask(found.stack.preview).all
     except (SettingsError, EngineError) as error:
         write(args.out, report, failed(args.stack, str(error)))
         print(error, file=sys.stderr)
