@@ -5,7 +5,7 @@ from dataclasses import replace
 import pulumi
 import pulumi_random as random
 
-from components import cluster, database, flyte, network, object_store, tasks
+from components import backup, cluster, database, flyte, network, object_store, tasks
 from components.pods import Platform, Safekeeping
 from components.program import end_quietly_when_interrupted
 from settings import load_settings
@@ -35,7 +35,9 @@ password = settings.postgres_password.get_secret_value()
 postgres = database.Postgres(
     "postgres", database.PostgresArgs(platform, settings.postgres, generations, password), in_cluster
 )
-store = object_store.MinioArgs(platform, settings.minio, generations, scopes, endpoints.object_store)
+store = object_store.MinioArgs(
+    platform, settings.minio, generations, scopes, endpoints.object_store, backup.reader(settings.backup)
+)
 minio = object_store.Minio("minio", store, in_cluster)
 secrets: dict[str, tasks.SecretValues] = {
     **settings.task_secret_values,
@@ -47,6 +49,11 @@ task_secrets = [
     )
     for group, values in secrets.items()
 ]
+
+drill = None
+if settings.backup.target:
+    sets = backup.BackupArgs(platform, settings, pulumi.get_stack(), postgres, minio)
+    drill = backup.Backup("backup", sets, in_cluster).drill_namespace
 
 # The guards: what must be in place before Flyte starts a task. With the chart's rights Flyte creates namespaces itself,
 # so that their names are not known here.
@@ -60,9 +67,7 @@ guards: list[pulumi.Resource] = [
 if minimal:
     guards.append(flyte.FlyteRights("rights", flyte.FlyteRightsArgs(platform, projects.names), in_cluster))
 if settings.network.enabled:
-    policies = network.NetworkPoliciesArgs(
-        platform, settings.network, settings.namespace, scopes, projects.names, settings.ingress, settings.auth
-    )
+    policies = network.NetworkPoliciesArgs(platform, settings, scopes, projects.names, drill)
     guards.append(network.NetworkPolicies("network", policies, in_cluster))
 
 # Flyte, with a login if the stack has one.

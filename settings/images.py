@@ -82,6 +82,12 @@ IMAGES: dict[str, Image] = {
         "sha256:cfc83108c3abb371f8fb84d99c1fdc88f8c237e022409b0081fb7c0a3be634dd",
         "the object store's client, in the Job that creates buckets and users",
     ),
+    "restic": Image(
+        "docker.io/restic/restic",
+        "0.19.1",
+        "sha256:136600b6ff6843d61d355f7f71f460a166429f35de6fd11b568fece3c9a4d510",
+        "encrypts and stores the backups",
+    ),
 }
 
 

@@ -65,6 +65,7 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
             "secret_values": given,
             "tidal_creds": given.get("tidalCreds", SecretStr("")),
             "postgres_password": given.get("postgresPassword", SecretStr("")),
+            "backup_credentials": given.get("backupCredentials", SecretStr("")),
             "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),
         }
     )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr
 from pydantic.alias_generators import to_camel
 
+from settings.backup import BackupSettings
 from settings.chart import ChartSettings
 from settings.endpoints import ClientEndpoints, Endpoints
 from settings.ingress import IngressSettings
@@ -75,6 +76,10 @@ class Settings(Model):
     """Login to Flyte with an OpenID Connect provider; without an issuer there is no login."""
     oidc_client_secret: SecretStr = SecretStr("")
     """Secret: client secret with which Flyte authenticates to the provider of auth.issuer."""
+    backup: BackupSettings = BackupSettings()
+    """Backup of the database, the object store and Pulumi's state; without a target there is none."""
+    backup_credentials: SecretStr = SecretStr("")
+    """Secret: what opens backup.target: an S3 secret key, or an SSH private key."""
     log_links: LogLinks = LogLinks()
     """Links in the console to the logs of a task; by default none."""
     images: dict[str, str] = {}
@@ -125,7 +130,13 @@ class Settings(Model):
     @property
     def namespaces(self) -> list[str]:
         """Names of all namespaces, the platform's first."""
-        return [self.namespace, *(scope.namespace for scope in self.task_scopes)]
+        drill = [self.drill_namespace] if self.drill_namespace else []
+        return [self.namespace, *drill, *(scope.namespace for scope in self.task_scopes)]
+
+    @property
+    def drill_namespace(self) -> str:
+        """Namespace in which restores are rehearsed; empty without a backup."""
+        return f"{self.namespace}-drill" if self.backup.target else ""
 
     @property
     def buckets(self) -> list[str]:

@@ -51,6 +51,8 @@ class Postgres(pulumi.ComponentResource):
 
     database: Database
     """The database for Flyte, known before the server is ready."""
+    credentials: pulumi.Output[str]
+    """Name of the Secret with the keys ``superuser-password`` and ``flyte-password``."""
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Postgres", name, None, opts)
@@ -70,6 +72,7 @@ class Postgres(pulumi.ComponentResource):
             string_data={"superuser-password": superuser_password, "flyte-password": password},
             opts=child,
         )
+        self.credentials = credentials.metadata.name
         scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
         claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
         pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name)

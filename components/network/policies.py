@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,14 +10,15 @@ from typing import TypeAlias
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.backup import names as backup
 from components.database import postgres
 from components.flyte import names, raw_outputs
 from components.object_store import minio, users
 from components.pods import LABELS, NAME, Platform
+from settings import Settings
+from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
-from settings.login import AuthSettings
-from settings.network import NetworkSettings
 from settings.projects import TaskScope
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
@@ -41,16 +43,13 @@ class NetworkPoliciesArgs:
     """The namespaces, and which connections are allowed in them."""
 
     platform: Platform
-    settings: NetworkSettings
-    namespace: str
-    """Name of the platform namespace."""
+    settings: Settings
+    """All settings, because each part of the stack has connections of its own."""
     scopes: Sequence[TaskScope]
     task_namespaces: Mapping[str, pulumi.Input[str]]
     """Task namespaces by name, each known once it exists."""
-    ingress: IngressSettings
-    """Ingress, whose controller may connect to Flyte and the object store."""
-    auth: AuthSettings
-    """Login, to whose provider Flyte may connect."""
+    drill: pulumi.Input[str] | None
+    """Namespace of the rehearsed restores, known once it exists; None without a backup."""
 
 
 class NetworkPolicies(pulumi.ComponentResource):
@@ -75,11 +74,15 @@ class NetworkPolicies(pulumi.ComponentResource):
         self._platform(name, args, to_api)
         for scope in args.scopes:
             self._task_namespace(f"{name}-{scope.namespace}", args, scope, to_api)
+        if args.drill:
+            outside = [_dns(), *_backup_target(args.settings.backup)]
+            self._policy(f"{name}-drill-deny", args.drill, "default-deny", {}, (), ())
+            self._policy(f"{name}-drill", args.drill, backup.DRILL, {}, (), outside)
         self.register_outputs({})
 
     def _platform(self, name: str, args: NetworkPoliciesArgs, to_api: _Egress) -> None:
-        store = minio.SERVICE
-        clients = [*map(_all_of, args.settings.clients), *_controller(args.ingress)]
+        settings, store = args.settings, minio.SERVICE
+        clients = [*map(_all_of, settings.network.clients), *_controller(settings.ingress)]
         tasks = [_all_of(scope.namespace) for scope in args.scopes]
         callers = [_all_of(scope.namespace) for scope in args.scopes if scope.egress.flyte]
 
@@ -89,11 +92,15 @@ class NetworkPolicies(pulumi.ComponentResource):
             )
 
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
-        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, _pods(names.RELEASE))])
+        backups = [_pods(backup.POD)] if settings.backup.target else []
+        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, _pods(names.RELEASE), *backups)])
         policy(
             store,
-            ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *tasks, *clients)],
+            ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients)],
         )
+        if backups:
+            servers = [_to(postgres.PORT, _pods(postgres.SERVICE)), _to(minio.PORT, _pods(store))]
+            policy(backup.POD, egress=[_dns(), *servers, *_backup_target(settings.backup)])
         policy(users.JOBS, egress=[_dns(), _to(minio.PORT, _pods(store))])
         policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
         policy(raw_outputs.JOB, egress=[_dns(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
@@ -108,16 +115,16 @@ class NetworkPolicies(pulumi.ComponentResource):
                 _to(postgres.PORT, _pods(postgres.SERVICE)),
                 _to(minio.PORT, _pods(store)),
                 to_api,
-                *(_reach(args.auth.egress) if args.auth.issuer else []),
+                *(_reach(settings.auth.egress) if settings.auth.issuer else []),
             ],
         )
 
     def _task_namespace(self, name: str, args: NetworkPoliciesArgs, scope: TaskScope, to_api: _Egress) -> None:
         namespace = args.task_namespaces[scope.namespace]
         wanted = scope.egress
-        egress = [_dns(), _to(minio.PORT, {**_all_of(args.namespace), **_pods(minio.SERVICE)})]
+        egress = [_dns(), _to(minio.PORT, {**_all_of(args.settings.namespace), **_pods(minio.SERVICE)})]
         if wanted.flyte:
-            egress.append(_to(names.GRPC_PORT, {**_all_of(args.namespace), **_pods(names.RELEASE)}))
+            egress.append(_to(names.GRPC_PORT, {**_all_of(args.settings.namespace), **_pods(names.RELEASE)}))
         egress += _reach(wanted)
         if scope.service_account_token:
             egress.append(to_api)
@@ -148,6 +155,20 @@ class NetworkPolicies(pulumi.ComponentResource):
             spec=spec,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _backup_target(settings: BackupSettings) -> list[_Egress]:
+    """The way of a pod to the target of the backup: to its address, or if it has a name, to its port anywhere.
+
+    A policy cannot contain a name. A claim is mounted by the node.
+    """
+    if not settings.host:
+        return []
+    try:
+        address = ipaddress.IPv4Address(settings.host)
+    except ValueError:
+        return [{"ports": [{"port": settings.port}]}]
+    return [{"to": [{"ip_block": {"cidr": f"{address}/32"}}], "ports": [{"port": settings.port}]}]
 
 
 def _pods(name: str) -> _Peer:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.object_store.policies import Policy, flyte_policies, task_policy
+from components.object_store.policies import Policy, flyte_policies, reading_policy, task_policy
 from settings.projects import TaskScope
 from settings.quantities import quantity
 
@@ -32,6 +32,11 @@ def flyte_archives(user: str, bucket: str, scopes: Sequence[TaskScope]) -> Archi
     names = flyte_policy_names(user, bucket, scopes)
     policies = dict(zip(names, flyte_policies(bucket, scopes), strict=True))
     return _access("flyte", policies, {user: ",".join(names)}) | _quotas("flyte", {bucket: 0})
+
+
+def reader_archives(user: str) -> Archives:
+    """The policy of a ``user`` that may read every bucket. A policy has the name of its user."""
+    return _access("reader", {user: reading_policy()}, {user: user})
 
 
 def task_archives(bucket: str, users: Mapping[str, TaskScope]) -> list[Archives]:

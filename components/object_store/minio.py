@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.object_store.archives import flyte_archives, flyte_policy_names, task_archives
+from components.object_store.archives import flyte_archives, flyte_policy_names, reader_archives, task_archives
 from components.object_store.object_store import ObjectStore, StoreKey
 from components.object_store.users import StoreAdministration, administering_job, flyte_user, suffix, task_user
 from components.pods import (
@@ -48,6 +48,8 @@ class MinioArgs:
     """Task scopes, each of which gets a bucket and a key."""
     client_endpoint: str
     """Address at which clients outside the cluster reach the store; uploads are signed for it."""
+    reader: str = ""
+    """Name of a user that may read every bucket, for the backup; empty: there is none."""
 
 
 class Minio(pulumi.ComponentResource):
@@ -65,6 +67,8 @@ class Minio(pulumi.ComponentResource):
     """The store for Flyte and its tasks, known before it is ready."""
     administration: StoreAdministration
     """What Jobs need to administer the store."""
+    keys: pulumi.Output[str]
+    """Name of the Secret with the secret keys of all users, by their names."""
     provisioned: k8s.batch.v1.Job
     """The Job after which every key opens the store. Depend on it rather than on the component: a dependency on a
     component is one on each of its resources, of which there are several for each task scope."""
@@ -88,7 +92,12 @@ class Minio(pulumi.ComponentResource):
             )
             for scope in args.scopes
         }
-        keys = [flyte_key, *task_keys.values()]
+        readers = (
+            [StoreKey(args.reader, generated_password(f"{name}-reader-key", 40, child, generations.minio_flyte))]
+            if args.reader
+            else []
+        )
+        keys = [flyte_key, *readers, *task_keys.values()]
 
         root = k8s.core.v1.Secret(
             f"{name}-root",
@@ -104,6 +113,7 @@ class Minio(pulumi.ComponentResource):
             string_data={key.access_key: key.secret_key for key in keys},
             opts=child,
         )
+        self.keys = key_files.metadata.name
         claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
         pod = placed(_server_pod(args, root.metadata.name, claim.metadata.name), platform.placement)
         server = stateful_server(name, platform.namespace, ("s3", PORT), pod, platform.safekeeping, self)
@@ -113,14 +123,15 @@ class Minio(pulumi.ComponentResource):
             root=root.metadata.name,
             kept=[
                 *flyte_policy_names(flyte_key.access_key, settings.bucket, args.scopes),
-                *(key.access_key for key in task_keys.values()),
+                *(key.access_key for key in (*readers, *task_keys.values())),
             ],
             previous_task_users=[task_user(scope, generations.minio_tasks - 1) for scope in args.scopes]
             if generations.minio_tasks > 1
             else [],
         )
         users = {task_keys[scope.namespace].access_key: scope for scope in args.scopes}
-        buckets = {flyte_key.access_key: settings.bucket} | {user: scope.bucket for user, scope in users.items()}
+        buckets = {key.access_key: settings.bucket for key in (flyte_key, *readers)}
+        buckets |= {user: scope.bucket for user, scope in users.items()}
         # Several ConfigMaps, because one holds 1 MiB.
         archives = [
             binary_config_map(f"{name}-access-{number}", platform.namespace, files, child)
@@ -132,7 +143,8 @@ class Minio(pulumi.ComponentResource):
             "minio",
             child,
             {"users": "".join(f"{user} {bucket}\n" for user, bucket in buckets.items())},
-            flyte_archives(flyte_key.access_key, settings.bucket, args.scopes),
+            flyte_archives(flyte_key.access_key, settings.bucket, args.scopes)
+            | (reader_archives(args.reader) if args.reader else {}),
         )
         self.provisioned = administering_job(
             f"{name}-provision",

@@ -54,6 +54,11 @@ def task_policy(bucket: str, scope: TaskScope) -> Policy:
     )
 
 
+def reading_policy() -> Policy:
+    """The policy of a user that may read every bucket, and change none."""
+    return _policy(_allow(["s3:ListAllMyBuckets", "s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"], "*"))
+
+
 def _allow(actions: Sequence[str], *resources: str) -> dict[str, Any]:
     return {
         "Effect": "Allow",

@@ -13,7 +13,7 @@ from paths import ROOT
 
 # Longer files usually hold two topics.
 LONGEST_SETTINGS_FILE = 250
-LONGEST_CONTENTS_PAGE = 80
+LONGEST_CONTENTS_PAGE = 90
 
 
 def modules(folder: str) -> Iterator[Path]:

@@ -1,0 +1,1 @@
+"""Backup and restore, as the commands of the Makefile use them."""

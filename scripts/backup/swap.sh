@@ -1,0 +1,45 @@
+#!/bin/sh
+# Last step of a restore: repairs what can be repaired, and puts the restored database in the place of Flyte's.
+#
+# WORK   the directory that the earlier steps have filled
+# RUN_MISSED_SCHEDULES  true: Flyte starts what its schedules have missed since the set was made
+# DRILL  true: check the structure of all tables and indexes as well, and keep the database where it is
+set -eu
+NAME=swap
+. "$SCRIPTS/superuser.sh"
+
+# A cached output without its object would fail every task that asks for it; without the row, the task just runs.
+if grep -q '^cache	' "$WORK/dangling.tsv"; then
+  cut -f2 "$WORK/dangling.tsv" | sort -u >"$WORK/uncached"
+  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" <<SQL
+BEGIN;
+CREATE TEMP TABLE dangling (row text);
+\\copy dangling FROM '$WORK/uncached'
+CREATE TEMP TABLE gone AS
+  SELECT DISTINCT dataset_project, dataset_domain, dataset_name, dataset_version, artifact_id FROM artifact_data
+  WHERE concat_ws('/', dataset_project, dataset_domain, dataset_name, dataset_version, artifact_id) IN
+    (SELECT row FROM dangling);
+DELETE FROM partitions USING gone WHERE partitions.artifact_id = gone.artifact_id;
+DELETE FROM tags USING gone WHERE tags.artifact_id = gone.artifact_id;
+DELETE FROM artifact_data USING gone WHERE artifact_data.artifact_id = gone.artifact_id;
+DELETE FROM artifacts USING gone WHERE artifacts.artifact_id = gone.artifact_id;
+COMMIT;
+SQL
+  echo "$NAME: $(wc -l <"$WORK/uncached") cached outputs without their object are removed; their tasks will run again"
+fi
+# Flyte starts everything that was due between the last time that it noted, or the last change of a schedule, and now.
+[ "${RUN_MISSED_SCHEDULES:-false}" = true ] || ask "$SCRATCH" "UPDATE schedulable_entities SET updated_at = now() WHERE active"
+
+if [ "${DRILL:-false}" = true ]; then
+  echo "$NAME: checking tables and indexes"
+  pg_amcheck --install-missing --heapallindexed --dbname="$SCRATCH" >"$WORK/amcheck" 2>&1 || {
+    head -n 5 "$WORK/amcheck" >&2
+    fail "pg_amcheck found damage in the restored database"
+  }
+  exit 0
+fi
+ask postgres "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)"
+ask postgres "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('flyte', '$SCRATCH')" >/dev/null
+ask postgres "BEGIN; ALTER DATABASE flyte RENAME TO flyte_replaced; ALTER DATABASE $SCRATCH RENAME TO flyte;
+REVOKE ALL ON DATABASE flyte FROM PUBLIC; COMMIT"
+echo "$NAME: the restored database is in place; the one that it replaced is flyte_replaced"
