@@ -47,7 +47,7 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy leftovers render connect doctor abort-stuck rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
 
 help: ## list the commands
@@ -82,6 +82,9 @@ connect: $(VENV)/.installed ## keep the endpoints of the stack open on this mach
 
 doctor: $(VENV)/.installed ## check the deployed stack, and show how to fix what is wrong
 	@$(PY) -m ops.doctor $(call quoted,$(STACK)) $(if $(JSON),--json)
+
+abort-stuck: $(VENV)/.installed ## end the executions that run only in the database, or only in the cluster
+	@$(PY) -m ops.abort_stuck $(call quoted,$(STACK))
 
 # Flyte's client, in a separate environment.
 $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt

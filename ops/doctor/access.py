@@ -39,6 +39,7 @@ _OWN = [
     ("get", "discovery.k8s.io", "endpointslices", ""),
     ("list", "discovery.k8s.io", "endpointslices", ""),
     ("list", "networking.k8s.io", "networkpolicies", ""),
+    ("list", "flyte.lyft.com", "flyteworkflows", ""),
 ]
 
 
