@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.database.database import Database
+from components.database.database import PASSWORD, Database
 from components.pods import (
     LABELS,
     Platform,
@@ -67,7 +67,7 @@ class Postgres(pulumi.ComponentResource):
             f"{name}-credentials",
             metadata={"namespace": platform.namespace, "labels": LABELS},
             immutable=True,
-            string_data={"superuser-password": superuser_password, "flyte-password": password},
+            string_data={"superuser-password": superuser_password, PASSWORD: password},
             opts=child,
         )
         scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
@@ -81,7 +81,9 @@ class Postgres(pulumi.ComponentResource):
             platform.safekeeping,
             self,
         )
-        self.database = Database(server.host, PORT, "flyte", "flyte", password, settings.max_connections)
+        self.database = Database(
+            server.host, PORT, "flyte", "flyte", password, credentials.metadata.name, settings.max_connections
+        )
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
 
 

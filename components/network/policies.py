@@ -13,11 +13,11 @@ from components.database import postgres
 from components.flyte import names, raw_outputs
 from components.object_store import minio, users
 from components.pods import LABELS, NAME, Platform
+from components.retention.names import CRON_JOB
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
-from settings.login import AuthSettings
-from settings.network import NetworkSettings
 from settings.projects import TaskScope
+from settings.stack import Settings
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
 _DNS_NAMESPACE = "kube-system"
@@ -41,16 +41,10 @@ class NetworkPoliciesArgs:
     """The namespaces, and which connections are allowed in them."""
 
     platform: Platform
-    settings: NetworkSettings
-    namespace: str
-    """Name of the platform namespace."""
-    scopes: Sequence[TaskScope]
+    settings: Settings
+    """All settings: most groups decide about some connection."""
     task_namespaces: Mapping[str, pulumi.Input[str]]
     """Task namespaces by name, each known once it exists."""
-    ingress: IngressSettings
-    """Ingress, whose controller may connect to Flyte and the object store."""
-    auth: AuthSettings
-    """Login, to whose provider Flyte may connect."""
 
 
 class NetworkPolicies(pulumi.ComponentResource):
@@ -73,15 +67,15 @@ class NetworkPolicies(pulumi.ComponentResource):
         api = servers.ports.apply(lambda ports: int(ports[0].port or _API_PORT) if ports else _API_PORT)
         to_api: _Egress = {"ports": [{"port": api}]}
         self._platform(name, args, to_api)
-        for scope in args.scopes:
+        for scope in args.settings.task_scopes:
             self._task_namespace(f"{name}-{scope.namespace}", args, scope, to_api)
         self.register_outputs({})
 
     def _platform(self, name: str, args: NetworkPoliciesArgs, to_api: _Egress) -> None:
-        store = minio.SERVICE
-        clients = [*map(_all_of, args.settings.clients), *_controller(args.ingress)]
-        tasks = [_all_of(scope.namespace) for scope in args.scopes]
-        callers = [_all_of(scope.namespace) for scope in args.scopes if scope.egress.flyte]
+        store, settings = minio.SERVICE, args.settings
+        clients = [*map(_all_of, settings.network.clients), *_controller(settings.ingress)]
+        tasks = [_all_of(scope.namespace) for scope in settings.task_scopes]
+        callers = [_all_of(scope.namespace) for scope in settings.task_scopes if scope.egress.flyte]
 
         def policy(pods: str, ingress: Sequence[_Ingress] = (), egress: Sequence[_Egress] = ()) -> None:
             self._policy(
@@ -89,7 +83,11 @@ class NetworkPolicies(pulumi.ComponentResource):
             )
 
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
-        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, _pods(names.RELEASE))])
+        clients_of_database = [_pods(names.RELEASE)]
+        if settings.retention.rows:
+            clients_of_database.append(_pods(CRON_JOB))
+            policy(CRON_JOB, egress=[_dns(), _to(postgres.PORT, _pods(postgres.SERVICE))])
+        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
         policy(
             store,
             ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *tasks, *clients)],
@@ -108,16 +106,16 @@ class NetworkPolicies(pulumi.ComponentResource):
                 _to(postgres.PORT, _pods(postgres.SERVICE)),
                 _to(minio.PORT, _pods(store)),
                 to_api,
-                *(_reach(args.auth.egress) if args.auth.issuer else []),
+                *(_reach(settings.auth.egress) if settings.auth.issuer else []),
             ],
         )
 
     def _task_namespace(self, name: str, args: NetworkPoliciesArgs, scope: TaskScope, to_api: _Egress) -> None:
         namespace = args.task_namespaces[scope.namespace]
         wanted = scope.egress
-        egress = [_dns(), _to(minio.PORT, {**_all_of(args.namespace), **_pods(minio.SERVICE)})]
+        egress = [_dns(), _to(minio.PORT, {**_all_of(args.settings.namespace), **_pods(minio.SERVICE)})]
         if wanted.flyte:
-            egress.append(_to(names.GRPC_PORT, {**_all_of(args.namespace), **_pods(names.RELEASE)}))
+            egress.append(_to(names.GRPC_PORT, {**_all_of(args.settings.namespace), **_pods(names.RELEASE)}))
         egress += _reach(wanted)
         if scope.service_account_token:
             egress.append(to_api)
