@@ -2,6 +2,7 @@
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
+#   DRY_RUN  `1`: `make gc` only counts what it would delete
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
@@ -16,6 +17,7 @@
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
+DRY_RUN ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
@@ -47,7 +49,7 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up preview destroy leftovers render connect doctor abort-stuck gc rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
 
 help: ## list the commands
@@ -82,6 +84,12 @@ connect: $(VENV)/.installed ## keep the endpoints of the stack open on this mach
 
 doctor: $(VENV)/.installed ## check the deployed stack, and show how to fix what is wrong
 	@$(PY) -m ops.doctor $(call quoted,$(STACK)) $(if $(JSON),--json)
+
+abort-stuck: $(VENV)/.installed ## end the executions that run only in the database, or only in the cluster
+	@$(PY) -m ops.abort_stuck $(call quoted,$(STACK))
+
+gc: $(VENV)/.installed ## delete what `retention` no longer keeps in the database now; with DRY_RUN=1, only count it
+	@$(PY) -m ops.gc $(call quoted,$(STACK)) $(if $(filter 1 yes,$(DRY_RUN)),--dry-run)
 
 # Flyte's client, in a separate environment.
 $(EXAMPLE)/.venv/.installed: $(EXAMPLE)/requirements.txt

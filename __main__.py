@@ -5,7 +5,7 @@ from dataclasses import replace
 import pulumi
 import pulumi_random as random
 
-from components import backup, cluster, database, flyte, network, object_store, tasks
+from components import backup, cluster, database, flyte, network, object_store, retention, tasks
 from components.pods import Platform, Safekeeping
 from components.program import end_quietly_when_interrupted
 from settings import load_settings
@@ -32,11 +32,16 @@ platform = Platform(namespace, fence.provider, images(settings.images), settings
 namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks)
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
-postgres = database.Postgres(
-    "postgres", database.PostgresArgs(platform, settings.postgres, generations, password), in_cluster
-)
+server = database.PostgresArgs(platform, settings.postgres, generations, password)
+postgres = database.Postgres("postgres", server, in_cluster)
 store = object_store.MinioArgs(
-    platform, settings.minio, generations, scopes, endpoints.object_store, backup.reader(settings.backup)
+    platform,
+    settings.minio,
+    generations,
+    scopes,
+    endpoints.object_store,
+    settings.retention.objects,
+    backup.reader(settings.backup),
 )
 minio = object_store.Minio("minio", store, in_cluster)
 secrets: dict[str, tasks.SecretValues] = {
@@ -67,7 +72,7 @@ guards: list[pulumi.Resource] = [
 if minimal:
     guards.append(flyte.FlyteRights("rights", flyte.FlyteRightsArgs(platform, projects.names), in_cluster))
 if settings.network.enabled:
-    policies = network.NetworkPoliciesArgs(platform, settings, scopes, projects.names, drill)
+    policies = network.NetworkPoliciesArgs(platform, settings, projects.names, drill)
     guards.append(network.NetworkPolicies("network", policies, in_cluster))
 
 # Flyte, with a login if the stack has one.
@@ -94,6 +99,7 @@ running = replace(platform, namespace=release.namespace)
 retired = object_store.RetiredUsersArgs(running, minio.administration, settings.minio.task_key_window)
 object_store.RetiredUsers("retired-users", retired, in_cluster)
 flyte.RawOutputs("raw-outputs", flyte.RawOutputsArgs(running, scopes, login.secret if login else None), in_cluster)
+retention.retention("retention", running, settings.retention, postgres.database, in_cluster)
 if settings.ingress.controller != "none":
     network.Ingress("ingress", network.IngressArgs(running, settings.ingress, settings.buckets), in_cluster)
 outputs = network.stack_outputs(settings.context, settings.kubeconfig, release.namespace, endpoints)

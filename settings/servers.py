@@ -1,11 +1,20 @@
 """Postgres, the object store and Flyte."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from settings.quantities import Resources, StorageLimit, Volume, default_resources
 from settings.values import Model
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: str) -> str:
+    if value and not re.fullmatch(r"[0-9]{1,4}[mhd]", value):
+        raise ValueError("is not a duration; write minutes, hours or days, such as 30m, 1h or 2d; empty: no limit")
+    return value
 
 
 class PostgresSettings(Model):
@@ -60,5 +69,12 @@ class FlyteSettings(Model):
     """Seconds Flyte gets to stop. It ignores SIGTERM, so every restart takes this long."""
     resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
     """Requests and limits of the container."""
+    schedule_catch_up: Annotated[str, AfterValidator(_duration)] = ""
+    """How far back Flyte starts, after it was away, what its schedules missed: 1h, 2d; empty: everything."""
     webhook: WebhookSettings = WebhookSettings()
     """The webhook that puts secrets into task pods."""
+
+    @property
+    def catch_up_interval(self) -> str:
+        """`schedule_catch_up` as PostgreSQL writes intervals; empty: no limit."""
+        return f"{self.schedule_catch_up[:-1]} {_UNITS[self.schedule_catch_up[-1]]}" if self.schedule_catch_up else ""

@@ -15,6 +15,7 @@ from settings.login import AuthSettings
 from settings.network import NetworkSettings
 from settings.placement import Placement
 from settings.projects import Project, ProjectPodSecurity, TaskScope, filled
+from settings.retention import RetentionSettings
 from settings.secret_manager import SecretManager
 from settings.secrets import TASK_STORE_SECRET, Generations, TaskSecretGroup, TaskSecretKey, is_sample
 from settings.servers import FlyteSettings, MinioSettings, PostgresSettings
@@ -64,6 +65,8 @@ class Settings(Model):
     """Flyte, and its webhook."""
     tasks: TaskSettings = TaskSettings()
     """Defaults, maximum, quota per namespace, and restrictions of task pods."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long Flyte's rows, its objects and its finished pods are kept."""
     placement: Placement = Placement()
     """Nodes for Flyte, Postgres, the object store and their Jobs."""
     network: NetworkSettings = NetworkSettings()

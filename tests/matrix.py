@@ -84,6 +84,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "flyte": {"webhook": {"replicas": 3}},
         "minio": {"bucketQuota": "50Gi"},
     },
+    "everything expires": {
+        "domains": ["development"],
+        "retention": {
+            "executions": 90,
+            "cache": 30,
+            "objects": 180,
+            "schedule": "0 4 * * 0",
+            "finishedHours": 2,
+            "finishedPods": "delete",
+        },
+        "flyte": {"scheduleCatchUp": "1h"},
+    },
     "nginx at another port with a given certificate": {
         "domains": ["development"],
         "ingress": {

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from components.backup import names
 from components.backup.drill import drill_namespace, drill_servers
 from components.backup.steps import Pods, SecretFiles, Sources, Step
-from components.database import Postgres
+from components.database import PASSWORD, Postgres
 from components.object_store import Minio
 from components.pods import (
     LABELS,
@@ -105,7 +105,7 @@ class Backup(pulumi.ComponentResource):
             scripts.metadata.name,
             access.metadata.name,
             database,
-            SecretFiles(args.database.credentials, {"flyte-password": "database-password"}),
+            SecretFiles(args.database.database.credentials, {PASSWORD: "database-password"}),
             store,
             SecretFiles(args.store.keys, {names.USER: "store-key"}),
         )
@@ -123,7 +123,7 @@ class Backup(pulumi.ComponentResource):
             scripts.metadata.name,
             access.metadata.name,
             database,
-            SecretFiles(args.database.credentials, {"superuser-password": "superuser-password"}),
+            SecretFiles(args.database.database.credentials, {"superuser-password": "superuser-password"}),
             store,
             SecretFiles(args.store.administration.root, {"root-user": "root-user", "root-password": "root-password"}),
         )

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import pulumi
 
+PASSWORD = "flyte-password"  # noqa: S105 (a key)
+"""Key of the role's password in the Secret."""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -19,5 +22,7 @@ class Database:
     """Name of the role that owns the database."""
     password: pulumi.Input[str]
     """Password of the role: no spaces, quotes or backslashes, because Flyte's connection string does not quote it."""
+    credentials: pulumi.Input[str]
+    """Name of the Secret with the password of the role, under the key `PASSWORD`."""
     max_connections: int
     """Number of connections the server accepts in total."""

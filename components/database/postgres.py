@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.database.database import Database
+from components.database.database import PASSWORD, Database
 from components.pods import (
     LABELS,
     Platform,
@@ -51,8 +51,6 @@ class Postgres(pulumi.ComponentResource):
 
     database: Database
     """The database for Flyte, known before the server is ready."""
-    credentials: pulumi.Output[str]
-    """Name of the Secret with the keys ``superuser-password`` and ``flyte-password``."""
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Postgres", name, None, opts)
@@ -69,10 +67,9 @@ class Postgres(pulumi.ComponentResource):
             f"{name}-credentials",
             metadata={"namespace": platform.namespace, "labels": LABELS},
             immutable=True,
-            string_data={"superuser-password": superuser_password, "flyte-password": password},
+            string_data={"superuser-password": superuser_password, PASSWORD: password},
             opts=child,
         )
-        self.credentials = credentials.metadata.name
         scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
         claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
         pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name)
@@ -84,7 +81,9 @@ class Postgres(pulumi.ComponentResource):
             platform.safekeeping,
             self,
         )
-        self.database = Database(server.host, PORT, "flyte", "flyte", password, settings.max_connections)
+        self.database = Database(
+            server.host, PORT, "flyte", "flyte", password, credentials.metadata.name, settings.max_connections
+        )
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.flyte.catch_up import catch_up_values
 from components.flyte.names import RELEASE, WORKFLOWS
 from components.flyte.values import FlyteConfiguration, chart_values
 from components.pods import LABELS, PATIENCE_SECONDS, Platform
@@ -69,11 +70,14 @@ class FlyteBinary(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
+        age = configuration.settings.flyte.catch_up_interval
+        catch_up = catch_up_values(name, platform, database, age, pulumi.ResourceOptions(parent=self))
         values = pulumi.Output.all(
             host=database.host,
             endpoint=store.endpoint,
             credentials=credentials.metadata.name,
             login=auth.secret if auth else "",
+            catch_up=catch_up,
         ).apply(lambda known: chart_values(platform, configuration, **known))
         release = k8s.helm.v3.Release(
             name,

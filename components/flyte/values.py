@@ -16,12 +16,17 @@ from settings.chart import CHART_DIR
 from settings.chart_values import check_values
 from settings.ingress import IngressSettings
 from settings.merge import merged
+from settings.retention import RetentionSettings
 from settings.secrets import TASK_STORE_SECRET
 from settings.stack import Settings
 
 # Flyte opens this many connection pools, each of up to `database.maxOpenConnections` connections:
 # admin, signals, scheduler, cluster resources, data catalog.
 _POOLS = 5
+# Lists of which Flyte needs its own entries, so that those of the stack are added to them.
+_ADDED_UP = ("extraVolumes", "extraVolumeMounts", "extraEnvVars", "initContainers")
+# Flyte's own default of max-ttl-hours.
+_FINISHED_HOURS = 23
 # Connections left for the superuser, probes, backups and people.
 _SPARE_CONNECTIONS = 20
 
@@ -45,6 +50,7 @@ def chart_values(
     endpoint: str,
     credentials: str,
     login: str,
+    catch_up: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The chart's values: the static file, what depends on the stack, and the stack's own values, in this order.
 
@@ -55,6 +61,7 @@ def chart_values(
         endpoint: address of the object store.
         credentials: name of the Secret with Flyte's credentials.
         login: name of the Secret with the login's keys; empty without a login.
+        catch_up: values that limit what schedules start after Flyte was away; may be empty.
 
     Raises:
         SettingsError: a value that the chart or Flyte would silently ignore.
@@ -117,11 +124,21 @@ def chart_values(
             "configuration": {"inline": configuration.auth.configuration},
             "deployment": configuration.auth.deployment(login),
         }
-    own = settings.flyte_values
-    values = merged(merged(merged(static, dynamic), auth), own)
-    for name in ("extraVolumes", "extraVolumeMounts", "extraEnvVars"):  # added up, because Flyte needs its own
-        layers: tuple[Mapping[str, Any], ...] = (static, dynamic, auth, own)
+    layers: tuple[Mapping[str, Any], ...] = (
+        static,
+        dynamic,
+        _retention_values(settings.retention),
+        auth,
+        catch_up,
+        settings.flyte_values,
+    )
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merged(values, layer)
+    for name in _ADDED_UP:
         values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
+    if not values["deployment"]["initContainers"]:
+        del values["deployment"]["initContainers"]
     check_values(values)
     return values
 
@@ -130,6 +147,16 @@ def chart_values(
 def _static_values() -> Mapping[str, Any]:
     values: Mapping[str, Any] = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
     return values
+
+
+def _retention_values(retention: RetentionSettings) -> dict[str, Any]:
+    """How long Flyte's engine keeps what has finished; empty for Flyte's own defaults."""
+    inline: dict[str, Any] = {}
+    if retention.finished_hours != _FINISHED_HOURS:
+        inline["propeller"] = {"max-ttl-hours": retention.finished_hours}
+    if retention.finished_pods == "delete":
+        inline["plugins"] = {"k8s": {"delete-resource-on-finalize": True}}
+    return {"configuration": {"inline": inline}} if inline else {}
 
 
 def _grpc_annotations(ingress: IngressSettings) -> dict[str, str]:

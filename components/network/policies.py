@@ -15,11 +15,13 @@ from components.database import postgres
 from components.flyte import names, raw_outputs
 from components.object_store import minio, users
 from components.pods import LABELS, NAME, Platform
+from components.retention.names import CRON_JOB
 from settings import Settings
 from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
 from settings.projects import TaskScope
+from settings.stack import Settings
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
 _DNS_NAMESPACE = "kube-system"
@@ -45,7 +47,6 @@ class NetworkPoliciesArgs:
     platform: Platform
     settings: Settings
     """All settings, because each part of the stack has connections of its own."""
-    scopes: Sequence[TaskScope]
     task_namespaces: Mapping[str, pulumi.Input[str]]
     """Task namespaces by name, each known once it exists."""
     drill: pulumi.Input[str] | None
@@ -72,7 +73,7 @@ class NetworkPolicies(pulumi.ComponentResource):
         api = servers.ports.apply(lambda ports: int(ports[0].port or _API_PORT) if ports else _API_PORT)
         to_api: _Egress = {"ports": [{"port": api}]}
         self._platform(name, args, to_api)
-        for scope in args.scopes:
+        for scope in args.settings.task_scopes:
             self._task_namespace(f"{name}-{scope.namespace}", args, scope, to_api)
         if args.drill:
             outside = [_dns(), *_backup_target(args.settings.backup)]
@@ -81,10 +82,10 @@ class NetworkPolicies(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _platform(self, name: str, args: NetworkPoliciesArgs, to_api: _Egress) -> None:
-        settings, store = args.settings, minio.SERVICE
+        store, settings = minio.SERVICE, args.settings
         clients = [*map(_all_of, settings.network.clients), *_controller(settings.ingress)]
-        tasks = [_all_of(scope.namespace) for scope in args.scopes]
-        callers = [_all_of(scope.namespace) for scope in args.scopes if scope.egress.flyte]
+        tasks = [_all_of(scope.namespace) for scope in settings.task_scopes]
+        callers = [_all_of(scope.namespace) for scope in settings.task_scopes if scope.egress.flyte]
 
         def policy(pods: str, ingress: Sequence[_Ingress] = (), egress: Sequence[_Egress] = ()) -> None:
             self._policy(
@@ -93,7 +94,11 @@ class NetworkPolicies(pulumi.ComponentResource):
 
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
         backups = [_pods(backup.POD)] if settings.backup.target else []
-        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, _pods(names.RELEASE), *backups)])
+        clients_of_database = [_pods(names.RELEASE), *backups]
+        if settings.retention.rows:
+            clients_of_database.append(_pods(CRON_JOB))
+            policy(CRON_JOB, egress=[_dns(), _to(postgres.PORT, _pods(postgres.SERVICE))])
+        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
         policy(
             store,
             ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients)],

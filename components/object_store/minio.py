@@ -48,6 +48,8 @@ class MinioArgs:
     """Task scopes, each of which gets a bucket and a key."""
     client_endpoint: str
     """Address at which clients outside the cluster reach the store; uploads are signed for it."""
+    object_days: int
+    """Days after which the data of executions expires; 0: never."""
     reader: str = ""
     """Name of a user that may read every bucket, for the backup; empty: there is none."""
 
@@ -135,7 +137,7 @@ class Minio(pulumi.ComponentResource):
         # Several ConfigMaps, because one holds 1 MiB.
         archives = [
             binary_config_map(f"{name}-access-{number}", platform.namespace, files, child)
-            for number, files in enumerate(task_archives(settings.bucket, users), start=1)
+            for number, files in enumerate(task_archives(settings.bucket, users, args.object_days), start=1)
         ]
         scripts = script_config_map(
             f"{name}-provision",
@@ -143,7 +145,7 @@ class Minio(pulumi.ComponentResource):
             "minio",
             child,
             {"users": "".join(f"{user} {bucket}\n" for user, bucket in buckets.items())},
-            flyte_archives(flyte_key.access_key, settings.bucket, args.scopes)
+            flyte_archives(flyte_key.access_key, settings.bucket, args.scopes, args.object_days)
             | (reader_archives(args.reader) if args.reader else {}),
         )
         self.provisioned = administering_job(

@@ -18,7 +18,7 @@ _KINDS_OF_UP = {
         "podtemplates"
     ),
     "apps": "statefulsets deployments",
-    "batch": "jobs",
+    "batch": "jobs cronjobs",
     "networking.k8s.io": "networkpolicies ingresses",
     "policy": "poddisruptionbudgets",
     "rbac.authorization.k8s.io": "roles rolebindings clusterroles clusterrolebindings",
@@ -39,6 +39,7 @@ _OWN = [
     ("get", "discovery.k8s.io", "endpointslices", ""),
     ("list", "discovery.k8s.io", "endpointslices", ""),
     ("list", "networking.k8s.io", "networkpolicies", ""),
+    ("list", "flyte.lyft.com", "flyteworkflows", ""),
 ]
 
 

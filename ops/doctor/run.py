@@ -19,6 +19,7 @@ from ops.doctor.programs import check_programs
 from ops.doctor.servers import SERVERS, check_database, check_ingress, check_jobs, check_namespaces, check_server
 from ops.doctor.signed_address import check_signed_address
 from ops.doctor.stack import Stack
+from ops.doctor.stuck import check_stuck
 from ops.doctor.task_secrets import check_secrets
 from ops.doctor.volumes import check_volumes
 from ops.doctor.webhook import check_admission, check_webhook
@@ -90,6 +91,7 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
         login = ["login"]
         yield Check("login", partial(check_login, stack), [_ADDRESSES["http"]])
     yield Check("API", partial(check_api, stack), [_ADDRESSES["http"], *login])
+    yield Check("executions", partial(check_stuck, stack), ["API", "namespaces"], seconds=60)
     store = _ADDRESSES["objectStore"]
     yield Check("buckets", partial(check_buckets, stack), [store, "namespaces"], seconds=60)
     yield Check("signed address", partial(check_signed_address, stack), ["API", store], seconds=60)

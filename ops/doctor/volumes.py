@@ -1,4 +1,4 @@
-"""The check of the volumes: whether they are bound, and how full they are."""
+"""The check of the volumes: whether they are bound, how full they are, and when they will be full."""
 
 import json
 import re
@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.servers import SERVERS
 from ops.doctor.stack import Stack
+from ops.lib.levels import days_until_full, remember
 from ops.lib.workloads import Object, claims_of
 from settings.errors import SettingsError
 
 # Usage of a volume in per cent that is worth a remark, and that soon stops its server.
 _FILLING, _FULL = 85, 95
+# Days until a volume is full that are worth a remark.
+_SOON_DAYS = 14
 _DATA = {"postgres": "/var/lib/postgresql/data", "minio": "/data"}
 
 
 def check_volumes(stack: Stack) -> Iterator[Result]:
     """Check that the volumes exist, are bound, and are not full."""
     fine = True
-    levels = []
+    measured: dict[str, int] = {}
     claims = {claim["metadata"]["name"]: claim for claim in stack.of("PersistentVolumeClaim")}
     for setting in _DATA:
         kind, name = SERVERS[setting]
@@ -36,7 +39,7 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
         level = _level(stack, setting)
         if level is None:
             continue
-        levels.append(f"{name} {level} %")
+        measured[setting] = level
         if level >= _FILLING:
             fine = False
             size = getattr(stack.settings, setting).volume.size
@@ -46,8 +49,23 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
                 "a larger one needs a storage class that can grow volumes",
                 stack.shown("exec", f"{name}-0", "--", "df", "-h", _DATA[setting]),
             )
+    remember(stack.name, measured)
+    levels = []
+    for setting, level in measured.items():
+        name, days = SERVERS[setting][1], days_until_full(stack.name, setting)
+        levels.append(f"{name} {level} %" + (f", {_in_days(days)}" if days is not None else ""))
+        if days is not None and days <= _SOON_DAYS and level < _FILLING:
+            fine = False
+            yield remark(
+                f"the volume of {name} is {level} % full and, at its present growth, {_in_days(days)}; "
+                f"flyte-home:retention deletes what is old, flyte-home:{setting}.volume.size makes room"
+            )
     if fine:
         yield ok(f"bound{', used: ' if levels else ''}{', '.join(levels)}")
+
+
+def _in_days(days: int) -> str:
+    return f"full in {days} day{'' if days == 1 else 's'}"
 
 
 def _unbound(stack: Stack, claim: Object) -> Result:

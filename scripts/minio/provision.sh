@@ -1,12 +1,12 @@
 #!/bin/sh
 # Creates the buckets of the object store, and its users with their policies. It can be repeated. Calls that take long,
-# those with a secret key, are made only for users whose key differs from the one that is mounted. All policies and
-# quotas are imported each time, because that is quick. It needs what root.sh needs, and:
+# those with a secret key, are made only for users whose key differs from the one that is mounted. All policies,
+# quotas and lifecycles are imported each time, because that is quick. It needs what root.sh needs, and:
 #
 # SCRIPTS  directory of root.sh, and of:
 #          users          a line USER BUCKET for each user: its name, and the bucket that it may list
 #          access-*.zip   policies and the users that have them
-#          quotas-*.zip   quotas of buckets
+#          buckets-*.zip  quotas and lifecycles of buckets
 # KEYS     directory with a file USER for each user: its secret key
 set -eu
 NAME=provision
@@ -60,8 +60,8 @@ import_access() {
     case $answer in *'"failed":{}'*) ;; *) fail "$archive: $answer" ;; esac
   done
 }
-import_quotas() {
-  for archive in "$SCRIPTS"/quotas-*.zip; do
+import_buckets() {
+  for archive in "$SCRIPTS"/buckets-*.zip; do
     answer=$(mc admin cluster bucket import --json store "$archive") || fail "$archive: $answer"
     case $answer in *'"error"'*) fail "$archive: $answer" ;; esac
   done
@@ -103,7 +103,7 @@ try_batch() {
 create_buckets
 create_users
 import_access
-import_quotas
+import_buckets
 find_rejected
 if [ -n "$rejected" ]; then
   echo "provision: the store rejects the keys of$rejected; they are set again"

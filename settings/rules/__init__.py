@@ -10,6 +10,7 @@ from settings.rules.endpoints import endpoint_problems
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
+from settings.rules.retention import retention_problems
 from settings.rules.secrets import sample_warnings, secret_problems, strict_json
 from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems, quota_warnings
 from settings.rules.text import text_problems
@@ -35,6 +36,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from backup_problems(settings)
     yield from privilege_problems(settings)
     yield from secret_problems(settings)
+    yield from retention_problems(settings)
     yield from endpoint_problems(settings)
     yield from image_problems(settings.images)
     yield from own_value_problems(settings.flyte_values, settings.flyte.rights)

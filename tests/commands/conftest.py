@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from ops.lib import levels
 from tests.kubectl import KubectlProgram
+
+
+@pytest.fixture(autouse=True)
+def _own_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the measurements of tests apart from those of the stacks of this folder."""
+    monkeypatch.setattr(levels, "FOLDER", tmp_path / "levels")
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ ORDER = [
     "gRPC address",
     "store address",
     "API",
+    "executions",
     "buckets",
     "signed address",
     "gRPC",

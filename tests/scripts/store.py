@@ -59,6 +59,7 @@ class Store:
         bucket: str = BUCKET,
         projects: Sequence[TaskScope] = (),
         user: str = USER,
+        days: int = 0,
     ) -> None:
         """Write credentials and policies to where the Job mounts its Secrets and its ConfigMap."""
         self.work.file("root/root-user", "root")
@@ -71,7 +72,7 @@ class Store:
         for project in projects:
             self.work.file(f"keys/{user_of(project)}", key_of(project))
         users = {user_of(project): project for project in projects}
-        for archives in (flyte_archives(user, bucket, projects), *task_archives(bucket, users)):
+        for archives in (flyte_archives(user, bucket, projects, days), *task_archives(bucket, users, days)):
             for name, content in archives.items():
                 (self._scripts / name).write_bytes(content)
         table = {user: bucket} | {user: project.bucket for user, project in users.items()}

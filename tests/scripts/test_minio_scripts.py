@@ -183,7 +183,7 @@ def test_a_rejected_root_password_is_an_error_that_names_the_address_but_not_the
     [
         ("access-broken.zip", "iam-assets/policies.json", "{"),
         ("access-broken.zip", "iam-assets/user_mappings.json", '{"flyte": {"version": 1, "policy": "missing"}}'),
-        ("quotas-broken.zip", f"{BUCKET}/quota.json", '{"quota": -1, "quotatype": "hard"}'),
+        ("buckets-broken.zip", f"{BUCKET}/quota.json", '{"quota": -1, "quotatype": "hard"}'),
     ],
 )
 def test_an_import_that_the_store_rejects_is_an_error_and_is_tried_again(
@@ -563,3 +563,35 @@ def test_a_store_of_an_earlier_version_keeps_its_users_and_their_keys(store: Sto
     assert store.lets_in(SECRET_KEY)
     assert store.mc("ls", f"store/{remedy.bucket}", user=user_of(remedy), key=key_of(remedy)).returncode == 0
     assert store.mc("ls", f"store/{BUCKET}", user=user_of(remedy), key=key_of(remedy)).returncode != 0
+
+
+# --- lifecycles ---------------------------------------------------------------------------------------------------
+
+
+def expiring(store: Store, bucket: str) -> dict[str, int]:
+    """Days after which objects expire, by prefix, as the store itself shows its rules."""
+    shown = json.loads(store.root("ilm", "rule", "export", f"store/{bucket}"))
+    return {
+        rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in shown["Rules"] if rule["Status"] == "Enabled"
+    }
+
+
+def test_the_store_deletes_the_data_of_executions_and_nothing_else(store: Store):
+    scope = project("remedy", "development")
+    store.mount(projects=[scope], days=30)
+
+    store.provision()
+
+    assert expiring(store, BUCKET) == {"metadata/propeller/": 30, "metadata/remedy/": 30}
+    assert expiring(store, "remedy-development") == {"data/": 30}
+
+
+def test_lifecycles_that_are_no_longer_wanted_are_switched_off(store: Store):
+    scope = project("remedy", "development")
+    store.mount(projects=[scope], days=30)
+    store.provision()
+
+    store.mount(projects=[scope])
+    store.provision()
+
+    assert expiring(store, BUCKET) == expiring(store, "remedy-development") == {}

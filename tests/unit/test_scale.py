@@ -85,7 +85,7 @@ def test_another_project_changes_only_the_archives_that_contain_it():
     assert {name for name, _ in archives(101) - archives(100)} == {
         "access-flyte.zip",
         "access-tasks-4.zip",
-        "quotas-tasks-4.zip",
+        "buckets-tasks-4.zip",
     }
 
 
