@@ -2,6 +2,8 @@
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
+#   BACK, DROP_OLD_VOLUME  `yes`: `make upgrade` goes back to what was deployed before, or deletes earlier volumes
+#   BACKUP   `no`: `make upgrade` takes no backup
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
@@ -16,6 +18,9 @@
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
+BACK ?=
+DROP_OLD_VOLUME ?=
+BACKUP ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
@@ -47,7 +52,7 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up upgrade preview destroy leftovers render connect doctor rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
 
 help: ## list the commands
@@ -64,6 +69,9 @@ $(VENV)/.installed: requirements-dev.txt
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
 	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
+
+upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copies the database for another major version of PostgreSQL
+	@$(PY) -m ops.upgrade $(call quoted,$(STACK)) $(if $(filter yes,$(BACK)),--back) $(if $(filter yes,$(DROP_OLD_VOLUME)),--drop-old-volume) $(if $(filter no,$(BACKUP)),--no-backup)
 
 preview: $(VENV)/.installed ## show what `up` would change
 	@$(PY) -m ops.preview $(call quoted,$(STACK))
