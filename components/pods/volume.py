@@ -40,11 +40,11 @@ def volume_claim(
     """A claim named ``name`` for ``volume``.
 
     It is not a template of the StatefulSet, so that Pulumi can protect, grow and delete it. An ``untouched`` one keeps
-    its size and class, whatever ``volume`` says.
+    its size and class, whatever ``volume`` says, and stays in the cluster when it is no longer declared.
     """
     opts = safekeeping.options(parent)
     if untouched:
-        opts.ignore_changes = ["spec"]
+        opts.ignore_changes, opts.retain_on_delete = ["spec"], True
     return k8s.core.v1.PersistentVolumeClaim(
         name,
         metadata={

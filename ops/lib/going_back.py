@@ -8,14 +8,13 @@ from ops.lib.backup_sets import restore_backup
 from ops.lib.engine import pulumi
 from ops.lib.major_version import deployed_server
 from ops.lib.record import Copy, Record
-from ops.lib.state import State
 from ops.lib.steps import Steps, smoke
 from ops.lib.volumes import (
     Stack,
     choose_volumes,
     database_volumes,
     deploy_database,
-    forget_volume,
+    release_volumes,
     start_flyte,
     stop_flyte,
 )
@@ -86,14 +85,11 @@ def drop_old_volumes(stack: Stack, deploy: Callable[[], int]) -> None:
         print(f"{used} is the only volume of the database; there is nothing to delete")
         return
     print(f"Deleting {', '.join(old)}; the database is on {used}", flush=True)
-    deployed = [claim.partition("/")[2] for claim in State.of(stack.environment, stack.name).claims]
-    for claim in [one for one in old if one in deployed]:
-        urn = stack.urn("kubernetes:core/v1:PersistentVolumeClaim", claim)
-        pulumi(stack.environment, "state", "unprotect", urn, "--yes", "--stack", stack.name)
+    release_volumes(stack, old)
     choose_volumes(stack, stack.settings.postgres.volume_generation, [])
     if deploy():
         raise SettingsError("the update has failed; the reason is in the messages above. Then run the command again")
-    # Those that keepVolumes keeps, and those that Pulumi has forgotten.
+    # Pulumi has only forgotten them.
     where = f"--namespace={stack.settings.namespace}"
     stack.cluster.ask("delete", "persistentvolumeclaim", *old, where, "--ignore-not-found", "--wait=false")
     if record.copy:  # there is no way back any more
@@ -124,11 +120,11 @@ def _use_old_volume(stack: Stack, copy: Copy) -> None:
     stop_flyte(stack)
     others = [one for one in stack.settings.postgres.kept_volumes if one not in {copy.old, copy.new}]
     pulumi(stack.environment, "config", "set", "--stack", stack.name, "--path", _IMAGE, copy.image)
-    # Both are declared until no pod uses the new one.
+    # Both are declared until no pod uses the new one, which is then only kept.
     there = database_claim(copy.new) in database_volumes(stack)
     choose_volumes(stack, copy.old, [*others, *([copy.new] if there else [])])
     deploy_database(stack)
-    forget_volume(stack, copy.new)
+    release_volumes(stack, {database_claim(copy.new)})
     # An earlier version of this repository may have no such setting.
     choose_volumes(stack, copy.old, others)
     stack.dump.unlink(missing_ok=True)

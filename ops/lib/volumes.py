@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ops.lib.engine import REFRESH, pulumi, run
 from ops.lib.kubectl import Cluster
 from ops.lib.major_version import deployed_server, generation_of
 from ops.lib.record import Copy, Record, write
+from ops.lib.state import State
 from ops.lib.watch import Watch
 from paths import ROOT
 from settings import PROJECT, Settings
@@ -45,11 +46,6 @@ class Stack:
     def dump(self) -> Path:
         """Place of the dump."""
         return self.folder / f"{self.name}.dump"
-
-    def urn(self, kind: str, name: str) -> str:
-        """Return the URN of a resource of the database."""
-        component = f"{PROJECT}:index:Postgres"
-        return f"urn:pulumi:{self.name}::{PROJECT}::{component}${kind}::{name}"
 
 
 def choose_volumes(stack: Stack, generation: int, kept: Sequence[int]) -> None:
@@ -152,15 +148,19 @@ def deploy_database(stack: Stack) -> None:
         raise SettingsError("the server of the database could not be deployed; the reason is in the messages above")
 
 
-def forget_volume(stack: Stack, generation: int) -> None:
-    """Remove a volume that no pod uses from Pulumi's state; it stays in the cluster.
+def release_volumes(stack: Stack, claims: Collection[str]) -> None:
+    """Let Pulumi forget volumes that the stack file will not name any more; they stay in the cluster.
 
     Raises:
         SettingsError: Pulumi fails.
     """
-    urn = stack.urn("kubernetes:core/v1:PersistentVolumeClaim", database_claim(generation))
-    if urn in pulumi(stack.environment, "stack", "export", "--stack", stack.name):
-        pulumi(stack.environment, "state", "delete", urn, "--force", "--yes", "--stack", stack.name)
+    kind = "kubernetes:core/v1:PersistentVolumeClaim"
+    component = f"{PROJECT}:index:Postgres"
+    for claim in State.of(stack.environment, stack.name).claims:
+        name = claim.partition("/")[2]
+        if name in claims:
+            urn = f"urn:pulumi:{stack.name}::{PROJECT}::{component}${kind}::{name}"
+            pulumi(stack.environment, "state", "unprotect", urn, "--yes", "--stack", stack.name)
 
 
 def database_volumes(stack: Stack) -> list[str]:
