@@ -16,9 +16,10 @@ OLD, NEW = "docker.io/library/postgres:15.9", "docker.io/library/postgres:17.11"
 ROWS = {"public.executions": 92, "public.executions_id_seq": 94}
 # The cluster: one server, its volumes with their rows, and a record.
 _KUBECTL = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 place = pathlib.Path({world!r})
-world, words = json.loads(place.read_text()), " ".join(sys.argv[1:])
+before, words = place.read_text(), " ".join(sys.argv[1:])
+world = json.loads(before)
 pathlib.Path({log!r}).open("a").write("kubectl " + words + "\\n")
 if world["fails"] and world["fails"] in words:
     sys.exit("planted failure")
@@ -66,7 +67,11 @@ elif "logs postgres-version" in words:
     print(world["answer"])
 elif "get" in words:
     print('{{"items": []}}')
-place.write_text(json.dumps(world))
+# Other calls run at the same time, so this is written at once, and only if it has changed.
+if world != json.loads(before):
+    new = place.with_name(f"world-{{os.getpid()}}.json")
+    new.write_text(json.dumps(world))
+    new.replace(place)
 """
 _PULUMI = """
 import json, pathlib, re, sys
@@ -106,7 +111,9 @@ if arguments[0] == "up":
     for name in claims:
         world["rows"].setdefault(name, {{}})
     world["majors"].setdefault(claims[0], re.search(r":(\\d+)", world["image"])[1])
-    place.write_text(json.dumps(world))
+    new = place.with_name("world-new.json")
+    new.write_text(json.dumps(world))
+    new.replace(place)
 """
 
 
