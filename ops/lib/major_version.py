@@ -77,7 +77,7 @@ def check_major_version(cluster: Cluster, settings: Settings, stack: str) -> Non
     record = read(cluster, settings.namespace)
     if record.copying:
         raise SettingsError(
-            "an upgrade of the database has begun, and Flyte must not start before it has ended. Go on with "
+            "an upgrade of the database has begun and has not ended, so that Flyte must not start. Go on with "
             f"make upgrade STACK={stack}, or go back with make upgrade BACK=yes STACK={stack}"
         )
     server = deployed_server(cluster, settings.namespace)

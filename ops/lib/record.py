@@ -57,8 +57,8 @@ class Record:
 
     @property
     def copying(self) -> bool:
-        """Whether the database is being copied, so that Flyte must not start."""
-        return bool(self.copy) and self.phase in {"begun", "copied", "returning"}
+        """Whether the database is being copied, or Flyte may still be stopped for it."""
+        return bool(self.copy) and self.phase in {"begun", "copied", "swapped", "returning"}
 
     @property
     def unfinished(self) -> bool:
