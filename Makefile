@@ -3,6 +3,8 @@
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
 #   DRY_RUN  `1`: `make gc` only counts what it would delete
+#   BACK, DROP_OLD_VOLUME  `yes`: `make upgrade` goes back to what was deployed before, or deletes earlier volumes
+#   BACKUP   `no`: `make upgrade` takes no backup
 #   JSON     `1`: `make doctor` prints one JSON document
 #   OUT      folder for the output of `make render`
 #   SECRETS  `show`: `make render` writes secret values instead of redacting them, in files that only you can read
@@ -18,6 +20,9 @@ STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
 DRY_RUN ?=
+BACK ?=
+DROP_OLD_VOLUME ?=
+BACKUP ?=
 JSON ?=
 OUT ?= rendered/
 SECRETS ?=
@@ -49,7 +54,8 @@ PY := $(VENV)/bin/python
 UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview destroy leftovers render connect doctor abort-stuck gc rotate smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: help up upgrade backup backups backup-key backup-prune restore recover drill preview destroy leftovers render connect doctor abort-stuck gc rotate
+.PHONY: smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
 
 help: ## list the commands
@@ -66,6 +72,9 @@ $(VENV)/.installed: requirements-dev.txt
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
 	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
+
+upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copies the database for another major version of PostgreSQL
+	@$(PY) -m ops.upgrade $(call quoted,$(STACK)) $(if $(filter yes,$(BACK)),--back) $(if $(filter yes,$(DROP_OLD_VOLUME)),--drop-old-volume) $(if $(filter no,$(BACKUP)),--no-backup)
 
 preview: $(VENV)/.installed ## show what `up` would change
 	@$(PY) -m ops.preview $(call quoted,$(STACK))

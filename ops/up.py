@@ -13,7 +13,9 @@ from pathlib import Path
 from ops.doctor.run import causes, lines
 from ops.lib.engine import engine_environment, pulumi, set_config
 from ops.lib.kubectl import Cluster
+from ops.lib.major_version import check_major_version
 from ops.lib.pinning import TRIAL_STACK, pin_or_create
+from ops.lib.record import deployed
 from ops.lib.stack_file import stack_config
 from ops.lib.state import check_space, open_state
 from ops.lib.update import perform, prepare
@@ -40,30 +42,61 @@ def main() -> int:
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
         settings = settings_from(*stack_config(args.stack))
         cluster = prepare(environment, backend, args.stack, settings, "up", args.empty_volumes)
-        code = _update(environment, args.stack, settings, cluster)
-        if code:
-            _explain(backend, args.stack, settings)
+        if not args.empty_volumes:
+            check_major_version(cluster, settings, args.stack)
+        code = deploy(environment, backend, args.stack, settings, cluster)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
     return code
 
 
-def _update(environment: Mapping[str, str], stack: str, settings: Settings, cluster: Cluster) -> int:
+def deploy(
+    environment: Mapping[str, str],
+    backend: Path | None,
+    stack: str,
+    settings: Settings,
+    cluster: Cluster,
+    *options: str,
+    again: str = "up",
+) -> int:
+    """Run the update, record its commit, or print why it has failed; return Pulumi's exit code.
+
+    Args:
+        environment: environment of Pulumi.
+        backend: folder of the state, see `ops.lib.state.open_state`.
+        stack: name of the stack.
+        settings: settings of the stack.
+        cluster: cluster of the stack.
+        options: options of ``pulumi up``.
+        again: the make target that goes on after a failure.
+
+    Raises:
+        SettingsError: the user does not agree, or the cluster does not answer.
+    """
+    code = _update(environment, stack, settings, cluster, *options)
+    if code:
+        _explain(backend, stack, settings, again)
+    elif again == "up":
+        deployed(cluster, settings.namespace)
+    return code
+
+
+def _update(environment: Mapping[str, str], stack: str, settings: Settings, cluster: Cluster, *options: str) -> int:
     """Run the update; return Pulumi's exit code."""
     # Meanwhile, because it takes a second.
     with ThreadPoolExecutor(1) as pool:
         rejected = pool.submit(_rejected_users, settings, cluster)
-        code = perform(environment, stack, "up", Watch(cluster, settings.namespace))
+        code = perform(environment, stack, "up", Watch(cluster, settings.namespace), *options)
     # What the update itself has changed is not what it was.
     if code or not rejected.result() or not (users := _rejected_users(settings, cluster)):
         return code
     print(f"The object store rejects the key of {', '.join(users)}. Running its Job again:")
     again = f"--replace={_provisioning(stack)}"
-    return perform(environment, stack, "up", Watch(cluster, settings.namespace), again)
+    return perform(environment, stack, "up", Watch(cluster, settings.namespace), *options, again)
 
 
-def _explain(backend: Path | None, stack: str, settings: Settings) -> None:
+def _explain(backend: Path | None, stack: str, settings: Settings, again: str) -> None:
     """Print what is wrong with a stack whose update has failed, and what to do."""
     print("\nLooking for the cause:", flush=True)
     check_space(backend)
@@ -72,7 +105,7 @@ def _explain(backend: Path | None, stack: str, settings: Settings) -> None:
         print(lines(finding), flush=True)
     if not found:
         print("nothing is wrong in the cluster; the reason is in the messages above")
-    print(f"Then run again: make up STACK={stack}  # it goes on where this one stopped")
+    print(f"Then run again: make {again} STACK={stack}  # it goes on where this one stopped")
 
 
 def _lacks_a_sample(config: Mapping[str, str]) -> bool:

@@ -31,6 +31,16 @@ PINNED_CHART = ChartPin(**yaml.safe_load((CHART_DIR / "chart.yaml").read_text())
 """The version this repository is tested with."""
 
 
+FLYTE_2 = "Flyte 2, another product with other values: it does not run code of flytekit 1. This program deploys Flyte 1"
+"""Why a chart of Flyte 2 is rejected."""
+
+
+def is_flyte_2(version: str) -> bool:
+    """Whether a version of the chart, or of the Flyte in it, is 2 or later."""
+    major = version.removeprefix("v").partition(".")[0]
+    return major.isdigit() and int(major) > 1
+
+
 class ChartSettings(Model):
     """Source of the pinned flyte-binary chart. The digest decides what is installed, not the source."""
 
@@ -44,6 +54,8 @@ class ChartSettings(Model):
     """Path of a local archive to use instead of the repository."""
 
     def model_post_init(self, _context: object) -> None:
+        if is_flyte_2(self.version):
+            raise PartError(f"has the version {self.version}, which is {FLYTE_2}", "version", PINNED_CHART.version)
         if self.version != PINNED_CHART.version and self.sha256 == PINNED_CHART.sha256:
             raise PartError(
                 f"has another version than {PINNED_CHART.version}, but the digest of that one; write the version's own",

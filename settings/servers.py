@@ -1,12 +1,15 @@
 """Postgres, the object store and Flyte."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from settings.quantities import Resources, StorageLimit, Volume, default_resources
-from settings.values import Model
+from settings.values import Model, PartError
+
+VolumeGeneration = Annotated[int, Field(ge=1, le=1000)]
+"""Number of a volume of the database; each major version of PostgreSQL needs another volume."""
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -22,10 +25,33 @@ class PostgresSettings(Model):
 
     volume: Volume = Volume(size="10Gi")
     """Volume of the database."""
+    volume_generation: VolumeGeneration = 1
+    """Generation of the volume. Only make upgrade raises it, when it copies the data to a new volume."""
+    kept_volumes: list[VolumeGeneration] = []
+    """Generations of earlier volumes, which stay until make upgrade DROP_OLD_VOLUME=yes."""
     max_connections: int = Field(default=100, ge=30, le=1000)
     """Connections the server accepts. Flyte's five pools share them."""
     resources: Resources = default_resources("100m", "128Mi", "2", "512Mi")
     """Requests and limits of the container."""
+
+    def model_post_init(self, _context: Any) -> None:
+        if self.volume_generation in self.kept_volumes:
+            index = self.kept_volumes.index(self.volume_generation)
+            raise PartError(
+                "is the generation in use (volumeGeneration), not an earlier one; leave it out",
+                f"keptVolumes[{index}]",
+                str(self.volume_generation),
+            )
+
+    @property
+    def generations(self) -> list[int]:
+        """Generations of all volumes, the oldest first."""
+        return sorted({*self.kept_volumes, self.volume_generation})
+
+
+def database_claim(generation: int) -> str:
+    """Name of the claim of a volume of the database. The first one has no number, as before there were generations."""
+    return "postgres-data" if generation == 1 else f"postgres-data-{generation}"
 
 
 class MinioSettings(Model):

@@ -22,7 +22,7 @@ from components.pods import (
     volume_claim,
 )
 from settings.secrets import Generations
-from settings.servers import PostgresSettings
+from settings.servers import PostgresSettings, database_claim
 
 SERVICE, PORT = "postgres", 5432
 """Name of the Service and of the pods' label, and its port."""
@@ -71,8 +71,19 @@ class Postgres(pulumi.ComponentResource):
             opts=child,
         )
         scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
-        claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
-        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim.metadata.name)
+        claims = {
+            generation: volume_claim(
+                database_claim(generation),
+                platform.namespace,
+                settings.volume,
+                platform.safekeeping,
+                self,
+                untouched=generation != settings.volume_generation,
+            )
+            for generation in settings.generations
+        }
+        claim = claims[settings.volume_generation].metadata.name
+        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim)
         server = stateful_server(
             name,
             platform.namespace,

@@ -1,15 +1,18 @@
 """The archive of the pinned flyte-binary chart: downloading it, and verifying its digest."""
 
 import hashlib
+import io
 import os
+import tarfile
 import tempfile
 import urllib.request
 from pathlib import Path
 
 import pulumi
+import yaml
 
 from paths import ROOT
-from settings.chart import ChartPin, ChartSettings
+from settings.chart import FLYTE_2, PINNED_CHART, ChartPin, ChartSettings, is_flyte_2
 from settings.errors import SettingsError
 
 _DOWNLOAD_SECONDS = 60
@@ -17,7 +20,10 @@ _DOWNLOAD_SECONDS = 60
 
 def release_chart(settings: ChartSettings) -> str:
     """Path of the chart's archive for the Release, after its digest is verified; see :func:`chart_archive`."""
-    return project_path(chart_archive(settings.pin, settings.archive))
+    path = chart_archive(settings.pin, settings.archive)
+    if settings.sha256 != PINNED_CHART.sha256:
+        check_chart(path.read_bytes(), settings.pin, settings.archive or path.name)
+    return project_path(path)
 
 
 def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts") -> Path:
@@ -63,6 +69,26 @@ def chart_archive(pin: ChartPin, local: str = "", cache: Path = ROOT / ".charts"
             f"the chart's archive cannot be written to {cache}: {error.strerror}; make room there"
         ) from None
     return cached
+
+
+def check_chart(content: bytes, pin: ChartPin, source: str) -> None:
+    """Check that an archive is one of Flyte 1's chart, whatever its file is called.
+
+    Raises:
+        SettingsError: it is another chart, that of Flyte 2, or no chart.
+    """
+    remedy = f"use the archive of {pin.name} {PINNED_CHART.version}, with chart.version and chart.sha256 as pinned here"
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            file = archive.extractfile(f"{pin.name}/Chart.yaml")
+            chart = yaml.safe_load(file.read()) if file else {}
+        name, versions = chart.get("name"), [str(chart.get(key, "")) for key in ("version", "appVersion")]
+    except (tarfile.TarError, KeyError, AttributeError, yaml.YAMLError):
+        raise SettingsError(f"flyte-home:chart: {source} is not an archive of the chart {pin.name}; {remedy}") from None
+    if name != pin.name:
+        raise SettingsError(f"flyte-home:chart: {source} is the chart {name!r}, not {pin.name}; {remedy}")
+    if any(map(is_flyte_2, versions)):
+        raise SettingsError(f"flyte-home:chart: {source} is {FLYTE_2}; {remedy}")
 
 
 def project_path(path: Path) -> str:

@@ -16,7 +16,6 @@ from components.flyte import names, raw_outputs
 from components.object_store import minio, users
 from components.pods import LABELS, NAME, Platform
 from components.retention.names import CRON_JOB
-from settings import Settings
 from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings

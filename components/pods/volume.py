@@ -30,12 +30,21 @@ class Safekeeping:
 
 
 def volume_claim(
-    name: str, namespace: pulumi.Input[str], volume: Volume, safekeeping: Safekeeping, parent: pulumi.Resource
+    name: str,
+    namespace: pulumi.Input[str],
+    volume: Volume,
+    safekeeping: Safekeeping,
+    parent: pulumi.Resource,
+    untouched: bool = False,
 ) -> k8s.core.v1.PersistentVolumeClaim:
     """A claim named ``name`` for ``volume``.
 
-    It is not a template of the StatefulSet, so that Pulumi can protect, grow and delete it.
+    It is not a template of the StatefulSet, so that Pulumi can protect, grow and delete it. An ``untouched`` one keeps
+    its size and class, whatever ``volume`` says, and stays in the cluster when it is no longer declared.
     """
+    opts = safekeeping.options(parent)
+    if untouched:
+        opts.ignore_changes, opts.retain_on_delete = ["spec"], True
     return k8s.core.v1.PersistentVolumeClaim(
         name,
         metadata={
@@ -50,5 +59,5 @@ def volume_claim(
             "resources": {"requests": {"storage": volume.size}},
             **({"storage_class_name": volume.storage_class} if volume.storage_class else {}),
         },
-        opts=safekeeping.options(parent),
+        opts=opts,
     )

@@ -11,20 +11,15 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.lib.engine import engine_environment
 from ops.lib.stack_file import stack_config
-from ops.tools import BIN
+from ops.lib.worktree import make_up, worktree
 from paths import ROOT
 from settings import PROJECT
 from settings.errors import SettingsError
-
-# Variables with which a make passes its own options on.
-_MAKES_OWN = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")
 
 
 def main() -> int:
@@ -78,17 +73,14 @@ def deploy(stack: str, release: str, environment: Mapping[str, str], root: Path 
         SettingsError: there is no such release, or the changes of the stack file do not fit the one of this commit.
     """
     file = f"Pulumi.{stack}.yaml"
-    clean = {name: value for name, value in environment.items() if name not in _MAKES_OWN}
-    with _worktree(root, release) as folder:
+    with worktree(root, release, "RELEASE") as folder:
         if not (folder / file).is_file():
             raise SettingsError(f"STACK: the release {release} has no {file}")
         before = folder.with_name("before.yaml")
         before.write_bytes((folder / file).read_bytes())
         print(f"Deploying the release {release}", flush=True)
-        command = ["make", "up", f"STACK={stack}"]
         try:
-            # One folder for the downloads of both, and one place for the state.
-            return subprocess.run(command, cwd=folder, env=clean | {"FLYTE_HOME_BIN": str(BIN)}, check=False).returncode
+            return make_up(folder, stack, environment)
         finally:
             merge = ["git", "merge-file", str(root / file), str(before), str(folder / file)]
             if subprocess.run(merge, capture_output=True, check=False).returncode:
@@ -102,22 +94,6 @@ def _no_release() -> None:
     message = "there is no tag v* before this commit, so there is no release to upgrade from: nothing was tried"
     annotated = os.environ.get("GITHUB_ACTIONS") == "true"
     print(f"::warning::{message}" if annotated else f"remark  {message}", flush=True)
-
-
-@contextmanager
-def _worktree(root: Path, release: str) -> Iterator[Path]:
-    """Check the release out into a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="flyte-home-") as temporary:
-        folder = Path(temporary) / "release"
-        command = ["git", "worktree", "add", "--detach", str(folder), release]
-        added = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-        if added.returncode:
-            raise SettingsError(f"RELEASE: git cannot check out {release!r}: {added.stderr.strip().splitlines()[-1]}")
-        try:
-            yield folder
-        finally:
-            remove = ["git", "worktree", "remove", "--force", str(folder)]
-            subprocess.run(remove, cwd=root, capture_output=True, check=False)
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -64,8 +64,8 @@ def perform(
 ) -> int:
     """Run the update, and print what it waits for; return Pulumi's exit code.
 
-    On a terminal it shows a preview first, and asks. Pulumi's own question would come with its live display, which
-    overwrites what others print.
+    On a terminal it shows a preview first, and asks, unless an option is ``--skip-preview``. Pulumi's own question
+    would come with its live display, which overwrites what others print.
 
     Raises:
         SettingsError: the user does not agree, or the cluster does not answer.
@@ -73,11 +73,11 @@ def perform(
     # The program cannot run with half of its objects, as after a destroy that was killed. `prepare` has compared the
     # clusters instead.
     refresh = REFRESH if command == "up" else ("--refresh",)
-    if sys.stdin.isatty():
+    if sys.stdin.isatty() and "--skip-preview" not in options:
         preview = ["preview"] if command == "up" else ["destroy", "--preview-only"]
         if code := run(environment, stack, *preview, *refresh, *options):
             return code
-        _ask(command, stack)
+        ask(command, stack)
         options = (*options, "--skip-preview")
     if command == "up":
         restore_release(watched.cluster, watched.namespace)
@@ -86,7 +86,12 @@ def perform(
     return run(environment, stack, command, *refresh, *options, *plain, meanwhile=watched.during)
 
 
-def _ask(command: str, stack: str) -> None:
+def ask(command: str, stack: str) -> None:
+    """Ask the user on the terminal whether to go on.
+
+    Raises:
+        SettingsError: the user does not agree.
+    """
     try:
         agreed = input(f"{command} {stack}: perform these changes? [y/N] ").strip().lower() in {"y", "yes"}
     except (EOFError, KeyboardInterrupt):

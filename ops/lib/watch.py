@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -66,6 +66,8 @@ class Watch:
     namespace: str
     """Platform namespace of the stack."""
     out: TextIO = sys.stdout
+    stopped: Collection[str] = ()
+    """Workloads that are stopped on purpose, such as ``deployment/flyte-binary``."""
     interrupt: Callable[[], None] = lambda: None
     _waits: dict[str, _Wait] = field(default_factory=dict)
     _last: float = 0
@@ -88,7 +90,7 @@ class Watch:
             now: seconds of a clock that never goes back.
         """
         passed, self._last = now - (self._last or now), now
-        waiting = {one.what: one for one in found.waiting()}
+        waiting = {one.what: one for one in found.waiting() if one.what not in self.stopped}
         for what in self._waits.keys() - waiting.keys():
             wait = self._waits.pop(what)
             if wait.shown:

@@ -2,17 +2,21 @@
 
 import hashlib
 import http.server
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from components.flyte.archive import chart_archive, project_path
+from components.flyte.archive import chart_archive, check_chart, project_path
 from paths import ROOT
+from settings import settings_from
 from settings.chart import CHART_DIR, PINNED_CHART, ChartPin
 from settings.chart_values import check_values
 from settings.errors import SettingsError
+from tests.conftest import stack
 from tests.processes import serving
 
 CONTENT = b"an archive"
@@ -152,3 +156,44 @@ def test_values_that_would_be_ignored_or_leak_a_secret_are_rejected_by_name(valu
 
     assert named in str(caught.value)
     assert "planted" not in str(caught.value)
+
+
+def archive(name: str = "flyte-binary", version: str = "v1.16.9", app: str = "1.16.0") -> bytes:
+    content = f"name: {name}\nversion: {version}\nappVersion: {app}\n".encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        entry = tarfile.TarInfo(f"{name}/Chart.yaml")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def test_the_chart_of_another_version_of_flyte_1_is_accepted():
+    check_chart(archive(), PINNED_CHART, "chart.tgz")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (archive(version="v2.0.12"), "chart.tgz is Flyte 2, another product"),
+        (archive(app="2.0.0"), "it does not run code of flytekit 1"),
+        (archive(name="flyte-core"), "is not an archive of the chart flyte-binary"),
+        (b"no archive", "is not an archive of the chart flyte-binary"),
+    ],
+)
+def test_an_archive_of_another_chart_or_of_flyte_2_is_rejected(content: bytes, says: str):
+    with pytest.raises(SettingsError) as rejected:
+        check_chart(content, PINNED_CHART, "chart.tgz")
+
+    assert str(rejected.value).startswith("flyte-home:chart: ")
+    assert says in str(rejected.value)
+    assert f"use the archive of flyte-binary {PINNED_CHART.version}" in str(rejected.value)
+
+
+@pytest.mark.parametrize("version", ["v2.0.12", "2.1.0", "v10.0.0"])
+def test_a_version_of_flyte_2_is_rejected_with_the_reason(version: str):
+    with pytest.raises(SettingsError) as rejected:
+        settings_from(*stack(chart={"version": version, "sha256": "0" * 64}))
+
+    assert str(rejected.value).startswith("flyte-home:chart: ")
+    assert f"has the version {version}, which is Flyte 2" in str(rejected.value)

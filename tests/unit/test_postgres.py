@@ -1,6 +1,6 @@
 """The database."""
 
-from ops.lib.recording import Recording
+from ops.lib.recording import Recording, Resource
 from tests.conftest import containers, run
 
 
@@ -92,3 +92,42 @@ def test_all_connection_pools_of_flyte_fit_into_the_default_number_of_connection
 
 def test_the_default_storage_class_of_the_cluster_is_used_unless_one_is_set(dev: Recording):
     assert "storageClassName" not in dev.one("PersistentVolumeClaim", "postgres-data").plain["spec"]
+
+
+def claims(recording: Recording) -> dict[str, Resource]:
+    return {one.name: one for one in recording.of("PersistentVolumeClaim") if one.name.startswith("postgres")}
+
+
+def mounted(recording: Recording) -> str:
+    pod = recording.one("StatefulSet", "postgres").plain["spec"]["template"]["spec"]
+    (name,) = [one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"] if "persistentVolumeClaim" in one]
+    return name
+
+
+def test_the_first_volume_has_the_name_that_it_had_before_there_were_generations(dev: Recording):
+    assert set(claims(dev)) == {"postgres-data"}
+    assert mounted(dev) == "postgres-data"
+
+
+def test_a_new_generation_has_a_volume_of_its_own_beside_the_one_that_is_kept():
+    volumes = {"volumeGeneration": 2, "keptVolumes": [1], "volume": {"size": "50Gi", "storageClass": "fast"}}
+    recording = run(protect="true", postgres=volumes)
+    found = claims(recording)
+
+    assert set(found) == {"postgres-data", "postgres-data-2"}
+    assert mounted(recording) == "postgres-data-2"
+    assert all(one.protect for one in found.values())
+    # Another size or class is for the volume in use; the other one would be grown, or replaced.
+    assert found["postgres-data"].ignore_changes == ["spec"]
+    assert not found["postgres-data-2"].ignore_changes
+    assert found["postgres-data"].urn == claims(run(protect="true"))["postgres-data"].urn
+
+
+def test_a_kept_volume_stays_in_the_cluster_when_it_is_no_longer_declared():
+    found = claims(run(postgres={"volumeGeneration": 3, "keptVolumes": [1, 2]}))
+
+    assert {name: bool(one.retain_on_delete) for name, one in found.items()} == {
+        "postgres-data": True,
+        "postgres-data-2": True,
+        "postgres-data-3": False,
+    }
