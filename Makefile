@@ -2,6 +2,10 @@
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
+#   AT       the set for `make restore` and `make drill`: the beginning of its id or of its time; without it, the newest
+#   OVER     `yes`: `make restore` replaces a database that has content
+#   RESTORE_POINT  `no`: `make restore` does not back up what is there
+#   MISSED_SCHEDULES  `run`: after `make restore`, Flyte starts what its schedules have missed
 #   DRY_RUN  `1`: `make gc` only counts what it would delete
 #   BACK, DROP_OLD_VOLUME  `yes`: `make upgrade` goes back to what was deployed before, or deletes earlier volumes
 #   BACKUP   `no`: `make upgrade` takes no backup
@@ -19,6 +23,10 @@
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
+AT ?= latest
+OVER ?=
+RESTORE_POINT ?=
+MISSED_SCHEDULES ?=
 DRY_RUN ?=
 BACK ?=
 DROP_OLD_VOLUME ?=
@@ -81,6 +89,18 @@ preview: $(VENV)/.installed ## show what `up` would change
 
 destroy: $(VENV)/.installed ## remove the stack from its cluster
 	@$(PY) -m ops.destroy $(call quoted,$(STACK))
+
+backup: $(VENV)/.installed ## make a verified, encrypted set of the database, the object store and Pulumi's state
+	@$(PY) -m ops.backup $(call quoted,$(STACK))
+
+backups: $(VENV)/.installed ## list the sets, with their age, size and checks
+	@$(PY) -m ops.backups $(call quoted,$(STACK)) $(if $(JSON),--json)
+
+restore: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## restore the set AT, and check the stack; over content only with OVER=yes
+	@$(PY) -m ops.restore $(call quoted,$(STACK)) --at $(call quoted,$(AT)) $(if $(filter yes,$(OVER)),--over) $(if $(filter no,$(RESTORE_POINT)),--no-restore-point) $(if $(filter run,$(MISSED_SCHEDULES)),--missed-schedules)
+
+drill: $(VENV)/.installed ## rehearse the restore of the newest set, or of AT, in a pod of its own
+	@$(PY) -m ops.drill $(call quoted,$(STACK)) --at $(call quoted,$(AT))
 
 leftovers: $(VENV)/.installed ## after `destroy`: check that nothing of the stack is left in its cluster
 	@$(PY) -m ops.leftovers $(call quoted,$(STACK))

@@ -41,16 +41,18 @@ _BACKUP = [
 _CHECK = [Step("check", "restic", "check.sh", "repository", {"ACTION": "check", "AT": "latest"})]
 
 
-def _restore(**swap: str) -> list[Step]:
+def _restore(drill: bool) -> list[Step]:
     """The steps of a restore, each of which needs what the earlier ones have left in the work volume."""
+    swap = {"DRILL": "true" if drill else "false"}
+    only = {"OBJECTS_ONLY": "false"}
     return [
         Step("fetch", "restic", "fetch.sh", "repository", {"AT": "latest"}),
-        Step("database", "postgres", "database.sh", "database"),
+        Step("database", "postgres", "database.sh", "database", only),
         Step("list", "mc", "store.sh", "store", {"PART": "list"}),
         Step("compare", "restic", "compare.sh"),
         Step("objects", "mc", "store.sh", "store", {"PART": "objects"}),
         Step("references", "restic", "references.sh"),
-        Step("swap", "postgres", "swap.sh", "database", swap),
+        Step("swap", "postgres", "swap.sh", "database", {**only, **swap, "RUN_MISSED_SCHEDULES": "false"}),
         Step("result", "restic", "result.sh", "repository", swap),
     ]
 
@@ -127,7 +129,7 @@ class Backup(pulumi.ComponentResource):
             store,
             SecretFiles(args.store.administration.root, {"root-user": "root-user", "root-password": "root-password"}),
         )
-        restore = pods.pod(pods.steps(_restore(), admin), admin, _scratch(settings))
+        restore = pods.pod(pods.steps(_restore(drill=False), admin), admin, _scratch(settings))
         pods.cron_job(names.RESTORE, platform.namespace, "", restore, own, child)
 
         # The rehearsal: the same steps, with servers of their own that live as long as the pod.
@@ -150,7 +152,7 @@ class Backup(pulumi.ComponentResource):
             SecretFiles(servers_secret.metadata.name, {"root-user": "root-user", "root-password": "root-password"}),
         )
         rehearsal = pods.pod(
-            pods.steps(_restore(DRILL="true"), drill),
+            pods.steps(_restore(drill=True), drill),
             drill,
             _scratch(settings),
             drill_servers(platform, settings, servers_secret.metadata.name),
@@ -179,7 +181,7 @@ class Backup(pulumi.ComponentResource):
     ) -> k8s.core.v1.ConfigMap:
         files = {
             "about.json": json.dumps(args.about, indent=1, sort_keys=True),
-            "references.sql": (ROOT / "scripts" / "backup" / "references.sql").read_text(),
+            "skip-missed.sql": (ROOT / "scripts" / "schedules" / "skip-missed.sql").read_text(),
         }
         backup = args.settings.backup
         if backup.known_hosts:

@@ -3,8 +3,11 @@
 #
 # WORK      the directory that fetch.sh has filled
 # PGHOST, PGPORT   the server; SOURCES: directory with the file superuser-password
+# OBJECTS_ONLY  true: only the objects are restored, and no database
 set -eu
 NAME=database
+: >"$WORK/references.tsv"
+[ "${OBJECTS_ONLY:-false}" != true ] || exit 0
 . "$SCRIPTS/superuser.sh"
 set_dir=$WORK/restored/set
 

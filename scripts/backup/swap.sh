@@ -4,8 +4,10 @@
 # WORK   the directory that the earlier steps have filled
 # RUN_MISSED_SCHEDULES  true: Flyte starts what its schedules have missed since the set was made
 # DRILL  true: check the structure of all tables and indexes as well, and keep the database where it is
+# OBJECTS_ONLY  true: only the objects are restored, and no database
 set -eu
 NAME=swap
+[ "${OBJECTS_ONLY:-false}" != true ] || exit 0
 . "$SCRIPTS/superuser.sh"
 
 # A cached output without its object would fail every task that asks for it; without the row, the task just runs.
@@ -27,8 +29,8 @@ COMMIT;
 SQL
   echo "$NAME: $(wc -l <"$WORK/uncached") cached outputs without their object are removed; their tasks will run again"
 fi
-# Flyte starts everything that was due between the last time that it noted, or the last change of a schedule, and now.
-[ "${RUN_MISSED_SCHEDULES:-false}" = true ] || ask "$SCRATCH" "UPDATE schedulable_entities SET updated_at = now() WHERE active"
+[ "${RUN_MISSED_SCHEDULES:-false}" = true ] ||
+  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=age='0 minutes' --dbname="$SCRATCH" --file="$SCRIPTS/skip-missed.sql"
 
 if [ "${DRILL:-false}" = true ]; then
   echo "$NAME: checking tables and indexes"
@@ -38,6 +40,13 @@ if [ "${DRILL:-false}" = true ]; then
   }
   exit 0
 fi
+waited=0
+while [ "$(ask postgres "SELECT count(*) FROM pg_stat_activity WHERE datname = 'flyte' AND usename = 'flyte'")" -gt 0 ]; do
+  [ "$waited" -lt "${WAIT:-300}" ] || fail "Flyte still uses the database; nothing was replaced. make restore stops it"
+  [ "$waited" -gt 0 ] || echo "$NAME: waiting for Flyte to stop"
+  sleep 1
+  waited=$((waited + 1))
+done
 ask postgres "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)"
 ask postgres "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('flyte', '$SCRATCH')" >/dev/null
 ask postgres "BEGIN; ALTER DATABASE flyte RENAME TO flyte_replaced; ALTER DATABASE $SCRATCH RENAME TO flyte;

@@ -37,6 +37,8 @@ class Job:
     """Environment variables of all its steps that differ from the template. No secrets."""
     retries: int = 0
     """How often it starts again after a failure."""
+    removed: bool = False
+    """Whether it is deleted at its end, with its volumes."""
     out: TextIO = sys.stdout
     """Receives the lines of its log."""
     begins: Callable[[str], None] = lambda _step: None
@@ -60,7 +62,10 @@ class Job:
                 said = line
                 self.out.write(f"  {line}\n")
                 self.out.flush()
-        if not self._succeeded(name):
+        succeeded = self._succeeded(name)
+        if self.removed:
+            self.cluster.run("delete", "job", name, f"--namespace={self.namespace}", "--wait=false")
+        if not succeeded:
             raise SettingsError(said or f"the Job {name} in {self.namespace} failed without a message")
         return result
 
