@@ -2,7 +2,7 @@
 # Sourced by the steps of a restore in the image of the database: the way to the server as its superuser.
 #
 # SCRATCH  the database into which the set is restored
-export PGUSER=postgres PGCONNECT_TIMEOUT=10
+export PGUSER=postgres PGCONNECT_TIMEOUT=10 PGOPTIONS="--client-min-messages=warning"
 PGPASSWORD=$(cat "$SOURCES/superuser-password")
 export PGPASSWORD
 # shellcheck disable=SC2034  # of the scripts that source this one
