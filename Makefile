@@ -3,6 +3,8 @@
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
 #   AT       the set for `make restore` and `make drill`: the beginning of its id or of its time; without it, the newest
+#   NEW      `yes`: `make backup-key` replaces the recovery key
+#   TARGET, IMAGE   for `make recover`: the target, if it has moved, and the image of restic, if it has to be another
 #   OVER     `yes`: `make restore` replaces a database that has content
 #   RESTORE_POINT  `no`: `make restore` does not back up what is there
 #   MISSED_SCHEDULES  `run`: after `make restore`, Flyte starts what its schedules have missed
@@ -24,6 +26,9 @@ STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
 AT ?= latest
+NEW ?=
+TARGET ?=
+IMAGE ?=
 OVER ?=
 RESTORE_POINT ?=
 MISSED_SCHEDULES ?=
@@ -95,6 +100,12 @@ backup: $(VENV)/.installed ## make a verified, encrypted set of the database, th
 
 backups: $(VENV)/.installed ## list the sets, with their age, size and checks
 	@$(PY) -m ops.backups $(call quoted,$(STACK)) $(if $(JSON),--json)
+
+backup-key: $(VENV)/.installed ## make a recovery key, show it once, and make a set that it opens
+	@$(PY) -m ops.backup_key $(call quoted,$(STACK)) $(if $(filter yes,$(NEW)),--new)
+
+recover: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## on a new machine: bring a stack back with its recovery key, into the cluster of CONTEXT
+	@$(PY) -m ops.recover --context $(call quoted,$(CONTEXT)) --at $(call quoted,$(AT)) $(if $(TARGET),--target $(call quoted,$(TARGET))) $(if $(IMAGE),--image $(call quoted,$(IMAGE)))
 
 restore: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## restore the set AT, and check the stack; over content only with OVER=yes
 	@$(PY) -m ops.restore $(call quoted,$(STACK)) --at $(call quoted,$(AT)) $(if $(filter yes,$(OVER)),--over) $(if $(filter no,$(RESTORE_POINT)),--no-restore-point) $(if $(filter run,$(MISSED_SCHEDULES)),--missed-schedules)

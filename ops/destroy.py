@@ -6,6 +6,7 @@ Usage: python -m ops.destroy STACK
 import argparse
 import sys
 
+from ops.lib.backup.sealed_state import forget_state
 from ops.lib.destruction import Destruction
 from ops.lib.engine import engine_environment, pulumi
 from ops.lib.stack_file import stack_config
@@ -26,6 +27,8 @@ def main() -> int:
         backend = open_state(environment, args.stack)
         pulumi(environment, "stack", "select", args.stack)
         cluster = prepare(environment, backend, args.stack, settings, "destroy", empty=True)
+        # Not part of the stack, so that it would be left in a namespace that stays.
+        forget_state(cluster, settings.namespace)
         watched = Destruction(cluster, settings.namespace, settings.namespaces)
         return perform(environment, args.stack, "destroy", watched)
     except SettingsError as error:

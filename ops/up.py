@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ops.doctor.run import causes, lines
+from ops.lib.backup.sealed_state import keep_state
 from ops.lib.engine import engine_environment, pulumi, set_config
 from ops.lib.kubectl import Cluster
 from ops.lib.major_version import check_major_version
@@ -77,7 +78,9 @@ def deploy(
     code = _update(environment, stack, settings, cluster, *options)
     if code:
         _explain(backend, stack, settings, again)
-    elif again == "up":
+    else:
+        keep_state(environment, stack, settings, cluster)
+    if not code and again == "up":
         deployed(cluster, settings.namespace)
     return code
 

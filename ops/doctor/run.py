@@ -7,6 +7,7 @@ from functools import partial
 from components.flyte.log_links import links as links_of
 from ops.doctor.access import check_context, check_rights
 from ops.doctor.addresses import Ports
+from ops.doctor.backup import check_backup
 from ops.doctor.buckets import check_buckets
 from ops.doctor.certificate import check_certificate
 from ops.doctor.check import Check, Finding, examine
@@ -101,6 +102,7 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     servers = ["postgres", "minio", "flyte"]
     probes = opened.enter_context(Probes())
     yield Check("isolation", partial(check_isolation, stack, probes), ["cluster", "namespaces", *servers], seconds=75)
+    yield Check("backup", partial(check_backup, stack), ["cluster"])
     yield Check("certificate", partial(check_certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in links_of(stack.settings.log_links)]
     yield Check("log links", partial(check_log_links, stack, links))

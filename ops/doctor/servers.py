@@ -79,7 +79,7 @@ def check_jobs(stack: Stack) -> Iterator[Result]:
         if waiting.what.startswith("job/") and waiting.trouble.cause != "running":
             fine = False
             yield wrong(f"{waiting.what} has not ended: {waiting.trouble.says}", _remedy(stack, "", waiting))
-    for job in stack.of("Job"):
+    for job in stack.workloads.jobs:
         failed = [found for found in job["status"].get("conditions", []) if found["type"] == "Failed"]
         if any(found["status"] == "True" for found in failed):
             fine = False

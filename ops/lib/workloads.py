@@ -109,13 +109,18 @@ class Workloads:
             return Trouble("running", f"{name} is {phase} and not ready yet", containers[-1])
         return Trouble("other", f"{name} is {phase} and not ready yet")
 
+    @property
+    def jobs(self) -> list[Object]:
+        """The Jobs that belong to a deployment. Those that a CronJob starts from time to time do not."""
+        return [job for job in self.of("Job") if not _from_cron_job(job)]
+
     def waiting(self) -> Iterator[Waiting]:
         """Yield what is not ready yet."""
         for kind in ("StatefulSet", "Deployment"):
             for workload in self.of(kind):
                 if not _ready(workload):
                     yield self.waiting_for(workload)
-        for job in self.of("Job"):
+        for job in self.jobs:
             if not _ended(job) and "pulumi.com/skipAwait" not in job["metadata"].get("annotations", {}):
                 yield self.waiting_for(job)
 
@@ -207,6 +212,10 @@ def terminated(status: Object) -> str:
 
 def _away(node: Object) -> bool:
     return any(one["type"] == "Ready" and one["status"] != "True" for one in node["status"].get("conditions", []))
+
+
+def _from_cron_job(job: Object) -> bool:
+    return any(owner["kind"] == "CronJob" for owner in job["metadata"].get("ownerReferences", []))
 
 
 def _ready(workload: Object) -> bool:

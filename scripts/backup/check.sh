@@ -4,7 +4,7 @@
 # ACTION  check: read a seventh of the stored data back, another one each week, and compare it with its checksums
 #         list: print the sets
 #         reach: only open the repository, or create it
-#         add-key: add the recovery key in $ACCESS/../recovery/password, and remove earlier ones
+#         add-key: add the password in $RECOVERY/password, which follows from the recovery key, and remove earlier ones
 #         prune: remove old sets
 #         state: print the encrypted state of the set AT
 set -eu
@@ -38,6 +38,19 @@ case ${ACTION:-check} in
       repository key remove "$key" >/dev/null || report "the earlier recovery key still opens the repository"
     done
     echo 'RESULT {}'
+    ;;
+  state)
+    open_existing
+    set_id=$(chosen "$AT") || exit 1
+    [ -n "$set_id" ] || fail "AT: there is no set '$AT' of the stack $STACK at $TARGET"
+    repository ls "$set_id" /set/state >"$errors.files" || exit 1
+    grep '/set/state/part-' "$errors.files" >"$errors.parts" ||
+      fail "the set $(short "$set_id") has no state of Pulumi; it was made before make backup-key"
+    while IFS= read -r file; do
+      repository dump "$set_id" "$file" >"$errors.part" || exit 1
+      base64 "$errors.part" | sed "s#^#STATE ${file##*/part-} #"
+    done <"$errors.parts"
+    echo "RESULT {\"id\": \"$set_id\"}"
     ;;
   prune)
     open_existing

@@ -64,11 +64,12 @@ sets() {
       }] | sort_by(.time)' "$errors.sets"
 }
 
-# chosen AT: the id of a set: `latest`, the beginning of an id, or the beginning of a time: the last set of that time.
+# chosen AT: the id of a set: `latest`, which is no restore point; the beginning of an id; or the beginning of a time,
+# which is that of the last set of that time.
 chosen() {
   sets >"$errors.list" || return 1
   jq -r --arg at "$1" '
-    if $at == "latest" then [.[] | select(.verified)]
+    if $at == "latest" then [.[] | select(.verified and ."label" != "before-restore")]
     else [.[] | select((.id | startswith($at)) or (.time | startswith($at)))] end | last | .id // ""' "$errors.list"
 }
 

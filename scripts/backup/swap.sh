@@ -37,7 +37,7 @@ if [ "${DRILL:-false}" = true ]; then
   # In Debian, only the most common programs of PostgreSQL are in the PATH.
   for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
   command -v pg_amcheck >/dev/null || fail "the image of the database has no pg_amcheck; use one that has it"
-  pg_amcheck --install-missing --heapallindexed --dbname="$SCRATCH" >"$WORK/amcheck" 2>&1 || {
+  pg_amcheck --install-missing --heapallindexed "$SCRATCH" >"$WORK/amcheck" 2>&1 || {
     head -n 5 "$WORK/amcheck" >&2
     fail "pg_amcheck found damage in the restored database"
   }

@@ -1,5 +1,6 @@
 """A restore: what stands in the way of it, its steps, and the way back if the stack does not work afterwards."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 from components.backup import names
 from components.flyte import names as flyte
 from ops.lib.backup.jobs import Job
-from ops.lib.backup.sets import check_has_backup, take
+from ops.lib.backup.sets import check_has_backup, chosen, listed, take
 from ops.lib.database import Database
 from ops.lib.flyte_rest import FlyteError
 from ops.lib.reached import flyte_within_reach
@@ -51,10 +52,12 @@ def restore(stack: Stack, wishes: Wishes, say: Callable[[str], None] = print) ->
     """
     check_has_backup(stack.settings, stack.name)
     content = _content(stack)
+    # Before the restore point, which would be the newest.
+    wanted = chosen(listed(stack.settings, stack.cluster, io.StringIO())[0], wishes.at, stack.name)
     point = _restore_point(stack, wishes, content, say)
-    say(f"restoring the set {wishes.at}")
+    say(f"restoring the set {wanted.short} of {wanted.time:%Y-%m-%d %H:%M} UTC")
     try:
-        result = _job(stack, wishes.at, missed=wishes.missed_schedules).run()
+        result = _job(stack, wanted.id, missed=wishes.missed_schedules).run()
     except SettingsError as error:
         start_flyte(stack)
         raise SettingsError(f"{error}\nThe database of Flyte is as it was") from None

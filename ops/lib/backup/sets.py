@@ -1,6 +1,7 @@
 """The sets of a stack: made, listed, and named."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -79,6 +80,26 @@ def listed(settings: Settings, cluster: Cluster, out: TextIO = sys.stdout) -> tu
     job = Job(cluster, settings.namespace, names.CHECK, {"ACTION": "list"}, out=out)
     result = job.run()
     return [_set(one) for one in result["sets"]], int(result["recovery"])
+
+
+def chosen(sets: Sequence[BackupSet], at: str, stack: str) -> BackupSet:
+    """Return the set that ``at`` names: ``latest``, which is no restore point, or the beginning of an id or a time.
+
+    Raises:
+        SettingsError: there is no such set, or it was never verified.
+    """
+    if at == "latest":
+        found = [one for one in sets if one.verified and one.label != "before-restore"]
+    else:
+        found = [one for one in sets if one.id.startswith(at) or one.time.isoformat().startswith(at)]
+    if not found:
+        known = ", ".join(one.short for one in sets[-5:]) or "none"
+        raise SettingsError(f"AT: there is no set {at!r}; the last ones are {known}: make backups STACK={stack}")
+    if not found[-1].verified:
+        raise SettingsError(
+            f"AT: the set {found[-1].short} was never verified; choose another: make backups STACK={stack}"
+        )
+    return found[-1]
 
 
 def _set(one: dict[str, Any]) -> BackupSet:
