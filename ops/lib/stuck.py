@@ -58,10 +58,10 @@ class Stuck:
     phase: str
     """Phase of its row; empty if it has none."""
     workflow: bool
-    """Whether there is a FlyteWorkflow, but no running row; otherwise there is a running row, but no FlyteWorkflow."""
+    """Whether a FlyteWorkflow runs without a running row; otherwise there is a running row without one that runs."""
 
     def __str__(self) -> str:
-        lacks = "is still in the cluster" if self.workflow else "is no longer in the cluster"
+        lacks = "still runs in the cluster" if self.workflow else "no longer runs in the cluster"
         return f"{self.place.project}/{self.place.domain}/{self.name} ({self.phase or 'not in the database'}) {lacks}"
 
 
@@ -98,7 +98,8 @@ def find_stuck(cluster: Cluster, client: Client, place: Place, grace: timedelta 
     found = [
         Stuck(place, name, row["closure"]["phase"], workflow=False)
         for name, row in rows.items()
-        if name not in workflows and _time(row["closure"]["created_at"]) < before
+        # One that has ended says so to Flyte first. Only after a restore can the row be older.
+        if not workflows.get(name) and _time(row["closure"]["created_at"]) < before
     ]
     orphans = [name for name, created in workflows.items() if created and created < before and name not in rows]
     for name in orphans:

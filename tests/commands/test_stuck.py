@@ -145,7 +145,16 @@ def test_a_running_row_without_a_workflow_is_stuck(flyte: FakeFlyte, client: Any
 
     (found,) = find_stuck(cluster, client, PLACE)
 
-    assert str(found) == "remedy/development/lost (RUNNING) is no longer in the cluster"
+    assert str(found) == "remedy/development/lost (RUNNING) no longer runs in the cluster"
+
+
+def test_a_running_row_whose_workflow_has_ended_is_stuck_as_after_a_restore(flyte: FakeFlyte, client: Any):
+    flyte.add("restored", "RUNNING", minutes=5)
+    cluster = Workflows(objects={"restored": f"{ago(minutes=5)}\tterminated"})
+
+    (found,) = find_stuck(cluster, client, PLACE)
+
+    assert (found.name, found.workflow) == ("restored", False)
 
 
 @pytest.mark.parametrize("phase", ["UNDEFINED", "QUEUED", "RUNNING", "SUCCEEDING", "FAILING", "ABORTING"])
@@ -255,7 +264,7 @@ def test_the_doctor_names_stuck_executions_and_the_command_that_ends_them(flyte:
     (said,) = check_stuck(stack)
 
     assert said.state == "remark"
-    assert said.says.startswith("5 will never end by themselves: remedy/development/lost0 (RUNNING) is no longer")
+    assert said.says.startswith("5 will never end by themselves: remedy/development/lost0 (RUNNING) no longer runs")
     assert said.says.endswith("and 2 more")
     assert said.remedy == "make abort-stuck STACK=dev"
 

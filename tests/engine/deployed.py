@@ -104,8 +104,8 @@ def troubles(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def deployment(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator[Deployed]:
-    """A stack that is destroyed at the end of the context."""
+def deployment(cluster: Cluster, new_project: Callable[[], Project], **settings: Any) -> Iterator[Deployed]:
+    """A stack with these settings that is destroyed at the end of the context."""
     crds = kubectl(cluster.kubeconfig, "get", "customresourcedefinitions", "--output=name")
     if "flyteworkflows.flyte.lyft.com" in crds:
         pytest.fail(f"the cluster of {cluster.kubeconfig} already has a Flyte; the tests need a cluster without one")
@@ -117,13 +117,8 @@ def deployment(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator
         "objectStore": f"http://127.0.0.1:{ports['objectStore']}",
     }
     # One domain is enough here, and three times as fast.
-    stack = project.stack(cluster, tidalCreds=TIDAL, clientEndpoints=endpoints, domains=["development"])
-    if (CLIENT / ".venv").exists():
-        folder = project.folder / "examples" / "remedy_tidal"
-        shutil.copytree(CLIENT, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-        (folder / ".venv").symlink_to((CLIENT / ".venv").resolve())
-    else:
-        shutil.copytree(CLIENT, project.folder / "examples" / "remedy_tidal")
+    stack = project.stack(cluster, tidalCreds=TIDAL, clientEndpoints=endpoints, domains=["development"], **settings)
+    copy_client(project)
     found = Deployed(cluster, project, ports)
     try:
         stack.up()
@@ -132,3 +127,13 @@ def deployment(cluster: Cluster, new_project: Callable[[], Project]) -> Iterator
         # A test that has failed may have left a lock.
         destroyed = found.make("destroy", seconds=600)
         assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+
+
+def copy_client(project: Project) -> None:
+    """Copy the example and Flyte's client, if it is installed, into a project."""
+    if (CLIENT / ".venv").exists():
+        folder = project.folder / "examples" / "remedy_tidal"
+        shutil.copytree(CLIENT, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+        (folder / ".venv").symlink_to((CLIENT / ".venv").resolve())
+    else:
+        shutil.copytree(CLIENT, project.folder / "examples" / "remedy_tidal")
