@@ -29,6 +29,8 @@ _UNSHOWN = {
         "image",
         "flyteValues",
         "description",
+        "accessKeyId",
+        "recoveryKey",
         "reason",
     ),
     *("caCertificate", "issuer", "clientId", "scopes", "kubernetesDashboard", "url", "uri", "query"),
