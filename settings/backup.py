@@ -22,8 +22,7 @@ def _target(value: str) -> str:
     match = _match(value)
     if value and (not match or ".." in value or not _valid(value, match)):
         raise ValueError(
-            "is not a place for backups; write it like s3:https://nas.home:9000/bucket/flyte, "
-            "sftp://user@nas.home//volume1/flyte or claim:name/folder"
+            "is not a place for backups; write an S3 bucket, sftp://user@nas.home//volume1/flyte or claim:name/folder"
         )
     return value.rstrip("/")
 
@@ -95,7 +94,7 @@ class BackupKeep(Model):
 
     def model_post_init(self, _context: object) -> None:
         if not self.daily + self.weekly + self.monthly:
-            raise PartError("keeps no set; keep at least one: daily: 7", "daily", "7")
+            raise PartError("keeps no set; keep at least one", "daily", 7)
 
 
 class BackupSettings(Model):

@@ -24,7 +24,7 @@ class Model(BaseModel):
 class PartError(ValueError):
     """A group has one wrong part, or lacks one."""
 
-    def __init__(self, said: str, part: str, example: str) -> None:
+    def __init__(self, said: str, part: str, example: str | int) -> None:
         self.part, self.example = part, example
         super().__init__(said)
 

@@ -174,8 +174,8 @@ MUTATIONS = (
     ),
     Mutation(
         "components/pods/volume.py",
-        "opts=safekeeping.options(parent)",
-        "opts=pulumi.ResourceOptions(parent=parent)",
+        "opts = safekeeping.options(parent)",
+        "opts = pulumi.ResourceOptions(parent=parent)",
         "volumes are not protected",
     ),
     Mutation(

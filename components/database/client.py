@@ -1,14 +1,14 @@
 """How a script in a pod reaches the database as the role that owns it."""
 
-from collections.abc import Mapping
-
 import pulumi
 
 from components.database.database import Database
 from paths import ROOT
 
-CONNECT: Mapping[str, str] = {"connect.sh": (ROOT / "scripts" / "database" / "connect.sh").read_text()}
-"""The script that others source, to be mounted beside them."""
+
+def connect_script() -> dict[str, str]:
+    """The script that others source, by its file name, to be mounted beside them."""
+    return {"connect.sh": (ROOT / "scripts" / "database" / "connect.sh").read_text()}
 
 
 def connection(database: Database, credentials: str, scripts: str) -> dict[str, pulumi.Input[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from components.database import CONNECT, PASSWORD, Database, connection
+from components.database import PASSWORD, Database, connect_script, connection
 from components.pods import Platform, container_security, resources, script_config_map
 from settings.quantities import Resources, default_resources
 
@@ -25,7 +25,7 @@ def catch_up_values(
     """
     if not age:
         return pulumi.Output.from_input({})
-    scripts = script_config_map(f"{name}-schedules", platform.namespace, "schedules", opts, CONNECT)
+    scripts = script_config_map(f"{name}-schedules", platform.namespace, "schedules", opts, connect_script())
     return pulumi.Output.all(scripts=scripts.metadata.name, credentials=database.credentials, host=database.host).apply(
         lambda known: {"deployment": _deployment(platform, database, age, **known)}
     )

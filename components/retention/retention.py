@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.database import CONNECT, PASSWORD, Database, connection
+from components.database import PASSWORD, Database, connect_script, connection
 from components.pods import (
     LABELS,
     Platform,
@@ -57,7 +57,7 @@ class Retention(pulumi.ComponentResource):
     def __init__(self, name: str, args: RetentionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Retention", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "retention", child, CONNECT)
+        scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "retention", child, connect_script())
         pod = placed(_pod(args, scripts.metadata.name), args.platform.placement)
         job = k8s.batch.v1.CronJob(
             name,

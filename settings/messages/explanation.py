@@ -29,9 +29,21 @@ _UNSHOWN = {
         "image",
         "flyteValues",
         "description",
+        "accessKeyId",
+        "recoveryKey",
         "reason",
     ),
-    *("caCertificate", "issuer", "clientId", "scopes", "kubernetesDashboard", "url", "uri", "query"),
+    *(
+        "caCertificate",
+        "certificateAuthority",
+        "issuer",
+        "clientId",
+        "scopes",
+        "kubernetesDashboard",
+        "url",
+        "uri",
+        "query",
+    ),
 }
 _KINDS: dict[Any, str] = {bool: "bool_type", list: "list_type"}
 

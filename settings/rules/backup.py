@@ -8,6 +8,7 @@ from settings.messages.shown import shown
 from settings.stack import PROJECT, Settings
 
 _CREDENTIALS = f"{PROJECT}:backupCredentials"
+_OWN_CLAIM = re.compile(r"postgres-data(-\d+)?|minio-data|backup-work")
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n.*-----END [A-Z ]*PRIVATE KEY-----\s*", re.DOTALL)
 
 
@@ -41,6 +42,11 @@ def backup_problems(settings: Settings) -> Iterator[str]:
                 f"{_CREDENTIALS}: is missing, or not a private SSH key; "
                 f"write pulumi config set --secret {_CREDENTIALS} < ~/.ssh/key-for-backups"
             )
+    if _OWN_CLAIM.fullmatch(backup.claim):
+        yield (
+            f"{key}.target: {shown(backup.claim)} is a volume of the stack itself, which is lost with what it should "
+            "restore; choose a claim on another disk"
+        )
     drill = settings.drill_namespace
     if drill and (len(drill) > 63 or settings.namespaces.count(drill) > 1):
         yield (
@@ -57,7 +63,8 @@ def _s3_problems(settings: Settings, credentials: str) -> Iterator[str]:
         yield (
             f"{_CREDENTIALS}: is missing, or not a secret key of S3; write pulumi config set --secret {_CREDENTIALS}"
         )
-    if settings.backup.host in {f"minio.{settings.namespace}{end}" for end in (".svc", ".svc.cluster.local", "")}:
+    own = {"minio", *(f"minio.{settings.namespace}{end}" for end in ("", ".svc", ".svc.cluster.local"))}
+    if settings.backup.host.lower() in own:
         yield (
             f"{key}.target: is the stack's own object store, which is lost with what it should restore; "
             "choose a server on another disk"

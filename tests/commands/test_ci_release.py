@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.ci import diagnostics, release
+from ops.lib import worktree
 from ops.lib.kubectl import Cluster
 from settings.errors import SettingsError
 from tests.conftest import stack
@@ -87,7 +88,7 @@ def test_the_release_uses_the_state_of_the_clone_and_its_changes_of_the_stack_fi
 
     assert bool(result) is bool(code)
     assert environment["PULUMI_BACKEND_URL"] == "file:///state"
-    assert environment["FLYTE_HOME_BIN"] == str(release.BIN)
+    assert environment["FLYTE_HOME_BIN"] == str(worktree.BIN)
     assert (repository / "Pulumi.dev.yaml").read_text() == (
         STACK_FILE.replace("The stack.", "The stack, described better.").replace("flyte-home-dev", "kind")
         + "  flyte-home:clusterUid: uid-1\n"

@@ -154,7 +154,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.cluster, self.out, self.interrupted, self.now = FakeCluster(), io.StringIO(), 0, 100.0
-        self.watch = Watch(self.cluster, "flyte", self.out, self.interrupt)
+        self.watch = Watch(self.cluster, "flyte", self.out, interrupt=self.interrupt)
 
     def interrupt(self) -> None:
         self.interrupted += 1

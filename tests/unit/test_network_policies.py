@@ -9,6 +9,7 @@ from ops.lib.recorder import record
 from ops.lib.recording import Recording
 from tests.conftest import run, stack
 from tests.network import OPEN, PLACES, PORTS, Place, allowed, policies_of
+from tests.unit.test_backup_settings import CLAIM, S3, SFTP, SSH_KEY, STORE_SECRET
 
 # The policies apply only to connections from or to a pod of the stack.
 OURS = {"flyte", "remedy-development", "remedy-staging", "remedy-production"}
@@ -114,3 +115,89 @@ def test_the_policies_are_created_before_flyte_and_deleted_after_it(dev: Recordi
     policies = {found.urn for found in dev.of("NetworkPolicy")}
 
     assert policies <= set(dev.one("Release").dependencies)
+
+
+# --- the backup ---------------------------------------------------------------------------------------------------
+
+BACKUP = Place("10.42.0.30", "flyte", {"app.kubernetes.io/name": "backup"})
+REHEARSAL = Place("10.42.0.31", "flyte-drill", {"app.kubernetes.io/name": "backup-drill"})
+NAS = {**S3, "target": "s3:http://192.168.1.20:9000/bucket"}
+
+
+def with_backup(backup: dict[str, Any], credentials: str | None = STORE_SECRET) -> Recording:
+    return run(backup=backup, backupCredentials=credentials)
+
+
+def opened(recording: Recording, source: Place, more: tuple[int, ...] = ()) -> set[tuple[str, int]]:
+    """Target and port of every connection that a pod may open."""
+    policies = policies_of(recording)
+    return {
+        (name, port)
+        for name, place in PLACES.items()
+        for port in (*PORTS, *more)
+        if allowed(policies, source, place, port, "UDP" if port == 53 else "TCP")
+    }
+
+
+DNS = {("dns", 53), ("node-local dns", 53)}
+
+
+def test_without_a_backup_no_policy_mentions_it(dev: Recording):
+    assert "backup" not in str(policies_of(dev))
+    assert "drill" not in str(policies_of(dev))
+    # A pod with the labels of the backup is a stranger.
+    assert not opened(dev, BACKUP)
+
+
+def test_pods_of_the_backup_reach_both_servers_and_the_address_of_the_target():
+    found = opened(with_backup(NAS), BACKUP)
+
+    assert found == {("postgres", 5432), ("minio", 9000), ("nas", 9000), *DNS}
+
+
+def test_an_address_as_a_target_is_the_only_one_that_is_reached():
+    outside = [
+        peer["ipBlock"]["cidr"]
+        for policy in policies_of(with_backup(NAS))
+        if policy["metadata"]["name"] in {"backup", "backup-drill"}
+        for rule in policy["spec"]["egress"]
+        for peer in rule.get("to", [])
+        if "ipBlock" in peer
+    ]
+
+    assert sorted(outside) == ["169.254.20.10/32"] * 2 + ["192.168.1.20/32"] * 2
+
+
+def test_a_target_with_a_name_is_reached_at_its_port_only():
+    found = opened(with_backup(SFTP, SSH_KEY), BACKUP, more=(22,))
+
+    assert {port for name, port in found if name in {"nas", "internet", "vpn"}} == {22}
+    assert {port for name, port in found if name == "postgres"} == {5432}
+
+
+def test_a_claim_as_a_target_opens_nothing_because_the_node_mounts_it():
+    found = with_backup(CLAIM, None)
+
+    assert opened(found, BACKUP) == {("postgres", 5432), ("minio", 9000), *DNS}
+    assert opened(found, REHEARSAL) == DNS
+
+
+def test_a_rehearsal_reaches_the_target_and_nothing_of_the_stack():
+    assert opened(with_backup(NAS), REHEARSAL) == {("nas", 9000), *DNS}
+
+
+@pytest.mark.parametrize("target", [BACKUP, REHEARSAL])
+def test_nothing_connects_to_a_pod_of_the_backup(target: Place):
+    policies = policies_of(with_backup(NAS))
+
+    assert not [
+        (name, port) for name, place in PLACES.items() for port in PORTS if allowed(policies, place, target, port)
+    ]
+
+
+def test_a_backup_changes_no_connection_of_the_other_pods():
+    assert reachable(with_backup(NAS)) == OPEN
+
+
+def test_without_policies_a_backup_creates_none():
+    assert not run(backup=NAS, backupCredentials=STORE_SECRET, network={"enabled": False}).of("NetworkPolicy")

@@ -13,6 +13,7 @@ from settings.errors import SettingsError
 from settings.images import IMAGES
 from tests.conftest import containers, run
 from tests.matrix import STACKS, of_stack
+from tests.unit.test_backup_settings import S3
 
 PLANTED = {
     "tidalCreds": '{"token": "planted-tidal"}',
@@ -21,10 +22,14 @@ PLANTED = {
 }
 
 
-@pytest.fixture(scope="module", params=STACKS)
+BACKUP = {"backup": S3, "backupCredentials": "planted-store-secret"}
+
+
+@pytest.fixture(scope="module", params=[(name, more) for name in STACKS for more in ({}, BACKUP)], ids=str)
 def stack(request: pytest.FixtureRequest) -> Recording:
-    """The program with each stack file of this repository and planted secrets."""
-    return of_stack(request.param, **PLANTED)
+    """The program with each stack file of this repository and planted secrets, without a backup and with one."""
+    name, more = request.param
+    return of_stack(name, **PLANTED, **more)
 
 
 def kubernetes(recording: Recording) -> list[Resource]:
@@ -96,7 +101,8 @@ def test_generated_passwords_are_encrypted_everywhere(stack: Recording):
     assert [hit for found in stack.resources for hit in paths(found.inputs, False, found.urn)] == []
     # One for each server, one for the webhook, Flyte's key for the object store, and the task keys of three domains.
     # Flyte's database password is configured here, so it is not generated.
-    assert len(stack.of("RandomPassword")) == 7
+    # A backup has a password for its repository, one for its rehearsals, and its own key for the object store.
+    assert len(stack.of("RandomPassword")) == (10 if stack.of("Backup") else 7)
 
 
 def test_every_secret_object_has_only_encrypted_values(stack: Recording):
@@ -108,15 +114,17 @@ def test_every_secret_object_has_only_encrypted_values(stack: Recording):
 
 def test_every_container_of_the_platform_runs_an_image_from_the_table(stack: Recording):
     allowed = {image.reference for image in IMAGES.values()}
-    workloads = [found for kind in ("StatefulSet", "Job") for found in stack.of(kind)]
+    workloads = [found.plain for kind in ("StatefulSet", "Job") for found in stack.of(kind)]
+    workloads += [found.plain["spec"]["jobTemplate"] for found in stack.of("CronJob")]
 
-    assert len(workloads) == 5
-    assert {container["image"] for found in workloads for container in containers(found.plain)} <= allowed
+    assert len(workloads) == (9 if stack.of("Backup") else 5)
+    assert {container["image"] for found in workloads for container in containers(found)} <= allowed
 
 
 def test_every_image_can_be_replaced():
     mirror = {name: f"registry.home:5000/{name}:1" for name in IMAGES}
-    recording = run(images=mirror)
+    # With a backup, because only the backup runs restic.
+    recording = run(images=mirror, **BACKUP)
     text = json.dumps([found.plain for found in recording.resources])
 
     assert all(reference in text for name, reference in mirror.items() if name not in {"flyte", "copilot"})
