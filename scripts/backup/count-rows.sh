@@ -6,7 +6,14 @@
 set -eu
 unreadable=$(mktemp)
 { pg_restore --file=- "$1" || echo 1 >"$unreadable"; } | awk '
-  /^COPY / && !copying { table = $2; rows = 0; copying = 1; next }
+  # COPY SCHEMA.TABLE (COLUMNS) FROM stdin; where a quoted name may have any character.
+  !copying && /^COPY .* FROM stdin;$/ {
+    match($0, /^COPY ("([^"]|"")*"|[^" .]+)[.]("([^"]|"")*"|[^" ]+) /)
+    table = substr($0, 6, RLENGTH - 6)
+    rows = 0
+    copying = 1
+    next
+  }
   copying && $0 == "\\." { printf "%s\t%d\n", table, rows; copying = 0; next }
   copying { rows++ }'
 if [ -s "$unreadable" ]; then

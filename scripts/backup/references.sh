@@ -14,7 +14,7 @@ while read -r bucket; do
     "$WORK/restored/set/listing/$bucket.json" | sed 's/\\\\/\\/g' >"$WORK/listed"
   # The store's checksum of an object that was uploaded in parts is another one after the restore; its file was
   # verified when it was fetched.
-  awk -F '\t' 'NR == FNR { there[$1] = $2; next }
+  awk -F '\t' 'FILENAME == ARGV[1] { there[$1] = $2; next }
     there[$1] == "" || ($2 !~ /-/ && there[$1] !~ /-/ && there[$1] != $2) { print $1 }' \
     "$WORK/there" "$WORK/listed" >>"$WORK/wrong"
   cut -f1 "$WORK/there" >>"$WORK/keys"
@@ -35,7 +35,7 @@ grep '^cache	' "$WORK/references.tsv" | while IFS='	' read -r _ row uri; do
 done >"$WORK/inner.tsv"
 # A directory is there if an object is below it.
 cat "$WORK/references.tsv" "$WORK/inner.tsv" | awk -F '\t' '
-  NR == FNR {
+  FILENAME == ARGV[1] {
     known[$0] = 1
     path = $0
     while (match(path, /\/[^\/]*$/)) { path = substr(path, 1, RSTART - 1); known[path] = known[path "/"] = 1 }

@@ -35,12 +35,12 @@ for listed in "$run/listing/"*.json; do
   mkdir -p "$WORK/objects/$bucket"
   (cd "$WORK/objects" && find "$bucket" -type f ! -name '*.part.minio' -exec stat -c '%s	%n' {} +) >"$run/files"
   # Missing, or of another size.
-  awk -F '\t' 'NR == FNR { size[$2] = $1; next } size[$3] == "" || size[$3] != $2 { print $3 }' \
+  awk -F '\t' 'FILENAME == ARGV[1] { size[$2] = $1; next } size[$3] == "" || size[$3] != $2 { print $3 }' \
     "$run/files" "$run/table" >"$run/wrong"
   # New or changed since the last set: the content is compared with the store's own checksum, which is an MD5 unless
   # the object was uploaded in parts.
   touch "$WORK/known/$bucket"
-  awk -F '\t' 'NR == FNR { known[$0] = 1; next } !($0 in known) && $1 ~ /^[0-9a-f]+$/ { print $1 "  " $3 }' \
+  awk -F '\t' 'FILENAME == ARGV[1] { known[$0] = 1; next } !($0 in known) && $1 ~ /^[0-9a-f]+$/ { print $1 "  " $3 }' \
     "$WORK/known/$bucket" "$run/table" >"$run/sums"
   (cd "$WORK/objects" && md5sum -c "$run/sums" 2>/dev/null) | sed -n 's/: FAILED.*$//p' >>"$run/wrong" || true
   if [ -s "$run/wrong" ]; then
@@ -103,7 +103,7 @@ report "stored and read back: set $(short "$id"), $(size "$added") added"
 for known in "$run/known-"*; do
   bucket=${known##*/known-}
   (cd "$WORK/objects" && find "$bucket" -type f) |
-    awk -F '\t' 'NR == FNR { listed[$3] = 1; next } !($0 in listed)' "$known" - |
+    awk -F '\t' 'FILENAME == ARGV[1] { listed[$3] = 1; next } !($0 in listed)' "$known" - |
     while IFS= read -r path; do rm -f "$WORK/objects/$path"; done
   mv "$known" "$WORK/known/$bucket"
 done

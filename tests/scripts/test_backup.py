@@ -1,96 +1,156 @@
-"""The commands of docs/backup.md, exactly as written there, against real servers."""
+"""A backup and its restore, with real servers: everything comes back as it was."""
 
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+# ruff: noqa: F811 (fixtures)
 
-import pytest
+import shutil
 
-from paths import ROOT
-from tests.papers import the_command
-from tests.scripts.store import ROOT_PASSWORD, Store, stopped_store
-from tests.scripts.test_postgres_scripts import (  # noqa: F401 (fixtures)
-    FLYTE,
-    Cluster,
-    binaries,
-    cluster,
-    pristine,
-    running,
-    uid,
-)
+from tests.scripts.backup import LARGE, NAMES, TARGET_KEY, Home, plant
+from tests.scripts.homes import binaries, home, pristine, servers, uid  # noqa: F401 (fixtures)
 
 
-def documented(part: str) -> str:
-    """The only command of the document that contains this text."""
-    return the_command(ROOT / "docs" / "backup.md", part)
+def test_everything_comes_back_into_an_empty_database_and_store(home: Home):
+    home.use_bucket(create=False)
+    home.servers.target.root("mb", f"store/{home.bucket}")
+    plant(home)
+    rows, content = home.rows(), home.content()
+    home.must_backup()
+    home.servers.empty_database()
+    home.servers.empty_store()
+
+    done = home.must_restore()
+
+    assert home.rows() == rows
+    assert home.content() == content
+    assert done.result["dangling"] == {}
+    assert done.result["objects"] == len(NAMES) + 3
+    # No secret is in an argument or in a file of the steps.
+    assert "planted" not in home.calls
+    assert home.secrets_in("work", "restore", "tmp", "scripts") == []
 
 
-def in_the_pod(database: Cluster, line: str, folder: Path) -> None:
-    """Run the part of the line that runs in the pod, including its redirections."""
-    inside = line.split(" -- ")[1]
-    program, _, rest = inside.partition(" ")
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"{database._binaries / program} {rest}"],
-        env=database.env,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        **database.work.identity,
-    )
-    assert done.returncode == 0, done.stderr
+def test_what_was_changed_or_deleted_comes_back_and_nothing_else_is_uploaded(home: Home):
+    plant(home)
+    rows, content = home.rows(), home.content()
+    home.must_backup()
+    home.sql('DELETE FROM odd; ALTER TABLE odd ADD later int; DROP TABLE "empty Table"; CREATE TABLE later (id int)')
+    home.put("tasks/a/b/c/d", b"CONTENT 4")
+    home.put("flyte/code/archive.tar.gz", b"other", flyteContentMD5="other")
+    home.delete("tasks/with space")
+    home.put("tasks/later", b"later")
+
+    done = home.must_restore()
+
+    assert home.rows() == rows
+    after = home.content()
+    assert after.pop("tasks/later")  # what the set does not have stays
+    assert after == content
+    assert f"compare: 3 of {len(NAMES) + 3} objects have to be uploaded" in done.output
 
 
-def test_a_dump_of_the_database_restores_exactly_its_content(running: Cluster):  # noqa: F811
-    running.ensure_roles()
-    folder = running.work.folder("dumps")
-    assert running.login("flyte", FLYTE, statement="CREATE TABLE runs AS SELECT 1 AS id").returncode == 0
+def test_a_backup_stores_only_what_is_new_and_notices_another_content_of_the_same_size(home: Home):
+    home.put("tasks/large", LARGE)
+    home.put("tasks/small", b"first.")
+    first = home.must_backup()
+    home.put("tasks/small", b"second")
 
-    in_the_pod(running, documented("pg_dump"), folder)
-    changed = "INSERT INTO runs VALUES (2); CREATE TABLE later (id int)"
-    assert running.login("flyte", FLYTE, statement=changed).returncode == 0
-    in_the_pod(running, documented("pg_restore"), folder)
+    second = home.must_backup()
 
-    assert running.login("flyte", FLYTE, statement="SELECT id FROM runs").stdout == "1\n"
-    assert running.login("flyte", FLYTE, statement="INSERT INTO runs VALUES (3)").returncode == 0  # still the owner
-
-
-def test_a_dump_can_be_restored_into_the_empty_database_of_a_new_stack(running: Cluster):  # noqa: F811
-    running.ensure_roles()
-    folder = running.work.folder("dumps")
-    assert running.login("flyte", FLYTE, statement="CREATE TABLE runs AS SELECT 1 AS id").returncode == 0
-    in_the_pod(running, documented("pg_dump"), folder)
-    running.sql("DROP DATABASE flyte")
-    running.ensure_roles()
-
-    in_the_pod(running, documented("pg_restore"), folder)
-
-    assert running.login("flyte", FLYTE, statement="SELECT id FROM runs").stdout == "1\n"
+    assert first["added"] > len(LARGE)
+    assert second["added"] < 100_000
+    assert second["bytes"] == first["bytes"]
+    for made, content in ((first, "first."), (second, "second")):
+        home.must_restore(made["id"][:12], until="fetch")
+        assert (home.path / "restore/restored/objects/tasks/small").read_text() == content
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with stopped_store() as made:
-        made.start()
-        yield made
+def test_what_the_copy_lacks_is_found_even_if_it_is_everything(home: Home):
+    home.put("flyte/kept", b"kept")
+    home.runs += 1
+    assert home.step("dump").code == 0
+    assert home.step("copy").code == 0
+    (home.path / "work/objects/flyte/kept").unlink()
+
+    assert home.step("snapshot").complaint.startswith("1 objects of the copy differ from the object store")
 
 
-def test_the_buckets_are_restored_with_their_content(store: Store, tmp_path: Path):
-    store.provision()
-    store.root("pipe", "store/flyte/metadata/a", text="content")
-    environment = os.environ | {"MC_CONFIG_DIR": str(tmp_path / "mc")}
+def test_a_bucket_that_was_emptied_is_empty_in_the_set_after_the_next(home: Home):
+    home.put("flyte/deleted", b"deleted")
+    home.must_backup()
+    home.delete("flyte/deleted")
+    home.must_backup()
 
-    def typed(line: str, answers: str = "") -> None:
-        words = [store._client, *line.replace("http://127.0.0.1:9000", store.url).split()[1:]]
-        done = subprocess.run(words, input=answers, env=environment, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    assert home.must_backup()["objects"] == 0
 
-    typed(documented("mc alias"), f"root\n{ROOT_PASSWORD}\n")
-    subprocess.run(documented("mkdir").split(), cwd=tmp_path, check=True)
-    typed(documented("home backup/"))
-    typed(documented("home backup/"))  # again, as on the next night
-    store.root("rb", "--force", "store/flyte")
-    store.provision()
-    typed(documented("backup/ home"))
 
-    assert store.root("cat", "store/flyte/metadata/a") == "content"
+def test_an_object_that_is_deleted_after_the_dump_is_in_this_set_and_not_in_the_next(home: Home):
+    home.put("flyte/kept", b"kept")
+    home.put("flyte/deleted", b"deleted")
+    home.must_backup()
+    home.runs += 1
+    assert home.step("dump").code == 0
+    home.delete("flyte/deleted")
+    assert home.step("copy").code == 0
+    done = home.step("snapshot")
+    assert done.code == 0, done.errors
+
+    home.must_restore(done.result["id"], until="fetch")
+    assert (home.path / "restore/restored/objects/flyte/deleted").read_text() == "deleted"
+    third = home.must_backup()
+    home.must_restore(third["id"], until="fetch")
+    assert not (home.path / "restore/restored/objects/flyte/deleted").exists()
+    assert not (home.path / "work/objects/flyte/deleted").exists()
+
+
+def test_an_object_that_only_this_set_has_is_restored(home: Home):
+    home.put("flyte/kept", b"kept")
+    home.put("flyte/deleted", b"deleted")
+    home.must_backup()
+    home.delete("flyte/deleted")
+    home.must_backup()
+
+    home.must_restore()
+
+    assert home.servers.store.root("cat", "store/flyte/deleted") == "deleted"
+
+
+def test_the_copy_is_made_again_if_its_volume_was_lost(home: Home):
+    home.put("flyte/kept", b"kept")
+    home.must_backup()
+    shutil.rmtree(home.path / "work")
+    (home.path / "work").mkdir()
+
+    assert home.must_backup()["objects"] == 1
+
+
+def test_a_damaged_copy_of_an_object_is_found_before_it_is_stored(home: Home):
+    home.put("flyte/kept", b"kept")
+    home.runs += 1
+    assert home.step("dump").code == 0
+    assert home.step("copy").code == 0
+    (home.path / "work/objects/flyte/kept").write_bytes(b"KEPT")
+
+    done = home.step("snapshot")
+
+    assert done.complaint.startswith("1 objects of the copy differ from the object store")
+    assert home.must_backup()["objects"] == 1
+    home.must_restore(until="fetch")
+    assert (home.path / "restore/restored/objects/flyte/kept").read_bytes() == b"kept"
+
+
+def test_the_state_of_pulumi_is_in_the_set(home: Home):
+    home.put("flyte/kept", b"kept")
+    (home.path / "state/part-1").write_text("sealed\n")
+
+    assert home.must_backup()["state"] == "sealed"
+    home.must_restore(until="fetch")
+    assert (home.path / "restore/restored/set/state/part-1").read_text() == "sealed\n"
+    assert home.sets()[0]["state"] == "sealed"
+
+
+def test_the_key_of_the_target_reaches_restic_only(home: Home):
+    place = home.use_bucket()
+    home.put("flyte/kept", b"kept")
+    home.must_backup()
+
+    assert "snapshots" in home.servers.target.root("ls", f"{place}/")
+    assert TARGET_KEY not in home.calls

@@ -197,6 +197,8 @@ _ACTIONLINT = GoPackage("actionlint", "github.com/rhysd/actionlint/cmd/actionlin
 _CRANE = GoPackage("crane", "github.com/google/go-containerregistry/cmd/crane")
 _GITLEAKS = GoPackage("gitleaks", "github.com/zricethezav/gitleaks/v8")
 _MINIO, _MC = GoPackage("minio", "github.com/minio/minio"), GoPackage("mc", "github.com/minio/mc")
+_RESTIC = GoPackage("restic", "github.com/restic/restic/cmd/restic")
+_JQ = GoPackage("gojq", "github.com/itchyny/gojq/cmd/gojq")
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _GET_CHROMIUM = "install the package chromium or Google Chrome, or set CHROMIUM to the path of the program"
 _IS_MC = ("--version", "mc version")  # Midnight Commander has the same name
@@ -219,6 +221,10 @@ TOOLS = {
         _kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
         Tool("minio", frozenset({"scripts"}), ("minio", "silo"), "MINIO_SERVER", recipe=_MINIO),
         Tool("mc", frozenset({"scripts"}), ("mc",), "MINIO_CLIENT", recipe=_MC, recognised_by=_IS_MC),
+        # Not that of the machine, which may be older than the exit codes that the scripts read.
+        Tool("restic", frozenset({"scripts"}), recipe=_RESTIC),
+        # The original, or the program that is built here: both read the same language.
+        Tool("jq", frozenset({"scripts"}), ("jq",), "JQ", recipe=_JQ),
         Tool("chromium", frozenset({"commands"}), _CHROMIUM, "CHROMIUM", remedy=_GET_CHROMIUM),
         Tool("pulumi", frozenset({"engine"}), ("pulumi",), remedy="install it from https://www.pulumi.com/docs/install/"),
     )
