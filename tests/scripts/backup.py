@@ -1,4 +1,4 @@
-"""A home with a database, an object store and a target for backups, and the steps of the pods, run as a pod runs them."""
+"""A database, an object store, a target for backups, and the steps of the pods, run as a pod runs them."""
 
 import hashlib
 import json
@@ -110,7 +110,7 @@ class Servers:
 
 def policy(*actions: str, only: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A policy that allows ``actions`` everywhere, and each action in ``only`` in one place."""
-    allowed = {action: "*" for action in actions} | dict(only or {})
+    allowed = dict.fromkeys(actions, "*") | dict(only or {})
     statements = [
         {"Effect": "Allow", "Action": [action], "Resource": [f"arn:aws:s3:::{place}"]}
         for action, place in allowed.items()

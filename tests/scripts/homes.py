@@ -17,7 +17,7 @@ _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def servers(binaries: Path, uid: int | None, pristine: Path) -> Iterator[Servers]:  # noqa: F811
+def servers(binaries: Path, uid: int | None, pristine: Path) -> Iterator[Servers]:
     """A database, an object store and a target, which the tests of a file share."""
     with workspace(uid) as work, stopped_store() as store, stopped_store() as target:
         subprocess.run(["cp", "-R", "-p", str(pristine), str(work.path / "data")], check=True, **work.identity)
@@ -30,7 +30,7 @@ def servers(binaries: Path, uid: int | None, pristine: Path) -> Iterator[Servers
 
 
 @pytest.fixture
-def home(servers: Servers, binaries: Path) -> Iterator[Home]:  # noqa: F811
+def home(servers: Servers, binaries: Path) -> Iterator[Home]:
     """A stack with Flyte's empty tables, without buckets, and with an empty repository in a claim."""
     servers.reset()
     with workspace() as work:
