@@ -103,7 +103,7 @@ def finished(deployed: Deployed) -> str:
 def outputs(deployed: Deployed, execution: str) -> dict[str, Any]:
     """The outputs of an execution, which Flyte reads from the object store."""
     answer = json.loads(deployed.kubectl("get", "--raw", f"{API}/data/executions/remedy/development/{execution}"))
-    found: dict[str, Any] = answer["full_outputs"]
+    found: dict[str, Any] = answer["fullOutputs"]
     return found
 
 

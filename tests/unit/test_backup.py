@@ -195,7 +195,7 @@ def test_a_rehearsal_has_servers_and_passwords_of_its_own():
     assert (database["PGHOST"], database["PGPORT"]) == ("127.0.0.1", "5432")
     assert variables(steps(found, "backup-drill")["objects"])["STORE_URL"] == "http://127.0.0.1:9000"
     assert variables(steps(found, "backup-drill")["swap"])["DRILL"] == "true"
-    assert "DRILL" not in variables(steps(found, "backup-restore")["swap"])
+    assert variables(steps(found, "backup-restore")["swap"])["DRILL"] == "false"
 
 
 def test_every_step_runs_a_pinned_image_that_has_its_program():
