@@ -16,7 +16,9 @@ SFTP = {"target": "sftp://backup@nas.home//volume1/flyte", "knownHosts": [HOST_K
 CLAIM = {"target": "claim:nas"}
 STORE_SECRET = "planted-store-secret"
 # In parts, so that no scanner takes it for a key.
-SSH_KEY = "\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END")).replace("\n", "\nplanted\n")
+SSH_KEY = (
+    "\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END")).replace("\n", "\nplanted\n") + "\n"
+)
 
 
 def load(backup: dict[str, Any], credentials: str | None = STORE_SECRET, **others: Any) -> BackupSettings:
