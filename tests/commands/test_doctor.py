@@ -43,6 +43,7 @@ ORDER = [
     "webhook",
     "admission",
     "isolation",
+    "backup",
     "certificate",
     "log links",
     "secrets",

@@ -17,6 +17,7 @@ from settings.errors import SettingsError
 _RESULT = "RESULT "
 # Containers that run as long as their pod, and whose log is of no interest.
 _SERVERS = "drill-"
+_DETAIL = ":   restic: "
 _DAY = 24 * 60 * 60
 
 
@@ -59,7 +60,8 @@ class Job:
             if line.startswith(_RESULT):
                 result = json.loads(line.removeprefix(_RESULT))
             else:
-                said = line
+                # What restic said itself comes after the message, and explains less.
+                said = said if _DETAIL in line else line
                 self.out.write(f"  {line}\n")
                 self.out.flush()
         succeeded = self._succeeded(name)
