@@ -43,6 +43,7 @@ for listed in "$run/listing/"*.json; do
   awk -F '\t' 'FILENAME == ARGV[1] { known[$0] = 1; next } !($0 in known) && $1 ~ /^[0-9a-f]+$/ { print $1 "  " $3 }' \
     "$WORK/known/$bucket" "$run/table" >"$run/sums"
   (cd "$WORK/objects" && md5sum -c "$run/sums" 2>/dev/null) | sed -n 's/: FAILED.*$//p' >>"$run/wrong" || true
+  sort -u -o "$run/wrong" "$run/wrong"
   if [ -s "$run/wrong" ]; then
     damaged=$((damaged + $(wc -l <"$run/wrong")))
     while IFS= read -r path; do rm -f "$WORK/objects/$path"; done <"$run/wrong"

@@ -140,7 +140,7 @@ class Home:
         work.file("root-store/root-password", ROOT_PASSWORD)
         self.access(PASSWORD, TARGET_KEY)
         create_repository(self.repository, PASSWORD)
-        for script in (SCRIPTS / "backup").iterdir():
+        for script in [*(SCRIPTS / "backup").iterdir(), SCRIPTS / "schedules" / "skip-missed.sql"]:
             work.file(f"scripts/{script.name}", script.read_text())
         work.file("scripts/about.json", json.dumps({"stack": "dev", "version": "1"}))
 
@@ -204,7 +204,7 @@ class Home:
         """Run the pod of a restore on a new volume, up to the step ``until``."""
         shutil.rmtree(self.path / "restore", ignore_errors=True)
         self._work.folder("restore")
-        steps = _restore()
+        steps = _restore(drill=False)
         names = [step.name for step in steps]
         if until:
             steps = steps[: names.index(until) + 1]
