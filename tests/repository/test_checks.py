@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ def tracked() -> list[str]:
     if answer.returncode:
         pytest.skip("needs a clone of the repository: use git clone instead of copying the files")
     return [name for name in answer.stdout.split("\0") if name]
+
+
+def test_each_test_file_has_a_name_of_its_own():
+    """Pytest imports a test file by its name alone, and stops at the second one in a run of several layers."""
+    names = Counter(file.name for file in (ROOT / "tests").rglob("test_*.py"))
+
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def leaks(folder: Path) -> subprocess.CompletedProcess[str]:

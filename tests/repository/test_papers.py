@@ -20,7 +20,7 @@ STRICT = [
     ROOT / "CONTRIBUTING.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("backup", "secrets", "testing", "upgrades")),
 ]
-# Commands that need no cluster. The tests run them, or CI does, or tests/scripts/test_backup.py.
+# Commands that need no cluster. The tests run them, or CI does, or tests/scripts/test_backup_steps.py.
 RUN = re.compile(
     r"make (check|docs|versions|test(-[a-z]+)?|mutate|lock|plugins|render|ci-diff)\b"
     r"|uvx pre-commit install|git pull|tar |mkdir |mc (alias set|mirror) |pulumi stack change-secrets-provider"
