@@ -17,6 +17,7 @@ from ops.doctor.isolation import check_isolation
 from ops.doctor.log_links import check_log_links
 from ops.doctor.probes import Probes
 from ops.doctor.programs import check_programs
+from ops.doctor.retention import check_retention
 from ops.doctor.servers import SERVERS, check_database, check_ingress, check_jobs, check_namespaces, check_server
 from ops.doctor.signed_address import check_signed_address
 from ops.doctor.stack import Stack
@@ -103,6 +104,8 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     probes = opened.enter_context(Probes())
     yield Check("isolation", partial(check_isolation, stack, probes), ["cluster", "namespaces", *servers], seconds=75)
     yield Check("backup", partial(check_backup, stack), ["cluster"])
+    if stack.settings.retention.rows:
+        yield Check("retention", partial(check_retention, stack), ["cluster"])
     yield Check("certificate", partial(check_certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in links_of(stack.settings.log_links)]
     yield Check("log links", partial(check_log_links, stack, links))
