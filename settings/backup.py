@@ -1,18 +1,16 @@
 """The backup of the stack, and the place where it is kept."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 
 from settings.quantities import Resources, Volume, default_resources
+from settings.schedules import OptionalSchedule, Schedule
 from settings.values import Model, PartError, check_label, has_server
 
 TargetKind = Literal["none", "s3", "sftp", "claim"]
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # any moment: only the fields of a schedule are checked
 _S3 = re.compile(r"s3:(?P<server>https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d+))?)/(?P<path>[A-Za-z0-9._/-]+)")
 _SFTP = re.compile(r"sftp://[A-Za-z0-9._-]+@(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d+))?//(?P<path>[A-Za-z0-9._/-]+)")
 _CLAIM = re.compile(r"claim:(?P<claim>[a-z0-9-]+)(?:/(?P<path>[A-Za-z0-9._/-]+))?")
@@ -35,20 +33,6 @@ def _valid(value: str, match: "re.Match[str]") -> bool:
     if value.startswith("claim:"):
         return bool(check_label(match["claim"]))
     return has_server(f"http://{match['host']}:{match['port'] or 80}")
-
-
-def _schedule(value: str) -> str:
-    try:
-        CronSim(value, _EPOCH)
-    except CronSimError:
-        raise ValueError("is not a schedule of cron; write it like 17 3 * * * for every day at 03:17") from None
-    if len(value.split()) != 5:
-        raise ValueError("does not have the five fields of cron; write it like 17 3 * * * for every day at 03:17")
-    return value
-
-
-def _optional_schedule(value: str) -> str:
-    return value and _schedule(value)
 
 
 def _time_zone(value: str) -> str:
@@ -76,10 +60,6 @@ def _recovery_key(value: str) -> str:
     if value and not re.fullmatch(r"[0-9a-f]{64}", value):
         raise ValueError("is not the public half of a recovery key; let make backup-key write it")
     return value
-
-
-Schedule = Annotated[str, AfterValidator(_schedule)]
-"""Schedule in the five fields of cron."""
 
 
 class BackupKeep(Model):
@@ -114,7 +94,7 @@ class BackupSettings(Model):
     """When a set is made, in cron's five fields."""
     check_schedule: Schedule = "47 4 * * 0"
     """When a seventh of the stored data is read back and compared with its checksums."""
-    drill_schedule: Annotated[str, AfterValidator(_optional_schedule)] = ""
+    drill_schedule: OptionalSchedule = ""
     """When the newest set is restored into a throw-away pod and compared; empty: only by make drill."""
     time_zone: Annotated[str, AfterValidator(_time_zone)] = ""
     """Time zone of the schedules; empty: that of the cluster's control plane."""

@@ -89,7 +89,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "retention": {
             "executions": 90,
             "cache": 30,
-            "objects": 180,
+            "objects": 210,
             "schedule": "0 4 * * 0",
             "finishedHours": 2,
             "finishedPods": "delete",

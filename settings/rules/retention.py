@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 from settings.messages.commands import set_command
+from settings.schedules import longest_gap
 from settings.stack import PROJECT, Settings
 
+# The store counts from the moment at which an object was written, rows are counted from the end of the execution.
+_LONGEST_RUN_DAYS = 7
 _KEY = f"{PROJECT}:retention"
 
 
@@ -13,12 +16,14 @@ def retention_problems(settings: Settings) -> Iterator[str]:
     retention = settings.retention
     if not retention.objects:
         return
+    late = longest_gap(retention.schedule).days
     for name in ("executions", "cache"):
         if not getattr(retention, name):
             key = f"{_KEY}.{name}"
+            most = (retention.objects - late - _LONGEST_RUN_DAYS) // 2
             yield (
                 f"{key}: is 0, so that rows of the database would point at objects that {_KEY}.objects "
-                f"({retention.objects} days) has deleted; write {set_command(key, max(1, retention.objects // 2))}"
+                f"({retention.objects} days) has deleted; write {set_command(key, max(1, most))}"
             )
     for days, reason in required_object_days(settings):
         if retention.objects < days:
@@ -31,8 +36,9 @@ def required_object_days(settings: Settings) -> Iterator[tuple[int, str]]:
     retention = settings.retention
     if retention.executions and retention.cache:
         reused = max(retention.executions, retention.cache)
+        late = longest_gap(retention.schedule).days
         yield (
-            retention.executions + reused,
-            f"an execution is kept for {retention.executions}, and can reuse an output that is {reused} days old, from "
-            "the cache or by recovery",
+            retention.executions + reused + late + _LONGEST_RUN_DAYS,
+            f"an execution is kept for {retention.executions} after its end and deleted up to {late} later, can reuse "
+            f"an output that is {reused} days old, from the cache or by recovery, and may run for {_LONGEST_RUN_DAYS}",
         )

@@ -271,7 +271,7 @@ def test_only_the_rehearsal_may_have_no_schedule(key: str):
     assert problems({**S3, key: ""})[0].startswith(f"flyte-home:backup.{key}: ''")
 
 
-@pytest.mark.parametrize("value", ["17 3 * * *", "*/20 1-4 1,15 * mon-fri", "0 0 * * 7"])
+@pytest.mark.parametrize("value", ["17 3 * * *", "*/20 1-4 1,15 * mon-fri", "0 0 * * 0"])
 def test_a_schedule_of_cron_is_accepted(value: str):
     assert load({**S3, "schedule": value, "drillSchedule": value}).schedule == value
 

@@ -13,7 +13,7 @@ from settings.errors import SettingsError
 from tests.conftest import containers, run, stack
 
 ROWS = {"executions": 90, "cache": 30}
-RULES = {**ROWS, "objects": 180}
+RULES = {**ROWS, "objects": 210}
 
 
 def rejected(**settings: Any) -> str:
@@ -82,13 +82,16 @@ def test_only_the_database_admits_the_cron_job_and_it_reaches_nothing_else():
 
 @pytest.mark.parametrize(
     "schedule",
-    ["", "daily", "@daily", "* * * *", "60 3 * * *", "0 24 * * *", "0 3 0 * *", "5-1 3 * * *", "*/0 * * * *"],
+    [
+        *("", "daily", "@daily", "* * * *", "60 3 * * *", "0 24 * * *", "0 3 0 * *", "5-1 3 * * *", "*/0 * * * *"),
+        *("0 3 L * *", "0 3 * * 5L", "0 3 * * 1#2", "0 0 3 * * *", "0 3 30 2 *", "0 3 * FOO *", "0 3 * * 7"),
+    ],
 )
 def test_a_schedule_that_kubernetes_would_reject_is_rejected_here(schedule: str):
     message = rejected(retention={**ROWS, "schedule": schedule})
 
     assert "flyte-home:retention.schedule" in message
-    assert "17 3 * * *" in message
+    assert "17 3 * * *" in message or "write 0 for Sunday" in message
 
 
 @pytest.mark.parametrize("name", ["executions", "cache", "objects"])
@@ -106,7 +109,7 @@ def test_objects_may_not_expire_while_rows_that_point_at_them_are_kept_for_ever(
 
 
 @pytest.mark.parametrize(
-    ("executions", "cache", "least"), [(90, 30, 180), (30, 90, 120), (1, 1, 2)], ids=["recovery", "cache", "smallest"]
+    ("executions", "cache", "least"), [(90, 30, 188), (30, 90, 128), (1, 1, 10)], ids=["recovery", "cache", "smallest"]
 )
 def test_objects_live_as_long_as_an_execution_that_has_reused_them(executions: int, cache: int, least: int):
     rows = {"executions": executions, "cache": cache}
@@ -116,6 +119,13 @@ def test_objects_live_as_long_as_an_execution_that_has_reused_them(executions: i
 
     assert f"flyte-home:retention.objects: {least - 1} days are too few" in message
     assert f"pulumi config set --path flyte-home:retention.objects {least}" in message
+
+
+def test_objects_live_longer_where_rows_are_deleted_more_rarely():
+    message = rejected(retention={**ROWS, "objects": 188, "schedule": "0 4 * * SUN"})
+
+    assert "deleted up to 7 later" in message
+    assert "pulumi config set --path flyte-home:retention.objects 194" in message
 
 
 def lifecycles(**settings: Any) -> dict[str, str]:
@@ -135,7 +145,7 @@ def test_only_the_data_of_executions_expires():
 
     assert found["remedy-development"].count("<Prefix>") == 1
     assert "<Prefix>data/</Prefix>" in found["remedy-development"]
-    assert "<Days>180</Days>" in found["remedy-development"]
+    assert "<Days>210</Days>" in found["remedy-development"]
     prefixes = [part.partition("<")[0] for part in found["flyte"].split("<Prefix>")[1:]]
     assert prefixes == ["metadata/propeller/", "metadata/remedy/"]
     assert not [one for one in prefixes if "metadata/admin/".startswith(one) or "remedy/development/".startswith(one)]
