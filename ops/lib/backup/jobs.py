@@ -19,6 +19,7 @@ _RESULT = "RESULT "
 _SERVERS = "drill-"
 _DETAIL = ":   restic: "
 _DAY = 24 * 60 * 60
+_END_SECONDS = 90
 
 
 @dataclass
@@ -54,22 +55,37 @@ class Job:
             SettingsError: it failed; the message is the last line of its log. Or there is no such CronJob.
         """
         name = self._create()
-        result: dict[str, Any] = {}
+        try:
+            return self._followed(name)
+        finally:
+            if self.removed:
+                # With its pod: after Ctrl-C, no step of it may still run when the caller cleans up.
+                where = [f"--namespace={self.namespace}", "--cascade=foreground", f"--timeout={_END_SECONDS}s"]
+                self.cluster.run("delete", "job", name, *where, seconds=_END_SECONDS + 5)
+
+    def _followed(self, name: str) -> dict[str, Any]:
+        """Show the log of a Job until it has ended; return its result."""
         said = ""
+        result = ""
         for line in self._lines(name):
             if line.startswith(_RESULT):
-                result = json.loads(line.removeprefix(_RESULT))
+                result = line
             else:
                 # What restic said itself comes after the message, and explains less.
                 said = said if _DETAIL in line else line
                 self.out.write(f"  {line}\n")
                 self.out.flush()
-        succeeded = self._succeeded(name)
-        if self.removed:
-            self.cluster.run("delete", "job", name, f"--namespace={self.namespace}", "--wait=false")
-        if not succeeded:
+        if not self._succeeded(name):
             raise SettingsError(said or f"the Job {name} in {self.namespace} failed without a message")
-        return result
+        result = result or self._result(name)
+        if not result:
+            raise SettingsError(f"the Job {name} in {self.namespace} has succeeded, but its log is not complete")
+        return dict(json.loads(result.removeprefix(_RESULT)))
+
+    def _result(self, name: str) -> str:
+        """Return the line with the result, if the connection broke while the log was followed."""
+        log = self.cluster.run("logs", f"job/{name}", f"--namespace={self.namespace}", "--tail=20")
+        return next((line for line in log.stdout.splitlines() if line.startswith(_RESULT)), "")
 
     def _create(self) -> str:
         answer = self.cluster.run("get", "cronjob", self.template, f"--namespace={self.namespace}", "--output=json")

@@ -23,6 +23,16 @@ from settings.errors import SettingsError
 
 _TABLES = ("executions", "workflows", "tasks", "launch_plans")
 _CAUSE = "It was running when the backup was made that has been restored."
+_FORGET = "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)"
+_REPLACED = "SELECT 1 FROM pg_database WHERE datname = 'flyte_replaced'"
+_EXCHANGE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('flyte', 'flyte_replaced');
+BEGIN;
+ALTER DATABASE flyte RENAME TO flyte_restored;
+ALTER DATABASE flyte_replaced RENAME TO flyte;
+COMMIT;
+DROP DATABASE flyte_restored WITH (FORCE);
+"""
 # Whatever began after Flyte's start has a FlyteWorkflow.
 _GRACE = timedelta(seconds=20)
 _READY_SECONDS = 300
@@ -56,22 +66,20 @@ def restore(stack: Stack, wishes: Wishes, say: Callable[[str], None] = print) ->
     wanted = chosen(listed(stack.settings, stack.cluster, io.StringIO())[0], wishes.at, stack.name)
     point = _restore_point(stack, wishes, content, say)
     say(f"restoring the set {wanted.short} of {wanted.time:%Y-%m-%d %H:%M} UTC")
+    _sql(stack, _FORGET)  # of an earlier restore that was killed; the restore point has what is there now
     try:
         result = _job(stack, wanted.id, missed=wishes.missed_schedules).run()
-    except SettingsError as error:
+        say("starting Flyte, and ending what was running when the set was made")
         start_flyte(stack)
-        raise SettingsError(f"{error}\nThe database of Flyte is as it was") from None
-    say("starting Flyte, and ending what was running when the set was made")
-    start_flyte(stack)
-    try:
         _settle(stack, say)
         check_works(stack)
-    except SettingsError as error:
-        if not content:
-            raise SettingsError(f"{error}\nThe set is restored, but the stack does not work") from None
-        _back(stack, point, say)
-        raise SettingsError(f"{error}\nThe stack is as it was before the restore") from None
-    _sql(stack, "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)")
+    except (SettingsError, KeyboardInterrupt) as error:
+        why = str(error) or "interrupted"
+        if content:
+            raise SettingsError(f"{why}\n{_back(stack, point, say)}") from None
+        start_flyte(stack)
+        raise SettingsError(f"{why}\nThe stack had no data before, and may have part of the set now") from None
+    _sql(stack, _FORGET)
     return result
 
 
@@ -157,24 +165,31 @@ def check_works(stack: Stack) -> None:
         raise SettingsError("the stack does not work, as said above")
 
 
-def _back(stack: Stack, point: str, say: Callable[[str], None]) -> None:
-    """Put the replaced database back in its place, and the objects of the restore point into the store."""
-    say("going back to what was there before")
-    stop_flyte(stack)
-    _sql(
-        stack,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('flyte', 'flyte_replaced');\n"
-        "BEGIN; ALTER DATABASE flyte RENAME TO flyte_restored; ALTER DATABASE flyte_replaced RENAME TO flyte; COMMIT;\n"
-        "DROP DATABASE flyte_restored WITH (FORCE)",
-    )
-    if point:
-        _job(stack, point, objects_only=True).run()
-    start_flyte(stack)
+def _back(stack: Stack, point: str, say: Callable[[str], None]) -> str:
+    """Put back what was there before, as far as it was replaced; return what the stack is like now.
+
+    A database that was replaced takes its place again, and the objects of the restore point go into the store.
+    """
+    try:
+        if not _sql(stack, _REPLACED):
+            return "The database of Flyte is as it was"
+        say("going back to what was there before")
+        stop_flyte(stack)
+        _sql(stack, _EXCHANGE)
+        if point:
+            _job(stack, point, objects_only=True).run()
+        return "The stack is as it was before the restore"
+    except SettingsError as error:
+        kept = f"; the set {point[:8]} is what was there before" if point else ""
+        return f"Going back has failed as well: {error}{kept}"
+    finally:
+        start_flyte(stack)
 
 
-def _sql(stack: Stack, statements: str) -> None:
+def _sql(stack: Stack, statements: str) -> str:
     pod = ["exec", "--stdin", "postgres-0", f"--namespace={stack.settings.namespace}", "--container=postgres"]
-    psql = ["psql", "--username=postgres", "--dbname=postgres", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    psql = ["psql", "--username=postgres", "--dbname=postgres", "-XqAt", "--set=ON_ERROR_STOP=1"]
     answer = stack.cluster.run(*pod, "--", *psql, given=statements, seconds=60)
     if answer.returncode:
         raise SettingsError(f"the database rejects a step of the restore: {one_line(answer.stderr)}")
+    return answer.stdout.strip()
