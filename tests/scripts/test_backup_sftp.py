@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -85,6 +86,11 @@ def give_key(home: Home, key: asyncssh.SSHKey) -> None:
     file.chmod(0o400)
 
 
+def complaint_of(home: Home) -> str:
+    """What is said where the repository cannot be opened."""
+    return replace(home.check("reach"), step="reach").complaint
+
+
 def test_everything_comes_back_from_a_server_with_sftp(home: Home, server: SftpServer):
     plant(home)
     rows, content = home.rows(), home.content()
@@ -99,10 +105,10 @@ def test_everything_comes_back_from_a_server_with_sftp(home: Home, server: SftpS
     assert [one["id"] for one in home.sets() if one["verified"]] == [made["id"]]
 
 
-def test_the_first_backup_creates_the_repository(home: Home, server: SftpServer):
+def test_a_repository_is_created_where_there_is_none(home: Home, server: SftpServer):
     shutil.rmtree(server.folder / "flyte")
 
-    home.must_backup()
+    assert home.check("reach").code == 0
 
     assert (server.folder / "flyte" / "config").is_file()
 
@@ -111,7 +117,7 @@ def test_a_server_with_another_host_key_gets_nothing(home: Home, server: SftpSer
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     (home.path / "scripts" / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {other}\n")
 
-    complaint = home.backup().complaint
+    complaint = complaint_of(home)
 
     assert complaint.startswith("flyte-home:backup.knownHosts: the server of sftp://")
     assert "ssh-keyscan" in complaint
@@ -121,13 +127,13 @@ def test_a_server_with_another_host_key_gets_nothing(home: Home, server: SftpSer
 def test_a_key_that_the_server_does_not_admit_is_named(home: Home, server: SftpServer):
     give_key(home, asyncssh.generate_private_key("ssh-ed25519"))
 
-    assert home.backup().complaint.startswith("flyte-home:backupCredentials: sftp://")
+    assert complaint_of(home).startswith("flyte-home:backupCredentials: sftp://")
 
 
 def test_a_server_that_is_away_is_named(home: Home, server: SftpServer):
     home.with_settings(target=f"sftp://{USER}@127.0.0.1:{free_port()}//flyte")
 
-    complaint = home.backup().complaint
+    complaint = complaint_of(home)
 
     assert complaint.startswith("flyte-home:backup.target: sftp://")
     assert "does not answer" in complaint
@@ -137,6 +143,7 @@ def test_a_folder_that_cannot_be_written_is_named(home: Home, server: SftpServer
     home.with_settings(target=f"sftp://{USER}@127.0.0.1:{server.port}//missing/disk/flyte")
     (server.folder / "missing").write_text("a file in the way")
 
-    complaint = home.backup().complaint
+    complaint = complaint_of(home)
 
-    assert complaint.startswith("flyte-home:backup.target: sftp://")
+    assert complaint.startswith("flyte-home:backup.target: the folder of sftp://")
+    assert "cannot be created or written" in complaint
