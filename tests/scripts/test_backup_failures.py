@@ -86,7 +86,8 @@ def test_a_bucket_that_does_not_exist(filled: Home):
     message = failed(filled, "snapshot", PATIENCE="100")
 
     assert message == (
-        f"flyte-home:backup.target: the bucket of {filled.settings.target} does not exist; create it, or correct the name"
+        f"flyte-home:backup.target: the bucket of {filled.settings.target} does not exist; create it, or correct the "
+        "name"
     )
 
 
