@@ -56,15 +56,19 @@ explain() {
       return
       ;;
     11)
-      echo "$NAME: the repository is locked by another backup, check or removal; run this again when that has ended"
+      echo "$NAME: the repository is locked by another backup, check or removal; run this again when that has ended." \
+        "If that was killed, its lock counts for half an hour"
       return
       ;;
   esac
   case $said in
     *"bucket does not exist"*)
       echo "$NAME: flyte-home:backup.target: the bucket of $TARGET does not exist; create it, or correct the name" ;;
-    *"Access Denied"* | *"AccessDenied"* | *"access key ID you provided does not exist"* | \
-      *"request signature we calculated does not match"* | *"InvalidAccessKeyId"* | *"Permission denied (publickey"* | \
+    *"access key ID you provided does not exist"* | *"Access Key Id you provided does not exist"* | *"InvalidAccessKeyId"*)
+      echo "$NAME: flyte-home:backup.accessKeyId: $TARGET has no access key '$AWS_ACCESS_KEY_ID'; correct it, or create" \
+        "it there" ;;
+    *"Access Denied"* | *"AccessDenied"* | \
+      *"request signature we calculated does not match"* | *"Permission denied (publickey"* | \
       *"no mutual signature"* | *"invalid format"*)
       echo "$NAME: flyte-home:backupCredentials: $TARGET rejects them, or does not allow '$2'; correct them, or" \
         "the rights of their user" ;;
@@ -94,10 +98,10 @@ explain() {
 }
 
 # answers: whether there is a repository: 0 if there is, 10 if not; anything else is explained. Restic itself would try
-# for a quarter of an hour.
+# for a quarter of an hour. It also removes the locks of runs that were killed, which restic never does by itself.
 answers() {
   code=0
-  (replace=exec && open_repository cat config --no-cache >/dev/null 2>"$errors") &
+  (replace=exec && open_repository cat config --no-cache --no-lock >/dev/null 2>"$errors") &
   asking=$!
   waited=0
   while kill -0 "$asking" 2>/dev/null; do
@@ -110,7 +114,11 @@ answers() {
   done
   wait "$asking" || code=$?
   case $code in
-    0) return 0 ;;
+    0)
+      # If it cannot, the next command says that there is a lock.
+      open_repository unlock >/dev/null 2>&1 || true
+      return 0
+      ;;
     10) return 10 ;;
   esac
   explain "$code" "reading" >&2

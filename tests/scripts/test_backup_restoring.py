@@ -245,7 +245,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_touched(home: Hom
 
     refused("fetch", "AT: there is no set 'ffffffff'; make backups STACK=dev lists them", at="ffffffff")
     (home.path / "root-database/superuser-password").write_text(WRONG)
-    refused("database", "password authentication failed for user", "make up", WAIT="1")
+    refused("database", "password authentication failed for user", "restart it", WAIT="1")
     home.must_restore(until="fetch")
     (home.path / "restore/server-version").write_text("99.1\n")
     older = home.restore_step("database")
