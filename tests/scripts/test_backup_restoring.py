@@ -61,17 +61,22 @@ def rows_and_objects(home: Home) -> None:
         home.put(name, b"content")
     home.put("flyte/whole.pb", b"\x0a\x16s3://tasks/directory/\x12\x02{}")
     home.put("flyte/hollow.pb", b"\x0a\x12s3://tasks/missing\x12\x02{}")
+    names = [f"s3://{name}" for name in ("tasks/Größe", "tasks/with space.csv", "elsewhere/others", "tasks/plain")]
+    home.put("flyte/named.pb", b"\x00".join(name.encode() for name in names) + b", see there")
+    home.put("tasks/with space.csv", b"content")
+    home.put("tasks/Größe", b"content")
+    home.put("tasks/plain", b"content")
     for number, name in enumerate(("flyte/closure.pb", "flyte/lost-closure.pb")):
         home.sql(
             "INSERT INTO workflows (project, domain, name, version, remote_closure_identifier) "
             f"VALUES ('remedy', 'development', 'w', '{number}', 's3://{name}')"
         )
-    for number, name in enumerate((LONG, f"{LONG}.lost")):
+    for number, name in enumerate((LONG, f"{LONG}.lost", "elsewhere/others")):
         home.sql(
             "INSERT INTO tasks (project, domain, name, version, closure) "
             f"VALUES ('remedy', 'development', 't', '{number}', {message(name)})"
         )
-    for name in ("whole", "hollow", "lost"):
+    for name in ("whole", "named", "hollow", "lost"):
         cached(home, name, f"flyte/{name}.pb")
     execution(home, "whole", "SUCCEEDED", "flyte/inputs.pb", "flyte/outputs.pb")
     execution(home, "lost", "SUCCEEDED", "flyte/lost-inputs.pb", "flyte/lost-outputs.pb")
@@ -97,10 +102,10 @@ def test_rows_without_their_object_are_listed_and_cached_outputs_without_it_are_
     }
     assert "swap: 2 cached outputs without their object are removed; their tasks will run again" in done.output
     for table in CACHE:
-        assert home.sql(f"SELECT artifact_id FROM {table}") == "whole"
+        assert home.sql(f"SELECT artifact_id FROM {table} ORDER BY 1") == "named\nwhole"
     # The other rows stay: they are the history of the stack.
-    assert home.sql("SELECT count(*) FROM workflows") == home.sql("SELECT count(*) FROM tasks") == "2"
-    assert home.sql("SELECT count(*) FROM executions") == "3"
+    counts = [home.sql(f"SELECT count(*) FROM {table}") for table in ("workflows", "tasks", "executions")]
+    assert counts == ["2", "3", "3"]
 
 
 def test_a_drill_notes_its_result_and_leaves_the_database(home: Home):
