@@ -62,7 +62,7 @@ def rows_and_objects(home: Home) -> None:
     home.put("flyte/whole.pb", b"\x0a\x16s3://tasks/directory/\x12\x02{}")
     home.put("flyte/hollow.pb", b"\x0a\x12s3://tasks/missing\x12\x02{}")
     names = [f"s3://{name}" for name in ("tasks/Größe", "tasks/with space.csv", "elsewhere/others", "tasks/plain")]
-    home.put("flyte/named.pb", b"\x00".join(name.encode() for name in names) + b", see there")
+    home.put("flyte/named.pb", b"\x00".join(name.encode() for name in names) + b" see there")
     home.put("tasks/with space.csv", b"content")
     home.put("tasks/Größe", b"content")
     home.put("tasks/plain", b"content")
