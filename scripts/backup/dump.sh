@@ -14,7 +14,7 @@ say() {
 }
 # fail TEXT: ends the backup. TEXT is followed by the last words of the program that failed, and by what helps.
 fail() {
-  said=$(tail -n 1 "$error")
+  said=$(sed -n '/error:/ { p; q; }' "$error")
   case $said in
     *"password authentication failed"*) remedy="; restart Postgres, which sets the password again" ;;
     *"No space left"*) remedy="; make flyte-home:backup.volume.size larger" ;;

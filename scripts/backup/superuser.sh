@@ -20,7 +20,7 @@ ask() {
 waited=0
 until answer=$(ask postgres 'SELECT 1' 2>&1); do
   [ "$waited" -lt "${WAIT:-300}" ] ||
-    fail "the database does not let $PGUSER in: $(echo "$answer" | tail -n 1); if it runs, restart it, which sets the password again"
+    fail "the database does not let $PGUSER in: $(echo "$answer" | head -n 1); if it runs, restart it, which sets the password again"
   sleep 1
   waited=$((waited + 1))
 done

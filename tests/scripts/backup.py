@@ -192,7 +192,8 @@ class Home:
 
     def check(self, action: str, **environment: str) -> Done:
         """Run the pod that does something else with the repository."""
-        return self._pod(_CHECK, "work", {"ACTION": action, **environment}, administer=False)
+        done = self._pod(_CHECK, "work", {"ACTION": action, **environment}, administer=False)
+        return replace(done, step=action)
 
     def sets(self) -> list[dict[str, Any]]:
         """All sets, the oldest first."""
