@@ -16,7 +16,13 @@ listing=$WORK/incoming/$RUN/listing
 
 deadline=$(($(date +%s) + ${WAIT:-600}))
 until found=$(mc ls --json store 2>&1); do
-  [ "$(date +%s)" -lt "$deadline" ] || { echo "$NAME: the object store does not let $STORE_USER in: $found" >&2; exit 1; }
+  if [ "$(date +%s)" -ge "$deadline" ]; then
+    said=${found#*'"cause":{"message":"'} remedy='make doctor says more'
+    said=${said%%'","error"'*}
+    case $said in *signature* | *"ccess "[Kk]"ey"* | *Denied*) remedy='run make up, which sets its key again' ;; esac
+    echo "$NAME: the object store does not let $STORE_USER in: $said; $remedy" >&2
+    exit 1
+  fi
   sleep 2
 done
 

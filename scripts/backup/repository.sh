@@ -22,7 +22,15 @@ errors=$(mktemp)
 # repository ARGUMENTS: runs restic. If it fails, explains that in one line, and returns restic's exit code.
 repository() {
   code=0
-  open_repository "$@" 2>"$errors" || code=$?
+  : >"$errors"
+  # The standard input of a process in the background would be empty.
+  { (replace='exec' && open_repository "$@" 2>"$errors") <&3 & } 3<&0
+  running=$!
+  # For a quarter of an hour, restic would try again to write to a target that is full.
+  (while sleep 1; do ! full || kill "$running"; done) </dev/null >/dev/null 2>&1 &
+  watching=$!
+  wait "$running" || code=$?
+  kill "$watching" 2>/dev/null || true
   [ "$code" -eq 0 ] || explain "$code" "$1" >&2
   return "$code"
 }
@@ -56,15 +64,19 @@ explain() {
       return
       ;;
     11)
-      echo "$NAME: the repository is locked by another backup, check or removal; run this again when that has ended"
+      echo "$NAME: the repository is locked by another backup, check or removal; run this again when that has ended." \
+        "If that was killed, its lock counts for half an hour"
       return
       ;;
   esac
   case $said in
-    *"bucket does not exist"*)
+    *"bucket does not exist"* | *"Bucket name"*)
       echo "$NAME: flyte-home:backup.target: the bucket of $TARGET does not exist; create it, or correct the name" ;;
-    *"Access Denied"* | *"AccessDenied"* | *"access key ID you provided does not exist"* | \
-      *"request signature we calculated does not match"* | *"InvalidAccessKeyId"* | *"Permission denied (publickey"* | \
+    *"access key ID you provided does not exist"* | *"access key Id you provided does not exist"* | *"InvalidAccessKeyId"*)
+      echo "$NAME: flyte-home:backup.accessKeyId: $TARGET has no access key '$AWS_ACCESS_KEY_ID'; correct it, or create" \
+        "it there" ;;
+    *"Access Denied"* | *"AccessDenied"* | \
+      *"request signature we calculated does not match"* | *"Permission denied (publickey"* | \
       *"no mutual signature"* | *"invalid format"*)
       echo "$NAME: flyte-home:backupCredentials: $TARGET rejects them, or does not allow '$2'; correct them, or" \
         "the rights of their user" ;;
@@ -74,7 +86,7 @@ explain() {
     *certificate*)
       echo "$NAME: flyte-home:backup.certificateAuthority: the certificate of $TARGET is not trusted; write the" \
         "certificate of its authority" ;;
-    *"no space left"* | *"No space left"* | *"storage full"* | *"StorageFull"* | *"minimum free drive threshold"* | \
+    *"no space left"* | *"No space left"* | *"storage full"* | *"StorageFull"* | *"free drive threshold"* | \
       *"quota"* | *"Quota"* | *"SSH_FX_FAILURE"*)
       echo "$NAME: flyte-home:backup.target: $TARGET is full; free space there, or keep fewer sets with" \
         "flyte-home:backup.keep" ;;
@@ -94,10 +106,10 @@ explain() {
 }
 
 # answers: whether there is a repository: 0 if there is, 10 if not; anything else is explained. Restic itself would try
-# for a quarter of an hour.
+# for a quarter of an hour. It also removes the locks of runs that were killed, which restic never does by itself.
 answers() {
   code=0
-  (replace=exec && open_repository cat config --no-cache >/dev/null 2>"$errors") &
+  (replace='exec' && open_repository cat config --no-cache --no-lock >/dev/null 2>"$errors") &
   asking=$!
   waited=0
   while kill -0 "$asking" 2>/dev/null; do
@@ -110,15 +122,24 @@ answers() {
   done
   wait "$asking" || code=$?
   case $code in
-    0) return 0 ;;
+    0)
+      # If it cannot, the next command says that there is a lock.
+      open_repository unlock >/dev/null 2>&1 || true
+      return 0
+      ;;
     10) return 10 ;;
   esac
   explain "$code" "reading" >&2
   return 1
 }
+# full: whether a server of S3 has said that it has no more space.
+full() {
+  grep -q -i -e 'free drive threshold' -e 'storage full' -e 'quota' "$errors"
+}
 # final: whether restic would only repeat an error that time does not help.
 final() {
-  grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'key ID you provided' "$errors"
+  grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'key ID you provided' -e 'key Id you provided' \
+    -e 'Bucket name' "$errors"
 }
 
 # size BYTES: for people.

@@ -78,6 +78,15 @@ forget_old() {
   sets >"$errors.list" || return 1
   newest=$(jq -r '[.[] | select(.verified)] | last | .id // ""' "$errors.list")
   [ -n "$newest" ] || return 0
+  # First those that were never verified, because none of them can be restored, and one of them may be the last of its
+  # day, week or month. A newer one may yet be verified.
+  broken=$(jq -r --arg newest "$newest" '.[: map(.id) | index($newest)][] | select(.verified | not) | .id' "$errors.list")
+  if [ -n "$broken" ]; then
+    # shellcheck disable=SC2086  # ids have no spaces
+    repository forget --quiet --retry-lock 2m $broken >/dev/null || return 1
+    sets >"$errors.list" || return 1
+    report "removed $(printf '%s\n' "$broken" | grep -c .) sets that were never verified"
+  fi
   repository forget --dry-run --json --host "$STACK" --tag set --group-by host --keep-last 1 --keep-within 3d \
     --keep-daily "$KEEP_DAILY" --keep-weekly "$KEEP_WEEKLY" --keep-monthly "$KEEP_MONTHLY" >"$errors.plan" || return 1
   old=$(jq -r --arg newest "$newest" '.[].remove[]?.id | select(. != $newest)' "$errors.plan")

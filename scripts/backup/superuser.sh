@@ -18,8 +18,9 @@ ask() {
 }
 
 waited=0
-until ask postgres 'SELECT 1' >/dev/null 2>&1; do
-  [ "$waited" -lt "${WAIT:-300}" ] || fail "the database does not answer"
+until answer=$(ask postgres 'SELECT 1' 2>&1); do
+  [ "$waited" -lt "${WAIT:-300}" ] ||
+    fail "the database does not let $PGUSER in: $(echo "$answer" | head -n 1); if it runs, restart it, which sets the password again"
   sleep 1
   waited=$((waited + 1))
 done

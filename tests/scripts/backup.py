@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -192,7 +192,8 @@ class Home:
 
     def check(self, action: str, **environment: str) -> Done:
         """Run the pod that does something else with the repository."""
-        return self._pod(_CHECK, "work", {"ACTION": action, **environment}, administer=False)
+        done = self._pod(_CHECK, "work", {"ACTION": action, **environment}, administer=False)
+        return replace(done, step=action)
 
     def sets(self) -> list[dict[str, Any]]:
         """All sets, the oldest first."""
@@ -218,15 +219,41 @@ class Home:
 
     def killed_backup(self, seconds: float) -> bool:
         """Run the pod of a backup, and kill all its processes after ``seconds``. Returns whether it still ran."""
+        return self._killed(_BACKUP, "work", seconds, administer=False)
+
+    def killed_restore(self, seconds: float) -> bool:
+        """Run the pod of a restore on a new volume, and kill all its processes after ``seconds``."""
+        shutil.rmtree(self.path / "restore", ignore_errors=True)
+        self._work.folder("restore")
+        return self._killed(_restore(drill=False), "restore", seconds, administer=True)
+
+    def restore_step(self, name: str, **environment: str) -> Done:
+        """Run one step of a restore on the volume of the last one."""
+        steps = [step for step in _restore(drill=False) if step.name == name]
+        return self._pod(steps, "restore", environment, administer=True)
+
+    @contextmanager
+    def started_restore_step(self, name: str) -> Iterator[subprocess.Popen[str]]:
+        """Run one step of a restore in the background. At the end, all its processes are killed."""
+        steps = [step for step in _restore(drill=False) if step.name == name]
+        (container,) = self._containers(steps, administer=True)
+        process = self._start(container, "restore", {}, "restore", True)
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def _killed(self, steps: Sequence[Step], work: str, seconds: float, *, administer: bool) -> bool:
         end = time.monotonic() + seconds
         self.runs += 1
-        for container in self._containers(_BACKUP, administer=False):
-            process = self._start(container, "work", {}, f"backup-{self.runs}")
+        for container in self._containers(steps, administer=administer):
+            process = self._start(container, work, {}, f"backup-{self.runs}", administer)
             try:
                 process.wait(timeout=max(end - time.monotonic(), 0.01))
             except subprocess.TimeoutExpired:
-                _end(process)
                 return True
+            finally:
+                _end(process)
         return False
 
     def _containers(self, steps: Sequence[Step], *, administer: bool) -> list[dict[str, Any]]:
