@@ -35,6 +35,10 @@ repository() {
   return "$code"
 }
 
+# BatchMode: it must not ask, as no one can answer.
+ssh_options="-i $ACCESS/credentials -o UserKnownHostsFile=$SCRIPTS/known_hosts -o StrictHostKeyChecking=yes \
+-o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=20"
+
 # open_repository ARGUMENTS: runs restic; with replace=exec, in the place of this shell.
 replace=''
 open_repository() {
@@ -45,9 +49,7 @@ open_repository() {
       $replace restic "$@"
       ;;
     sftp:*)
-      # BatchMode: it must not ask, as no one can answer.
-      $replace restic -o "sftp.args=-i $ACCESS/credentials -o UserKnownHostsFile=$SCRIPTS/known_hosts \
--o StrictHostKeyChecking=yes -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=20" "$@"
+      $replace restic -o "sftp.args=$ssh_options" "$@"
       ;;
     *) $replace restic "$@" ;;
   esac
@@ -94,15 +96,32 @@ explain() {
       *"Could not resolve hostname"* | *"unreachable"* | *"No route to host"* | \
       *"context canceled"* | *"connection reset"* | *"server misbehaving"* | *"503"*)
       echo "$NAME: flyte-home:backup.target: $TARGET does not answer; start the server, or correct the address" ;;
+    *"unable to start the sftp session"*)
+      echo "$NAME: flyte-home:backup.target: the server of $TARGET admits no session of SFTP; allow it there" ;;
     *"integrity"* | *"hash"* | *"ciphertext verification failed"* | *"invalid data"* | *"does not match"* | \
       *"damaged"* | *"contains errors"* | *"unexpected EOF"* | *"not found in index"* | *"not a valid"* | \
       *"errors were found"* | *"file does not exist"*)
       echo "$NAME: the repository at $TARGET is damaged; see 'A damaged repository' in docs/backup.md" ;;
-    *"permission denied"* | *"read-only file system"*)
-      echo "$NAME: flyte-home:backup.target: $TARGET cannot be written by user 65534; change its owner or mode" ;;
+    *"permission denied"* | *"read-only file system"* | *MkdirAll*)
+      case $TARGET in
+        sftp:*) who="the user of the server" ;;
+        *) who="user 65534" ;;
+      esac
+      echo "$NAME: flyte-home:backup.target: the folder of $TARGET cannot be created or written by $who; correct the" \
+        "path, its owner or its mode" ;;
   esac
   # What restic said itself: it never prints a password.
   printf '%s\n' "$said" | grep -v '^$' | tail -n 4 | sed "s/^/$NAME:   restic: /"
+}
+
+# said_by_ssh: why ssh opens no session.
+said_by_ssh() {
+  server=${TARGET#sftp://} server=${server%%//*} port=22
+  case $server in
+    *:*) port=${server##*:} server=${server%:*} ;;
+  esac
+  # shellcheck disable=SC2086  # the options have no spaces in themselves
+  ssh -p "$port" $ssh_options "$server" -s sftp </dev/null 2>&1 >/dev/null | sed 's/^/subprocess ssh: /'
 }
 
 # answers: whether there is a repository: 0 if there is, 10 if not; anything else is explained. Restic itself would try
@@ -131,10 +150,6 @@ answers() {
   esac
   explain "$code" "reading" >&2
   return 1
-}
-# full: whether a server of S3 has said that it has no more space.
-full() {
-  grep -q -i -e 'free drive threshold' -e 'storage full' -e 'quota' "$errors"
 }
 # final: whether restic would only repeat an error that time does not help.
 final() {
