@@ -179,6 +179,8 @@ arguments = sys.argv[1:]
 log.open("a").write("pulumi " + " ".join(arguments) + "\\n")
 if any(one in " ".join(arguments) for one in world["rejects"]):
     sys.exit("planted failure of pulumi")
+if arguments[0] == "whoami":
+    sys.exit(1)
 file = pathlib.Path({program!r}, "Pulumi.dev.yaml")
 if arguments[:2] == ["stack", "export"]:
     print(json.dumps({{"deployment": {{"secret": "planted-in-the-state"}}}}))
@@ -283,10 +285,13 @@ class BackedUp:
         content["config"] |= {f"flyte-home:{name}": value for name, value in changed.items()}
         self.file.write_text(yaml.safe_dump(content))
 
-    def make(self, command: str, *arguments: str, given: str = "") -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    def make(
+        self, command: str, *arguments: str, given: str = "", **environment: str
+    ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         """Run a command; return its result and its effects. No planted secret may be in its output or in an argument."""
         (self.machine.folder / "effects").write_text("")
-        result, log = self.machine.make(command, *arguments, given=given, PULUMI_CONFIG_PASSPHRASE=PASSPHRASE)
+        variables = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE} | environment
+        result, log = self.machine.make(command, *arguments, given=given, **variables)
         assert "Traceback" not in result.stderr, result.stderr
         assert "planted-" not in result.stdout + result.stderr + log
         # Warnings about the settings are tested in tests/unit.
