@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from tests.commands.backup_stand_ins import KUBECTL, PULUMI
 from tests.commands.test_up import UID, Machine
 from tests.conftest import run
 from tests.processes import free_port
@@ -19,186 +20,6 @@ OLD_ROWS = {"public.executions": 92, "public.workflows": 3}
 NEW_ROWS = {"public.executions": 40, "public.workflows": 2}
 FIRST, SECOND, POINT = "a1" * 32, "b2" * 32, "c3" * 32
 CRON_JOBS = ("backup", "backup-check", "backup-restore", "backup-drill")
-# The cluster runs each Job at once. A step has its effect when its log is read.
-_KUBECTL = '''
-import http.server, json, os, pathlib, re, sys
-place, effects = pathlib.Path({world!r}), pathlib.Path({effects!r})
-words = " ".join(sys.argv[1:])
-reads = {{"apply", "create", "exec"}} & set(sys.argv)
-given = sys.stdin.read() if reads else ""
-pathlib.Path({log!r}).open("a").write("kubectl " + words + "\\n")
-before = place.read_text()
-world = json.loads(before)
-
-def effect(text):
-    with effects.open("a") as file:
-        file.write(text + "\\n")
-
-def containers(job):
-    pod = job["spec"]["template"]["spec"]
-    return [*pod.get("initContainers", []), *pod["containers"]]
-
-def variable(job, name):
-    found = [one.get("value", "") for container in containers(job) for one in container.get("env", [])
-             if one["name"] == name]
-    return found[0] if found else ""
-
-def kind_of(job):
-    template = job["metadata"]["ownerReferences"][0]["name"]
-    return template + (":" + variable(job, "ACTION") if template == "backup-check" else "")
-
-def says(job, step):
-    """The lines of a step of a Job, and what it changes."""
-    kind, names = kind_of(job), [one["name"] for one in containers(job)]
-    failure = world["fails"].get(kind)
-    if failure and failure["step"] == step:
-        return [step + ": working", *failure["says"]]
-    if kind == "backup-restore" and step == "swap" and variable(job, "OBJECTS_ONLY") != "true":
-        effect("swap" if not world["replicas"] else "swap WHILE FLYTE RUNS")
-        world["databases"] |= {{"flyte_replaced": world["databases"]["flyte"], "flyte": world["restored"]}}
-    if step != names[-1] or world["silent"]:
-        return [step + ": working"]
-    chosen = {{"id": world["sets"][-1]["id"] if world["sets"] else "", "time": "2026-01-02T03:17:05Z"}}
-    found = {{
-        "backup": {{"id": {point!r}}},
-        "backup-check:list": {{"sets": world["sets"], "recovery": world["recovery"]}},
-        "backup-restore": {{**chosen, "rows": 95, "objects": 7, "dangling": {{"cache": 2}}}},
-        "backup-drill": {{**chosen, "rows": 95, "objects": 7, "dangling": {{}}}},
-    }}
-    return [step + ": working", "RESULT " + json.dumps(found.get(kind, {{}}))]
-
-def status(job):
-    failed = world["fails"].get(kind_of(job))
-    names = [one["name"] for one in containers(job)]
-    ran = names[: names.index(failed["step"]) + 1] if failed else names
-    waiting = {{"waiting": {{"reason": "PodInitializing"}}}}
-    return [{{"name": one, "state": {{"terminated": {{}}}} if one in ran else waiting}} for one in names]
-
-def serve(port, host):
-    """Flyte's API with one execution that runs only in the database."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def answer(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            row = {{"id": {{"name": "lost"}}, "closure": {{"phase": "RUNNING", "created_at": "2026-01-01T00:00:00Z"}}}}
-            content = {{}}
-            if self.path.startswith("/api/v1/projects"):
-                content = {{"projects": [{{"id": "remedy", "domains": [{{"id": "development"}}]}}]}}
-            elif self.command == "GET":
-                content = {{"executions": [row]}}
-            elif self.path.endswith("/events/workflows"):
-                effect("ended lost")
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(content).encode())
-        do_GET = do_POST = do_DELETE = answer
-        def log_message(self, *_):
-            pass
-    server = http.server.HTTPServer((host, port), Handler)
-    print("Forwarding from", host, flush=True)
-    server.serve_forever()
-
-def create(content):
-    if content["kind"] == "Job":
-        names = ("LABEL", "AT", "OBJECTS_ONLY", "RUN_MISSED_SCHEDULES") if "check" not in kind_of(content) else ()
-        values = [(name, variable(content, name)) for name in names]
-        shown = [f"{{name}}={{value}}" for name, value in values if value not in ("", "false")]
-        effect(" ".join(["job", kind_of(content), *shown]))
-        world["jobs"][content["metadata"]["name"]] = content
-        return
-    for one in content.get("items", [content]):
-        effect("create " + one["kind"] + " " + re.sub("-[0-9a-f]{{8}}$", "", one["metadata"]["name"]))
-        world["created"].append(one)
-
-arguments = [one for one in sys.argv[1:] if not one.startswith("--")]
-arguments = arguments[2:] if "--kubeconfig" in sys.argv else arguments
-name = arguments[2] if len(arguments) > 2 else ""
-rejected = next((one for one in world["rejects"] if one in words), "")
-if rejected:
-    sys.exit("planted failure of " + rejected)
-if "kube-system" in words:
-    print({uid!r}, end="")
-elif "port-forward" in words:
-    ports = next(one for one in arguments if ":" in one and one[0].isdigit())
-    host = next(one for one in sys.argv if one.startswith("--address=")).partition("=")[2]
-    serve(int(ports.partition(":")[0]), host)
-elif "get cronjob " in words:
-    if name not in world["templates"]:
-        sys.exit("Error from server (NotFound): cronjobs.batch not found")
-    print(json.dumps(world["templates"][name]))
-elif "create" in arguments:
-    create(json.loads(given))
-elif "apply" in arguments:
-    effect("keep state")
-    world["applied"].append(json.loads(given))
-elif "get pods" in words and "job-name=" in words:
-    found = words.partition("job-name=")[2].split()[0]
-    metadata = {{"name": "pod-of-" + found, "creationTimestamp": "2026-01-01T00:00:00Z"}}
-    statuses = status(world["jobs"][found])
-    print(json.dumps({{"items": [{{"metadata": metadata, "status": {{"initContainerStatuses": statuses}}}}]}}))
-elif "logs" in arguments and "pod-of-" in words:
-    job = world["jobs"][arguments[1].removeprefix("pod-of-")]
-    print("\\n".join(says(job, words.partition("--container=")[2].split()[0])))
-elif "logs" in arguments:
-    print(world["log"])
-elif "get job " in words:
-    failed = kind_of(world["jobs"][name]) in world["fails"]
-    print(json.dumps({{"status": {{"conditions": [{{"type": "Failed" if failed else "Complete", "status": "True"}}]}}}}))
-elif "PG_VERSION" in words:
-    sys.exit("the pod does not run") if world["down"] else print(17)
-elif "exec" in arguments and "pg_tables" in given:
-    sys.exit("invalid page") if world["unreadable"] else None
-    print("\\n".join(f"{{table}}|{{count}}" for table, count in world["databases"]["flyte"].items()))
-elif "exec" in arguments and "RENAME" in given:
-    effect("swap back" if not world["replicas"] else "swap back WHILE FLYTE RUNS")
-    world["databases"]["flyte"] = world["databases"].pop("flyte_replaced")
-elif "exec" in arguments and "DROP DATABASE IF EXISTS flyte_replaced" in given:
-    effect("drop what was replaced")
-    world["databases"].pop("flyte_replaced")
-elif "scale" in arguments:
-    world["replicas"] = int(words.partition("--replicas=")[2].split()[0])
-    effect(f"scale {{world['replicas']}}")
-elif "get pods" in words:
-    print("pod/flyte-binary-1" if world["replicas"] else "", end="")
-elif "get pod " in words:
-    print(json.dumps({{"status": {{"phase": world["phase"]}}}}))
-elif "get namespace " in words:
-    sys.exit(0 if name in world["namespaces"] else "Error from server (NotFound)")
-elif "delete secret" in words or "delete namespace" in words:
-    effect("delete " + arguments[1] + " " + re.sub("-[0-9a-f]{{8}}$", "", name))
-# Only what has changed is written, and at once.
-if world != json.loads(before):
-    new = place.with_name(f"world-{{os.getpid()}}.json")
-    new.write_text(json.dumps(world))
-    new.replace(place)
-'''
-_PULUMI = """
-import json, pathlib, sys
-import yaml
-log, world = pathlib.Path({log!r}), json.loads(pathlib.Path({world!r}).read_text())
-arguments = sys.argv[1:]
-log.open("a").write("pulumi " + " ".join(arguments) + "\\n")
-if any(one in " ".join(arguments) for one in world["rejects"]):
-    sys.exit("planted failure of pulumi")
-if arguments[0] == "whoami":
-    sys.exit(1)
-file = pathlib.Path({program!r}, "Pulumi.dev.yaml")
-if arguments[:2] == ["stack", "export"]:
-    print(json.dumps({{"deployment": {{"secret": "planted-in-the-state"}}}}))
-if arguments[:2] == ["stack", "import"]:
-    pathlib.Path({imported!r}).write_text(sys.stdin.read())
-if arguments[:2] == ["config", "get"]:
-    print({credentials!r})
-if arguments[:2] in (["config", "set"], ["config", "rm"]):
-    content = yaml.safe_load(file.read_text())
-    words = [one for one in arguments[2:] if one not in ("--path", "--non-interactive", "--stack", "dev")]
-    place, _, rest = words[0].partition(".")
-    part, key = (content["config"].setdefault(place, {{}}), rest) if rest else (content["config"], place)
-    part.pop(key, None)
-    if arguments[1] == "set":
-        part[key] = words[1]
-        pathlib.Path({effects!r}).open("a").write("config " + " ".join(words) + "\\n")
-    file.write_text(yaml.safe_dump(content))
-"""
 
 
 def a_set(name: str, hours: float = 1, **changed: Any) -> dict[str, Any]:
@@ -228,25 +49,34 @@ class BackedUp:
     machine: Machine
 
     @classmethod
-    def on(cls, machine: Machine, **backup: Any) -> "BackedUp":
-        """Put the stand-ins on a machine, and a backup into its stack file."""
+    def on(cls, machine: Machine, deploys: bool = False) -> "BackedUp":
+        """Put the stand-ins on a machine, and a backup into its stack file.
+
+        Args:
+            machine: the machine.
+            deploys: whether it has stand-ins that deploy: its Pulumi stays, and its kubectl answers everything else.
+        """
         found = cls(machine)
         recorded = run(backup=TARGET, backupCredentials=CREDENTIALS)
         templates = {name: recorded.one("CronJob", name).manifest for name in CRON_JOBS}
         for template in templates.values():
             template["metadata"]["uid"] = "uid-of-the-cron-job"
         world: dict[str, Any] = {"sets": [a_set(FIRST, 30), a_set(SECOND, 6)], "recovery": 1, "fails": {}}
-        world |= {"templates": templates, "jobs": {}, "created": [], "applied": [], "rejects": [], "namespaces": []}
+        world |= {"templates": templates, "jobs": {}, "created": [], "applied": [], "rejects": []}
         world |= {"databases": {"flyte": OLD_ROWS}, "restored": NEW_ROWS, "replicas": 1, "down": False, "silent": False}
         world |= {"unreadable": False, "log": "", "phase": "Succeeded"}
-        names = {name: name for name in ("log", "effects", "program", "imported")} | {"world": "world.json"}
+        names = {name: name for name in ("log", "effects", "program", "imported")}
+        names |= {"world": "cluster.json", "other": "bin/kubectl-of-the-machine"}
         places = {name: str(machine.folder / place) for name, place in names.items()}
         Path(places["world"]).write_text(json.dumps(world))
-        machine.put("kubectl", _KUBECTL.format(uid=UID, point=POINT, **places))
-        machine.put("pulumi", _PULUMI.format(credentials=CREDENTIALS, **places))
+        if deploys:
+            (machine.folder / "bin" / "kubectl").rename(places["other"])
+        else:
+            machine.put("pulumi", PULUMI.format(credentials=CREDENTIALS, **places))
+        machine.put("kubectl", KUBECTL.format(uid=UID, point=POINT, **places))
         found.stub("smoke", "smoke")
         found.configure(
-            backup={**TARGET, **backup},
+            backup=TARGET,
             backupCredentials={"secure": "v1:AAAA:AAAA"},
             clientEndpoints={"http": f"http://127.0.0.1:{free_port()}"},
         )
@@ -254,10 +84,14 @@ class BackedUp:
 
     def stub(self, command: str, effect: str) -> None:
         """Let a command of the program only have an effect; it fails if there is a file ``COMMAND-fails``."""
-        place, fails = self.machine.folder / "effects", self.machine.folder / f"{command}-fails"
-        program = f"open({str(place)!r}, 'a').write(' '.join([{effect!r}, *sys.argv[1:]]) + '\\n')"
-        text = f"import pathlib, sys\n{program}\nsys.exit(pathlib.Path({str(fails)!r}).exists())\n"
-        (self.machine.folder / "program" / "ops" / f"{command}.py").write_text(text)
+        program = f"""
+import pathlib, sys
+folder = pathlib.Path({str(self.machine.folder)!r})
+for name in ("effects", "log"):
+    (folder / name).open("a").write(" ".join(["{effect}", *sys.argv[1:]]) + "\\n")
+sys.exit((folder / "{command}-fails").exists())
+"""
+        (self.machine.folder / "program" / "ops" / f"{command}.py").write_text(program)
 
     def let_fail(self, command: str) -> None:
         """Let a stub fail from now on."""
@@ -265,11 +99,11 @@ class BackedUp:
 
     @property
     def world(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.machine.folder / "world.json").read_text())
+        found: dict[str, Any] = json.loads((self.machine.folder / "cluster.json").read_text())
         return found
 
     def set(self, **changed: Any) -> None:
-        (self.machine.folder / "world.json").write_text(json.dumps(self.world | changed))
+        (self.machine.folder / "cluster.json").write_text(json.dumps(self.world | changed))
 
     @property
     def file(self) -> Path:

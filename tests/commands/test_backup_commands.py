@@ -269,7 +269,9 @@ def test_a_rehearsal_takes_the_newest_set_or_the_one_that_is_named_and_is_remove
     assert (newest.returncode, named.returncode) == (0, 0)
     assert first == ["job backup-drill AT=latest"]
     assert second == ["job backup-drill AT=a1a1"]
-    assert newest.stdout.splitlines()[-1].startswith(f"ok      set {SECOND[:8]} of 2026-01-02T03:17:05Z can be restored")
+    assert newest.stdout.splitlines()[-1].startswith(
+        f"ok      set {SECOND[:8]} of 2026-01-02T03:17:05Z can be restored"
+    )
     log = (home.machine.folder / "log").read_text()
     assert log.count("delete job backup-drill-") == 2
     assert log.count("--namespace=flyte-drill --wait=false") == 2

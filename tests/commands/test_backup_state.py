@@ -140,7 +140,9 @@ def test_a_state_that_has_no_room_in_a_set_is_rejected_and_nothing_is_written(mo
     monkeypatch.setattr(sealed_state, "_PART", 100)
     cluster = Target()
 
-    with pytest.raises(SettingsError, match=r"a set has room for 800: keep the state .* flyte-home:backup\.recoveryKey"):
+    with pytest.raises(
+        SettingsError, match=r"a set has room for 800: keep the state .* flyte-home:backup\.recoveryKey"
+    ):
         kept(new_key(), os.urandom(1600).hex(), cluster, monkeypatch, {})
     assert cluster.parts == {}
 

@@ -139,7 +139,7 @@ class Machine:
             input=given,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         log = self.folder / "log"

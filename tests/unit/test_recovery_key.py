@@ -121,7 +121,9 @@ def test_a_key_with_two_characters_exchanged_is_rejected():
         assert rejected(text[:place] + text[place + 1] + text[place] + text[place + 2 :]) == INCOMPLETE
 
 
-@pytest.mark.parametrize("text", ["", "planted-nonsense", "flyte-home-recovery-1-", "flyte-home-recovery-1-planted", "ü"])
+@pytest.mark.parametrize(
+    "text", ["", "planted-nonsense", "flyte-home-recovery-1-", "flyte-home-recovery-1-planted", "ü"]
+)
 def test_something_else_is_rejected_without_quoting_it(text: str):
     assert rejected(text) == INCOMPLETE
 
