@@ -64,7 +64,7 @@ class BackedUp:
         world: dict[str, Any] = {"sets": [a_set(FIRST, 30), a_set(SECOND, 6)], "recovery": 1, "fails": {}}
         world |= {"templates": templates, "jobs": {}, "created": [], "applied": [], "rejects": []}
         world |= {"databases": {"flyte": OLD_ROWS}, "restored": NEW_ROWS, "replicas": 1, "down": False, "silent": False}
-        world |= {"unreadable": False, "log": "", "phase": "Succeeded"}
+        world |= {"unreadable": False, "stuck": False, "log": "", "phase": "Succeeded"}
         names = {name: name for name in ("log", "effects", "program", "imported")}
         names |= {"world": "cluster.json", "other": "bin/kubectl-of-the-machine"}
         places = {name: str(machine.folder / place) for name, place in names.items()}
@@ -122,7 +122,7 @@ sys.exit((folder / "{command}-fails").exists())
     def make(
         self, command: str, *arguments: str, given: str = "", **environment: str
     ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-        """Run a command; return its result and its effects. No planted secret may be in its output or in an argument."""
+        """Run a command; return its result and its effects. No planted secret may be in its output or its arguments."""
         (self.machine.folder / "effects").write_text("")
         variables = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE} | environment
         result, log = self.machine.make(command, *arguments, given=given, **variables)

@@ -122,19 +122,22 @@ elif "logs" in arguments and "pod-of-" in words:
 elif "logs" in arguments:
     print(world["log"])
 elif "get job " in words:
-    failed = kind_of(world["jobs"][name]) in world["fails"]
-    print(json.dumps({{"status": {{"conditions": [{{"type": "Failed" if failed else "Complete", "status": "True"}}]}}}}))
+    ended = "Failed" if kind_of(world["jobs"][name]) in world["fails"] else "Complete"
+    print(json.dumps({{"status": {{"conditions": [{{"type": ended, "status": "True"}}]}}}}))
 elif "PG_VERSION" in words:
     sys.exit("the pod does not run") if world["down"] else print(17)
 elif "exec" in arguments and "pg_tables" in given:
     sys.exit("invalid page") if world["unreadable"] else None
     print("\\n".join(f"{{table}}|{{count}}" for table, count in world["databases"]["flyte"].items()))
 elif "exec" in arguments and "RENAME" in given:
+    sys.exit("database is being accessed") if world["stuck"] else None
     effect("swap back" if not world["replicas"] else "swap back WHILE FLYTE RUNS")
     world["databases"]["flyte"] = world["databases"].pop("flyte_replaced")
+elif "exec" in arguments and "SELECT 1 FROM pg_database" in given:
+    print("1" if "flyte_replaced" in world["databases"] else "")
 elif "exec" in arguments and "DROP DATABASE IF EXISTS flyte_replaced" in given:
-    effect("drop what was replaced")
-    world["databases"].pop("flyte_replaced")
+    if world["databases"].pop("flyte_replaced", None):
+        effect("drop what was replaced")
 elif "scale" in arguments:
     world["replicas"] = int(words.partition("--replicas=")[2].split()[0])
     effect(f"scale {{world['replicas']}}")

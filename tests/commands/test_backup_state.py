@@ -173,7 +173,7 @@ def test_a_cluster_that_does_not_take_the_state_is_an_error(monkeypatch: pytest.
     cluster = Target()
     cluster.on("apply", error="connection refused")
 
-    with pytest.raises(SettingsError, match="the encrypted state cannot be written .*: connection refused"):
+    with pytest.raises(SettingsError, match=r"the encrypted state cannot be written .*: connection refused"):
         kept(new_key(), "{}", cluster, monkeypatch, {})
 
 

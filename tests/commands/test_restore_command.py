@@ -177,12 +177,37 @@ def test_without_a_restore_point_only_the_database_goes_back(home: BackedUp):
     assert home.world["databases"] == {"flyte": OLD_ROWS}
 
 
+def test_the_database_that_an_earlier_restore_had_replaced_is_dropped_before_the_next(home: BackedUp):
+    home.set(databases={"flyte": OLD_ROWS, "flyte_replaced": {"public.executions": 1}})
+    home.set(fails={"backup-restore": {"step": "fetch", "says": ["fetch: it does not answer"]}})
+
+    result, effects = home.make("restore", "dev", "--over")
+
+    assert result.stderr.endswith("The database of Flyte is as it was\n")
+    assert effects[1:3] == [POINT_MADE, "drop what was replaced"]
+    assert home.world["databases"] == {"flyte": OLD_ROWS}
+
+
+def test_a_way_back_that_fails_names_the_set_that_has_what_was_there(home: BackedUp):
+    home.let_fail("smoke")
+    home.set(stuck=True)
+
+    result, effects = home.make("restore", "dev", "--over")
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "Going back has failed as well: the database rejects a step of the restore: database is being accessed; "
+        f"the set {POINT[:8]} is what was there before"
+    )
+    assert effects[-2:] == ["scale 0", "scale 1"]
+
+
 def test_a_stack_that_was_empty_keeps_the_set_although_it_does_not_work(empty: BackedUp):
     empty.let_fail("smoke")
 
     result, effects = empty.make("restore", "dev")
 
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == "The set is restored, but the stack does not work"
+    assert result.stderr.splitlines()[-1] == "The stack had no data before, and may have part of the set now"
     assert "swap back" not in effects
     assert empty.world["databases"]["flyte"] == NEW_ROWS
