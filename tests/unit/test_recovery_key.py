@@ -105,8 +105,8 @@ def test_a_key_in_which_any_one_character_was_mistyped_is_rejected_or_read_as_it
                 if problems != (INCOMPLETE,):
                     pytest.fail(f"another message: {problems}")
 
-    # Two characters have bits that belong to nothing: the last of the content, and the last of all.
-    assert len(accepted) <= 4
+    # Some bits at the end belong to nothing.
+    assert len(accepted) <= 8
     assert [one for one in accepted if one != key] == []
 
 
