@@ -15,9 +15,13 @@ def both() -> list[dict[str, Any]]:
 
 
 def of_a_backup() -> list[dict[str, Any]]:
-    """The manifests of a backup, which neither stack has."""
-    others = {object_name(manifest) for manifest in both()}
-    return [manifest for manifest in manifests(BACKUP).values() if object_name(manifest) not in others]
+    """The manifests of a backup that neither stack has."""
+
+    def place(manifest: dict[str, Any]) -> tuple[str, str]:
+        return manifest["metadata"].get("namespace", ""), object_name(manifest)
+
+    others = {place(manifest) for manifest in both()}
+    return [manifest for manifest in manifests(BACKUP).values() if place(manifest) not in others]
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
