@@ -137,16 +137,14 @@ def test_a_list_of_sets_that_failed_is_not_a_check_that_found_damage():
 
 
 def test_a_rehearsal_that_was_due_is_missed_and_without_a_schedule_none_is_expected():
-    monthly = {"drillSchedule": "0 5 1 * *"}
+    def found(last: float | None) -> Result:
+        return backup_findings(1, created=2000, drilled=last, drillSchedule="0 5 1 * *")[0]
 
     assert states(backup_findings(1, created=2000, drilled=1000)) == ["ok"]
-    stale, never = (backup_findings(1, created=2000, drilled=last, **monthly)[0] for last in (1000, None))
 
-    assert (stale.says, stale.remedy) == (
-        "the last rehearsed restore is 41 days old, but its schedule is '0 5 1 * *'",
-        "make drill STACK=dev",
-    )
-    assert never.says == "there was never a rehearsed restore, but its schedule is '0 5 1 * *'"
+    assert found(1000).says == "the last rehearsed restore is 41 days old, but its schedule is '0 5 1 * *'"
+    assert found(1000).remedy == "make drill STACK=dev"
+    assert found(None).says == "there was never a rehearsed restore, but its schedule is '0 5 1 * *'"
 
 
 def test_a_trial_stack_without_a_target_is_fine_and_no_finding_shows_a_secret():
