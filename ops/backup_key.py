@@ -92,8 +92,8 @@ def _add(key: RecoveryKey, settings: Settings, cluster: Cluster) -> None:
     if created.returncode:
         raise SettingsError(f"a Secret cannot be created in {settings.namespace}: {one_line(created.stderr)}")
     try:
-        job = Job(cluster, settings.namespace, names.CHECK, {"ACTION": "add-key"}, removed=True, manifest=mount)
-        job.run()
+        action = {"ACTION": "add-key"}
+        Job(cluster, settings.namespace, names.CHECK, action, removed=True, counts=False, manifest=mount).run()
     finally:
         cluster.run("delete", "secret", secret, where, "--ignore-not-found")
 

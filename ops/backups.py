@@ -37,7 +37,10 @@ def main() -> int:
         print("\n".join(table(sets)))
         if not keys:
             print(f"No recovery key opens them. Run: make backup-key STACK={args.stack}")
-    return 0 if any(one.verified for one in sets) else 1
+    if any(one.verified for one in sets):
+        return 0
+    print(f"stack {args.stack!r} has no verified set; run make backup STACK={args.stack}", file=sys.stderr)
+    return 1
 
 
 def table(sets: list[BackupSet]) -> list[str]:

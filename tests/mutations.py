@@ -2,7 +2,8 @@
 
 Usage: python -m tests.mutations    (or `make mutate`)
 
-Only the layers that run everywhere (unit, commands and schema) are run, in a copy of the working tree.
+In a copy of the working tree, the layers are run that run everywhere (unit, commands and schema). A line of a script is
+noticed by the tests of the scripts, which need their programs.
 """
 
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 from paths import ROOT
 
 _SECONDS = 300
+_EVERYWHERE = ("tests/unit", "tests/commands", "tests/schema")
+_BACKUP_SCRIPTS = ("tests/scripts", "-k=test_backup_sets or test_backup_steps")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Mutation:
     line: str
     broken: str
     meaning: str
+    tests: tuple[str, ...] = _EVERYWHERE
+    """Tests that run, as arguments of pytest."""
 
     def apply(self, root: Path) -> None:
         """Break the line in the copy at ``root``.
@@ -298,6 +303,79 @@ MUTATIONS = (
         "",
         "the doctor leaves its pods behind",
     ),
+    Mutation(
+        "components/backup/steps.py",
+        '"suspend": not schedule,',
+        '"suspend": False,',
+        "the template of a restore runs by itself",
+    ),
+    Mutation(
+        "ops/lib/backup/sets.py",
+        "    if not found[-1].verified:",
+        "    if False:",
+        "a set that was never verified is restored",
+    ),
+    Mutation(
+        "ops/lib/backup/sets.py",
+        'if one.verified and one.label != "before-restore"]',
+        "if one.verified]",
+        "the second restore brings back what the first one has replaced",
+    ),
+    Mutation(
+        "ops/lib/backup/restoring.py",
+        "    if not wishes.over:",
+        "    if False:",
+        "a restore replaces a healthy database without being told",
+    ),
+    Mutation(
+        "ops/lib/backup/restoring.py",
+        "        _sql(stack, _EXCHANGE)\n",
+        "",
+        "a restore that does not work is not taken back",
+    ),
+    Mutation(
+        "ops/lib/backup/sealed_state.py",
+        "content = sealed(_packed(environment, stack), settings.backup.recovery_key)",
+        "content = _packed(environment, stack)",
+        "the cluster has Pulumi's state and its passphrase in plain text",
+    ),
+    Mutation(
+        "ops/lib/backup/sealed_state.py",
+        "    _delete(cluster, settings.namespace, range(len(parts) + 1, names.STATE_PARTS + 1))\n",
+        "",
+        "the rest of an earlier state makes a set that no key opens",
+    ),
+    Mutation(
+        "ops/lib/backup/recovery_key.py",
+        "@dataclass(frozen=True, repr=False)",
+        "@dataclass(frozen=True)",
+        "a message shows the recovery key",
+    ),
+    Mutation(
+        "ops/lib/backup/fetched_state.py",
+        'for kind in ("pod", "secret", "configmap"):',
+        'for kind in ("pod", "configmap"):',
+        "a recovery leaves the password of the repository in the cluster",
+    ),
+    Mutation(
+        "ops/recover.py",
+        "        _check_free(key.stack)\n",
+        "",
+        "a recovery replaces the state that is there",
+    ),
+    Mutation(
+        "ops/upgrade.py",
+        "        backup = take_backup(stack, with_backup)\n",
+        '        backup = ""\n',
+        "an upgrade takes no backup",
+    ),
+    Mutation(
+        "scripts/backup/sets.sh",
+        '.id | select(. != $newest)\' "$errors.plan"',
+        '.id\' "$errors.plan"',
+        "the newest complete set is removed",
+        _BACKUP_SCRIPTS,
+    ),
 )
 
 
@@ -321,11 +399,12 @@ def _first_failure(mutation: Mutation | None = None) -> str:
         root = Path(folder, "copy")
         ignored = shutil.ignore_patterns(".git", ".venv", ".tools", ".state", "__pycache__", ".*_cache", "rendered*")
         shutil.copytree(ROOT, root, ignore=ignored)
+        (root / ".tools").symlink_to(ROOT / ".tools")
         if mutation:
             mutation.apply(root)
         command = [sys.executable, "-m", "pytest", "-x", "--quiet", "--tb=no", "-p", "no:cacheprovider"]
         # The ignored file only compares the program with the list above.
-        command += ["tests/unit", "tests/commands", "tests/schema", "--ignore=tests/unit/test_mutations.py"]
+        command += [*(mutation.tests if mutation else _EVERYWHERE), "--ignore=tests/unit/test_mutations.py"]
         answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_SECONDS, check=False)
     failed = [line for line in answer.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if answer.returncode not in (0, 1, 2) or (answer.returncode and not failed):

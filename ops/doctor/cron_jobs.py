@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim
@@ -16,8 +16,8 @@ from ops.lib.workloads import Object
 
 # How late a success may be: a pod that starts late, and one that takes long.
 _LATE = timedelta(hours=6)
-# The most that a time zone is behind UTC, where the zone of a schedule is not known.
-_ZONE = timedelta(hours=12)
+# Every difference to UTC, for where the time zone of a schedule is not known.
+_ZONES = tuple(timezone(timedelta(hours=hours)) for hours in range(-12, 15))
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,12 @@ def last_success(stack: Stack, expected: Expected) -> datetime | None:
 
 
 def _due(expected: Expected, since: datetime) -> datetime:
-    """Return the time at which the next success is overdue."""
+    """Return the time at which the next success is overdue, in the zone in which that is latest."""
     try:
-        zone: tzinfo = ZoneInfo(expected.zone)
-        tolerance = _LATE
+        zones: tuple[tzinfo, ...] = (ZoneInfo(expected.zone),)
     except (ValueError, ZoneInfoNotFoundError):  # empty, or not known on this machine
-        zone, tolerance = UTC, _LATE + _ZONE
-    return next(CronSim(expected.schedule, since.astimezone(zone))) + tolerance
+        zones = _ZONES
+    return max(next(CronSim(expected.schedule, since.astimezone(zone))) for zone in zones) + _LATE
 
 
 def _failure(stack: Stack, expected: Expected, job: str) -> Result:
@@ -84,13 +83,19 @@ def _cron_job(stack: Stack, expected: Expected) -> Object | None:
 
 
 def _failed_since(stack: Stack, cron_job: Object, last: datetime | None) -> Object | None:
-    """Return the newest Job of a CronJob, if it has failed since the last success."""
+    """Return the newest run of a CronJob, if it has failed since the last success.
+
+    A Job that the CronJob owns but does not control asks the repository something, such as that of make backups.
+    """
     namespace = cron_job["metadata"]["namespace"]
     answer = stack.cluster.ask("get", "jobs", f"--namespace={namespace}", "--output=json")
     ours = [
         job
         for job in json.loads(answer)["items"]
-        if any(owner["uid"] == cron_job["metadata"]["uid"] for owner in job["metadata"].get("ownerReferences", []))
+        if any(
+            owner["uid"] == cron_job["metadata"]["uid"] and owner.get("controller")
+            for owner in job["metadata"].get("ownerReferences", [])
+        )
     ]
     ended = [(ends, job) for job in ours if (ends := _ended_badly(job)) and (not last or ends > last)]
     return max(ended, key=lambda one: one[0])[1] if ended else None

@@ -68,6 +68,6 @@ def deploy_commit(stack: str, commit: str, environment: Mapping[str, str], root:
             if subprocess.run(merge, capture_output=True, check=False).returncode:
                 raise SettingsError(
                     f"{file}: what was changed in it does not fit the version of {commit[:12]}, which was deployed "
-                    "before. Nothing was changed. Commit the file, or undo the changes, and run the command again"
+                    "before; it was not deployed. Commit the file, or undo the changes, and run the command again"
                 )
         return make_up(folder, stack, environment)

@@ -28,10 +28,10 @@ def cron_job(name: str, namespace: str = "flyte", created: float = 100, succeede
     return {"metadata": metadata, "status": {} if succeeded is None else {"lastSuccessfulTime": ago(succeeded)}}
 
 
-def failed_job(owner: str, hours: float) -> Any:
+def failed_job(owner: str, hours: float, controller: bool = True) -> Any:
     """A Job of a CronJob that failed some hours ago."""
     condition = {"type": "Failed", "status": "True", "lastTransitionTime": ago(hours)}
-    metadata = {"name": f"{owner}-1", "ownerReferences": [{"uid": owner}]}
+    metadata = {"name": f"{owner}-1", "ownerReferences": [{"uid": owner, "controller": controller}]}
     return {"metadata": metadata, "status": {"conditions": [condition]}}
 
 
@@ -46,13 +46,17 @@ def cluster(*cron_jobs: Any, jobs: list[Any] | None = None) -> FakeCluster:
 
 
 def backup_findings(
-    last: float | None, jobs: list[Any] | None = None, created: float = 100, **changed: Any
+    last: float | None,
+    jobs: list[Any] | None = None,
+    created: float = 100,
+    drilled: float | None = None,
+    **changed: Any,
 ) -> list[Result]:
     """What the doctor finds where the last set is some hours old."""
     found = cluster(
         cron_job(names.BACKUP, succeeded=last, created=created),
         cron_job(names.CHECK),
-        cron_job(names.DRILL, "flyte-drill"),
+        cron_job(names.DRILL, "flyte-drill", created, drilled),
         jobs=jobs,
     )
     found.on("logs job/backup-1", "backup: the bucket of the target does not exist; create it\n")
@@ -81,8 +85,13 @@ def test_a_set_is_overdue_six_hours_after_its_time():
 
 
 def test_where_the_time_zone_of_a_schedule_is_unknown_a_set_is_not_called_overdue_too_early():
-    assert states(backup_findings(8, timeZone="")) == ["ok"]
-    assert states(backup_findings(20, timeZone="")) == ["wrong"]
+    now = datetime.now(UTC)
+    # Read as UTC, it was due again an hour after the last set.
+    daily = f"{now.minute} {(now - timedelta(hours=22)).hour} * * *"
+
+    for zone in ("", "Not/Known"):
+        assert states(backup_findings(23, timeZone=zone, schedule=daily)) == ["ok"]
+        assert states(backup_findings(31, timeZone=zone, schedule=daily)) == ["wrong"]
 
 
 def test_a_schedule_in_a_time_zone_is_read_in_that_zone():
@@ -116,6 +125,32 @@ def test_a_failed_backup_shows_its_last_words_and_how_to_see_the_rest():
 
 def test_a_failure_before_the_last_success_and_a_job_of_another_cron_job_do_not_count():
     assert states(backup_findings(1, [failed_job("backup", 2), failed_job("other", 0.5)])) == ["ok"]
+
+
+def test_a_list_of_sets_that_failed_is_not_a_check_that_found_damage():
+    damage, question = failed_job("backup-check", 1), failed_job("backup-check", 0.5, controller=False)
+
+    assert states(backup_findings(1, [question])) == ["ok"]
+    assert [one.says.partition(":")[0] for one in backup_findings(1, [damage, question])] == [
+        "the last check of the repository has failed"
+    ]
+
+
+def test_a_rehearsal_that_was_due_is_missed_and_without_a_schedule_none_is_expected():
+    def found(last: float | None) -> Result:
+        return backup_findings(1, created=2000, drilled=last, drillSchedule="0 5 1 * *")[0]
+
+    assert states(backup_findings(1, created=2000, drilled=1000)) == ["ok"]
+
+    assert found(1000).says == "the last rehearsed restore is 41 days old, but its schedule is '0 5 1 * *'"
+    assert found(1000).remedy == "make drill STACK=dev"
+    assert found(None).says == "there was never a rehearsed restore, but its schedule is '0 5 1 * *'"
+
+
+def test_a_trial_stack_without_a_target_is_fine_and_no_finding_shows_a_secret():
+    assert states(list(check_backup(examined()))) == ["ok"]
+    found = [*backup_findings(100, [failed_job("backup", 1)]), *backup_findings(100), *backup_findings(None)]
+    assert STORE_SECRET not in "".join(one.says + one.remedy for one in found)
 
 
 @pytest.mark.parametrize("missing", [names.BACKUP, names.CHECK, names.DRILL])

@@ -128,16 +128,18 @@ class Machine:
     def write_state(self, **deployment: Any) -> None:
         (self.folder / "state.json").write_text(json.dumps({"deployment": deployment}))
 
-    def make(self, command: str, *arguments: str, **environment: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    def make(
+        self, command: str, *arguments: str, given: str = "", **environment: str
+    ) -> tuple[subprocess.CompletedProcess[str], str]:
         """Run a command; return its result and the log of the two programs."""
         result = subprocess.run(
             [sys.executable, "-m", f"ops.{command}", *arguments],
             cwd=self.folder / "program",
             env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         log = self.folder / "log"

@@ -1,12 +1,12 @@
-"""What public scanners find in the rendered manifests of both stacks."""
+"""What public scanners find in the rendered manifests of both stacks, and in those of a backup."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from tests.matrix import STACKS, manifests
-from tests.scanners import ACCEPTED, SCANNERS, problems
+from tests.matrix import BACKUP, STACKS, manifests
+from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
 
 
 def both() -> list[dict[str, Any]]:
@@ -14,9 +14,19 @@ def both() -> list[dict[str, Any]]:
     return [manifest for stack in STACKS for manifest in manifests(stack).values()]
 
 
+def of_a_backup() -> list[dict[str, Any]]:
+    """The manifests of a backup that neither stack has."""
+
+    def place(manifest: dict[str, Any]) -> tuple[str, str]:
+        return manifest["metadata"].get("namespace", ""), object_name(manifest)
+
+    others = {place(manifest) for manifest in both()}
+    return [manifest for manifest in manifests(BACKUP).values() if place(manifest) not in others]
+
+
 @pytest.mark.parametrize("scanner", SCANNERS)
 def test_scanners_find_only_what_is_accepted_with_a_reason(scanner: str):
-    assert problems(scanner, both()) == []
+    assert problems(scanner, [*both(), *of_a_backup()]) == []
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)

@@ -37,12 +37,12 @@ def fetched_state(cluster: Cluster, key: RecoveryKey, at: str, image: str) -> di
     """
     with _namespace(cluster):
         objects = _objects(key, at, image)
-        created = cluster.run(
-            "create", "--filename=-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        )
-        if created.returncode:
-            raise SettingsError(f"a pod cannot be created in {NAMESPACE}: {one_line(created.stderr)}")
         try:
+            created = cluster.run(
+                "create", "--filename=-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+            )
+            if created.returncode:
+                raise SettingsError(f"a pod cannot be created in {NAMESPACE}: {one_line(created.stderr)}")
             log = _log(cluster)
         finally:
             for kind in ("pod", "secret", "configmap"):

@@ -41,6 +41,8 @@ class Job:
     """How often it starts again after a failure."""
     removed: bool = False
     """Whether it is deleted at its end, with its volumes."""
+    counts: bool = True
+    """Whether it counts as a run of the CronJob, by whose success the doctor goes."""
     out: TextIO = sys.stdout
     """Receives the lines of its log."""
     begins: Callable[[str], None] = lambda _step: None
@@ -114,7 +116,7 @@ class Job:
             "kind": "CronJob",
             "name": self.template,
             "uid": template["metadata"]["uid"],
-            "controller": True,
+            "controller": self.counts,
         }
         job = {
             "apiVersion": "batch/v1",

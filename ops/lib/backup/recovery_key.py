@@ -105,8 +105,8 @@ class RecoveryKey:
             return _SUITE.decrypt(sealed, self._key, _INFO)
         except (InvalidTag, ValueError):
             raise SettingsError(
-                "the state in this set was encrypted with another recovery key; use the key that was current then, or "
-                "a newer set"
+                "the state in this set was encrypted with another recovery key, or it is damaged; use the key that was "
+                "current then, or another set"
             ) from None
 
 

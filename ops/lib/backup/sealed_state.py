@@ -59,14 +59,22 @@ def keep_state(environment: Mapping[str, str], stack: str, settings: Settings, c
 
 
 def forget_state(cluster: Cluster, namespace: str) -> None:
-    """Remove the encrypted state from a cluster."""
+    """Remove the encrypted state from a cluster.
+
+    Raises:
+        SettingsError: the cluster does not answer.
+    """
     _delete(cluster, namespace, range(1, names.STATE_PARTS + 1))
 
 
 def _delete(cluster: Cluster, namespace: str, parts: Iterable[int]) -> None:
     found = [f"configmap/{names.STATE}-{number}" for number in parts]
-    if found:
-        cluster.run("delete", *found, f"--namespace={namespace}", "--ignore-not-found")
+    if not found:
+        return
+    answer = cluster.run("delete", *found, f"--namespace={namespace}", "--ignore-not-found")
+    # With a part of an earlier state behind it, no key would open this one.
+    if answer.returncode:
+        raise SettingsError(f"an earlier encrypted state cannot be deleted: {one_line(answer.stderr)}")
 
 
 def _config_map(namespace: str, number: int, part: bytes) -> dict[str, object]:

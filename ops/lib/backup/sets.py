@@ -77,7 +77,7 @@ def listed(settings: Settings, cluster: Cluster, out: TextIO = sys.stdout) -> tu
     Raises:
         SettingsError: the repository cannot be read.
     """
-    job = Job(cluster, settings.namespace, names.CHECK, {"ACTION": "list"}, out=out)
+    job = Job(cluster, settings.namespace, names.CHECK, {"ACTION": "list"}, counts=False, out=out)
     result = job.run()
     return [_set(one) for one in result["sets"]], int(result["recovery"])
 
