@@ -56,7 +56,8 @@ open_repository() {
 # explain CODE COMMAND: why restic failed, from its exit code
 # (https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes) and from its own words.
 explain() {
-  said=$(cat "$errors")
+  # Restic goes back to the start of a line before it says that it was ended.
+  said=$(tr -d '\r' <"$errors")
   case $1 in
     12)
       echo "$NAME: flyte-home:backup.target: the repository at $TARGET has another password; it belongs to another" \
@@ -102,7 +103,7 @@ explain() {
       echo "$NAME: flyte-home:backup.target: $TARGET cannot be written by user 65534; change its owner or mode" ;;
   esac
   # What restic said itself: it never prints a password.
-  printf '%s\n' "$said" | grep -v '^$' | tail -n 4 | sed "s/^/$NAME:   restic: /"
+  printf '%s\n' "$said" | grep -v -e '^$' -e '^signal terminated' | tail -n 4 | sed "s/^/$NAME:   restic: /"
 }
 
 # answers: whether there is a repository: 0 if there is, 10 if not; anything else is explained. Restic itself would try

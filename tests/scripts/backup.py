@@ -55,7 +55,9 @@ class Done:
         """The one message of a failure; other lines can only be what restic said itself."""
         assert self.code != 0, self.output
         lines = self.errors.splitlines()
-        (message,) = [line for line in lines if not line.startswith(f"{self.step}:   restic: ")]
+        messages = [line for line in lines if not line.startswith(f"{self.step}:   restic: ")]
+        assert len(messages) == 1, self.errors
+        (message,) = messages
         assert len(lines) <= 5, self.errors
         assert message.startswith(f"{self.step}: ")
         return message.removeprefix(f"{self.step}: ")
