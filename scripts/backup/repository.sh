@@ -73,12 +73,17 @@ explain() {
   case $said in
     *"bucket does not exist"* | *"Bucket name"*)
       echo "$NAME: flyte-home:backup.target: the bucket of $TARGET does not exist; create it, or correct the name" ;;
-    *"access key ID you provided does not exist"* | *"access key Id you provided does not exist"* | *"InvalidAccessKeyId"*)
+    *"ey I"[Dd]" you provided does not exist"* | *"InvalidAccessKeyId"*)
       echo "$NAME: flyte-home:backup.accessKeyId: $TARGET has no access key '$AWS_ACCESS_KEY_ID'; correct it, or create" \
         "it there" ;;
     *"Access Denied"* | *"AccessDenied"* | \
       *"request signature we calculated does not match"* | *"Permission denied (publickey"* | \
       *"no mutual signature"* | *"invalid format"*)
+      if [ "$2" = forget ]; then
+        echo "$NAME: flyte-home:backupCredentials: they may not delete at $TARGET; set flyte-home:backup.prune to" \
+          "false, and remove old sets with credentials that may"
+        return
+      fi
       echo "$NAME: flyte-home:backupCredentials: $TARGET rejects them, or does not allow '$2'; correct them, or" \
         "the rights of their user" ;;
     *"Host key verification failed"* | *"no matching host key"*)
@@ -139,7 +144,7 @@ full() {
 }
 # final: whether restic would only repeat an error that time does not help.
 final() {
-  grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'key ID you provided' -e 'key Id you provided' \
+  grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'ey I[Dd] you provided' \
     -e 'Bucket name' "$errors"
 }
 
