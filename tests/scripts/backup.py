@@ -389,6 +389,10 @@ class Home:
                 found[about["name"]] = (hashlib.sha256(data).hexdigest(), metadata)
         return found
 
+    def source(self) -> tuple[str, str]:
+        """Everything that a backup reads: the database, and times and checksums of all objects."""
+        return self.rows(), self.servers.store.root("ls", "--recursive", "--json", "store")
+
     def rows(self) -> str:
         """The whole database as SQL."""
         database = self.servers.database
