@@ -58,7 +58,8 @@ open_repository() {
 # explain CODE COMMAND: why restic failed, from its exit code
 # (https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes) and from its own words.
 explain() {
-  said=$(cat "$errors")
+  # Restic goes back to the start of a line before it says that it was ended.
+  said=$(tr -d '\r' <"$errors")
   case $1 in
     12)
       echo "$NAME: flyte-home:backup.target: the repository at $TARGET has another password; it belongs to another" \
@@ -74,12 +75,17 @@ explain() {
   case $said in
     *"bucket does not exist"* | *"Bucket name"*)
       echo "$NAME: flyte-home:backup.target: the bucket of $TARGET does not exist; create it, or correct the name" ;;
-    *"access key ID you provided does not exist"* | *"access key Id you provided does not exist"* | *"InvalidAccessKeyId"*)
+    *"ey I"[Dd]" you provided does not exist"* | *"InvalidAccessKeyId"*)
       echo "$NAME: flyte-home:backup.accessKeyId: $TARGET has no access key '$AWS_ACCESS_KEY_ID'; correct it, or create" \
         "it there" ;;
     *"Access Denied"* | *"AccessDenied"* | \
       *"request signature we calculated does not match"* | *"Permission denied (publickey"* | \
       *"no mutual signature"* | *"invalid format"*)
+      if [ "$2" = forget ]; then
+        echo "$NAME: flyte-home:backupCredentials: they may not delete at $TARGET; set flyte-home:backup.prune to" \
+          "false, and remove old sets with credentials that may"
+        return
+      fi
       echo "$NAME: flyte-home:backupCredentials: $TARGET rejects them, or does not allow '$2'; correct them, or" \
         "the rights of their user" ;;
     *"Host key verification failed"* | *"no matching host key"*)
@@ -111,7 +117,7 @@ explain() {
         "path, its owner or its mode" ;;
   esac
   # What restic said itself: it never prints a password.
-  printf '%s\n' "$said" | grep -v '^$' | tail -n 4 | sed "s/^/$NAME:   restic: /"
+  printf '%s\n' "$said" | grep -v -e '^$' -e '^signal terminated' | tail -n 4 | sed "s/^/$NAME:   restic: /"
 }
 
 # said_by_ssh: why ssh opens no session.
@@ -153,7 +159,7 @@ answers() {
 }
 # final: whether restic would only repeat an error that time does not help.
 final() {
-  grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'key ID you provided' -e 'key Id you provided' \
+  grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'ey I[Dd] you provided' \
     -e 'Bucket name' "$errors"
 }
 

@@ -55,7 +55,9 @@ class Done:
         """The one message of a failure; other lines can only be what restic said itself."""
         assert self.code != 0, self.output
         lines = self.errors.splitlines()
-        (message,) = [line for line in lines if not line.startswith(f"{self.step}:   restic: ")]
+        messages = [line for line in lines if not line.startswith(f"{self.step}:   restic: ")]
+        assert len(messages) == 1, self.errors
+        (message,) = messages
         assert len(lines) <= 5, self.errors
         assert message.startswith(f"{self.step}: ")
         return message.removeprefix(f"{self.step}: ")
@@ -386,6 +388,10 @@ class Home:
                 }
                 found[about["name"]] = (hashlib.sha256(data).hexdigest(), metadata)
         return found
+
+    def source(self) -> tuple[str, str]:
+        """Everything that a backup reads: the database, and times and checksums of all objects."""
+        return self.rows(), self.servers.store.root("ls", "--recursive", "--json", "store")
 
     def rows(self) -> str:
         """The whole database as SQL."""

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 (fixtures)
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -12,11 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import free_port
-from tests.scripts.backup import PASSWORD, TARGET_KEY, Done, Home
+from tests.processes import free_port, workspace
+from tests.scripts.backup import PASSWORD, TARGET_KEY, Done, Home, Servers
 from tests.scripts.homes import binaries, home, pristine, servers, uid  # noqa: F401 (fixtures)
 
 WRONG = "plantedWrongSecret1"
+NUMBERS = itertools.count(1)
+CHANGED = (
+    "access/password",
+    "access/credentials",
+    "database/database-password",
+    "store/store-key",
+    "image-postgres/programs/pg_dump",
+    "image-restic/programs/restic",
+)
+"""Files that a test may change."""
 QUICK = 100
 """Seconds within which a backup has to give up on a busy machine; restic would try for a quarter of an hour."""
 
@@ -28,65 +39,88 @@ def filled(home: Home) -> Home:
     return home
 
 
+@pytest.fixture(scope="module")
+def shared(servers: Servers, binaries: Path) -> Iterator[Home]:
+    """A stack with an object, none of whose backups succeeds."""
+    servers.reset()
+    with workspace() as work:
+        made = Home(servers, work, binaries, "")
+        made.put("flyte/kept", b"kept")
+        yield made
+
+
+@pytest.fixture
+def failing(shared: Home) -> Iterator[Home]:
+    """The same stack, with everything right until the test changes it."""
+    settings, files = shared.settings, [shared.path / name for name in CHANGED]
+    content = [file.read_bytes() for file in files]
+    shared.bucket = f"failing-{next(NUMBERS)}"
+    shutil.rmtree(shared.path / "created", ignore_errors=True)
+    yield shared
+    shared.settings = settings
+    for file, before in zip(files, content, strict=True):
+        file.write_bytes(before)
+
+
 def failed(home: Home, step: str, **environment: str) -> str:
     """The message of a backup that has to fail at this step."""
-    before = home.rows(), home.content()
+    before = home.source()
     began = time.monotonic()
 
     done = home.backup(**environment)
 
     assert time.monotonic() - began < QUICK
     assert done.step == step
-    assert (home.rows(), home.content()) == before
+    assert home.source() == before
     assert WRONG not in done.output + done.errors + home.calls
     return done.complaint
 
 
-def test_a_wrong_password_of_the_repository(filled: Home):
-    filled.access(WRONG, TARGET_KEY)
+def test_a_wrong_password_of_the_repository(failing: Home):
+    failing.access(WRONG, TARGET_KEY)
 
-    message = failed(filled, "snapshot")
+    message = failed(failing, "snapshot")
 
-    assert message.startswith(f"flyte-home:backup.target: the repository at {filled.repository} has another password")
+    assert message.startswith(f"flyte-home:backup.target: the repository at {failing.repository} has another password")
     assert "restore with its recovery key" in message
 
 
-def test_a_wrong_secret_key_of_the_target(filled: Home):
-    filled.use_bucket(key=WRONG)
+def test_a_wrong_secret_key_of_the_target(failing: Home):
+    failing.use_bucket(key=WRONG)
 
-    message = failed(filled, "snapshot")
+    message = failed(failing, "snapshot")
 
-    assert message.startswith(f"flyte-home:backupCredentials: {filled.settings.target} rejects them")
+    assert message.startswith(f"flyte-home:backupCredentials: {failing.settings.target} rejects them")
     assert "correct them" in message
 
 
-def test_an_access_key_that_the_target_does_not_have(filled: Home):
-    filled.use_bucket(user="absent")
+def test_an_access_key_that_the_target_does_not_have(failing: Home):
+    failing.use_bucket(user="absent")
 
-    message = failed(filled, "snapshot")
+    message = failed(failing, "snapshot")
 
     assert message.startswith("flyte-home:backup.accessKeyId: ")
     assert "'absent'" in message
 
 
-def test_a_target_that_does_not_answer(filled: Home):
-    filled.use_bucket(create=False)
-    filled.with_settings(target=f"s3:http://127.0.0.1:{free_port()}/{filled.bucket}/flyte")
+def test_a_target_that_does_not_answer(failing: Home):
+    failing.use_bucket(create=False)
+    failing.with_settings(target=f"s3:http://127.0.0.1:{free_port()}/{failing.bucket}/flyte")
 
-    message = failed(filled, "snapshot", PATIENCE="3")
+    message = failed(failing, "snapshot", PATIENCE="3")
 
     assert message == (
-        f"flyte-home:backup.target: {filled.settings.target} does not answer; start the server, or correct the address"
+        f"flyte-home:backup.target: {failing.settings.target} does not answer; start the server, or correct the address"
     )
 
 
-def test_a_bucket_that_does_not_exist(filled: Home):
-    filled.use_bucket(create=False)
+def test_a_bucket_that_does_not_exist(failing: Home):
+    failing.use_bucket(create=False)
 
-    message = failed(filled, "snapshot", PATIENCE="100")
+    message = failed(failing, "snapshot", PATIENCE="100")
 
     assert message == (
-        f"flyte-home:backup.target: the bucket of {filled.settings.target} does not exist; create it, or correct the "
+        f"flyte-home:backup.target: the bucket of {failing.settings.target} does not exist; create it, or correct the "
         "name"
     )
 
@@ -101,6 +135,25 @@ def test_a_target_that_was_emptied_after_earlier_sets(filled: Home):
     assert message.startswith(f"flyte-home:backup.target: the repository at {filled.settings.target} has disappeared")
     assert "delete the volume claim backup-work" in message
     assert filled.servers.target.root("ls", "--recursive", f"store/{filled.bucket}") == ""
+
+
+def replaced(home: Home, program: str, script: str) -> None:
+    """Replace a program of an image. In the script, $REAL is the real one."""
+    (path,) = home.path.glob(f"image-*/programs/{program}")
+    real = shutil.copy(path, path.with_name(f"{program}.real"))
+    path.write_text(f"#!/bin/sh\nREAL={real}\n{script}\n")
+
+
+def test_a_bucket_that_is_full(failing: Home):
+    failing.use_bucket()
+    said = "Storage backend has reached its minimum free drive threshold. Please delete a few objects to proceed."
+    retries = f'echo "Save(<data/09b6eb345d>) returned error, retrying after 10s: client.PutObject: {said}" >&2'
+    # Restic as it was seen at a MinIO on a full disk, where it tries for a quarter of an hour.
+    replaced(failing, "restic", f'[ "$1" = backup ] || exec "$REAL" "$@"\n{retries}\nexec sleep 600')
+
+    message = failed(failing, "snapshot")
+
+    assert message.startswith(f"flyte-home:backup.target: {failing.settings.target} is full; free space there")
 
 
 @contextmanager
@@ -140,15 +193,6 @@ def test_a_target_that_is_full_and_works_again_once_there_is_space(filled: Home)
         assert filled.check("check", SUBSET="1/1").code == 0
 
 
-def replaced(home: Home, program: str, script: str) -> None:
-    """Replace a program in the image of the database. In the script, $REAL is the real one."""
-    path = home.path / "image-postgres/programs" / program
-    real = path.with_name(f"{program}.real")
-    path.rename(real)
-    path.write_text(f"#!/bin/sh\nREAL={real}\n{script}\n")
-    path.chmod(0o700)
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -156,55 +200,57 @@ def replaced(home: Home, program: str, script: str) -> None:
         pytest.param(': >"$dump"', id="empty"),
     ],
 )
-def test_a_dump_that_cannot_be_read_back(filled: Home, damage: str):
-    filled.sql("CREATE TABLE much AS SELECT number, md5(number::text) FROM generate_series(1, 2000) AS number")
-    replaced(filled, "pg_dump", f'"$REAL" "$@" && for last; do dump=${{last#--file=}}; done && {damage} 2>/dev/null')
+def test_a_dump_that_cannot_be_read_back(failing: Home, damage: str):
+    failing.sql(
+        "CREATE TABLE IF NOT EXISTS much AS SELECT number, md5(number::text) FROM generate_series(1, 2000) AS number"
+    )
+    replaced(failing, "pg_dump", f'"$REAL" "$@" && for last; do dump=${{last#--file=}}; done && {damage} 2>/dev/null')
 
-    message = failed(filled, "dump")
+    message = failed(failing, "dump")
 
     assert message.startswith("the dump cannot be read back; nothing was stored: pg_restore: error: ")
-    assert list(filled.repository.joinpath("snapshots").iterdir()) == []
+    assert list(failing.repository.joinpath("snapshots").iterdir()) == []
 
 
-def test_a_dump_that_fails(filled: Home):
+def test_a_dump_that_fails(failing: Home):
     replaced(
-        filled, "pg_dump", 'echo "pg_dump: error: could not write to output file: No space left on device" >&2; exit 1'
+        failing, "pg_dump", 'echo "pg_dump: error: could not write to output file: No space left on device" >&2; exit 1'
     )
 
-    message = failed(filled, "dump")
+    message = failed(failing, "dump")
 
     assert message.startswith("the database cannot be dumped; nothing was stored: ")
     assert "No space left on device" in message
     assert "flyte-home:backup.volume" in message
 
 
-def test_a_password_that_the_database_rejects(filled: Home):
-    (filled.path / "database/database-password").write_text(WRONG)
+def test_a_password_that_the_database_rejects(failing: Home):
+    (failing.path / "database/database-password").write_text(WRONG)
 
-    message = failed(filled, "dump", WAIT="1")
+    message = failed(failing, "dump", WAIT="1")
 
     assert message.startswith("the database does not let flyte in: ")
     assert 'password authentication failed for user "flyte"; restart Postgres' in message
 
 
-def test_a_database_that_does_not_answer(filled: Home):
-    message = failed(filled, "dump", WAIT="1", PGPORT=str(free_port()))
+def test_a_database_that_does_not_answer(failing: Home):
+    message = failed(failing, "dump", WAIT="1", PGPORT=str(free_port()))
 
     assert message.startswith("the database does not let flyte in: ")
     assert "make doctor" in message
 
 
-def test_a_key_that_the_object_store_rejects(filled: Home):
-    (filled.path / "store/store-key").write_text(WRONG)
+def test_a_key_that_the_object_store_rejects(failing: Home):
+    (failing.path / "store/store-key").write_text(WRONG)
 
-    message = failed(filled, "copy", WAIT="1")
+    message = failed(failing, "copy", WAIT="1")
 
     assert message.startswith("the object store does not let flyte.backup in: ")
     assert "make up" in message
 
 
-def test_an_object_store_that_does_not_answer(filled: Home):
-    message = failed(filled, "copy", WAIT="1", STORE_URL=f"http://127.0.0.1:{free_port()}")
+def test_an_object_store_that_does_not_answer(failing: Home):
+    message = failed(failing, "copy", WAIT="1", STORE_URL=f"http://127.0.0.1:{free_port()}")
 
     assert "connection refused" in message
     assert "make doctor" in message
@@ -225,7 +271,7 @@ def test_a_changed_bit_in_the_repository_is_found_and_nothing_is_restored_from_i
     filled.put("flyte/large", os.urandom(1024 * 1024))
     filled.must_backup()
     flip_a_bit(filled)
-    before = filled.rows(), filled.content()
+    before = filled.source()
 
     def refused(done: Done, step: str) -> None:
         assert done.step == step
@@ -235,7 +281,7 @@ def test_a_changed_bit_in_the_repository_is_found_and_nothing_is_restored_from_i
 
     refused(filled.check("check", SUBSET="1/1"), "check")
     refused(filled.restore(), "fetch")
-    assert (filled.rows(), filled.content()) == before
+    assert filled.source() == before
 
 
 def test_a_repository_of_another_stack_has_no_sets_of_this_one(filled: Home):

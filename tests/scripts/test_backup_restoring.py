@@ -238,7 +238,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_touched(home: Hom
     made = json.loads(home.restic("snapshots", "--json", "--tag", "set"))[0]["id"]
     (record,) = json.loads(home.restic("snapshots", "--json", "--tag", "record"))
     home.delete("flyte/kept")
-    before = home.rows(), home.content()
+    before = home.source()
 
     def refused(step: str, *words: str, at: str = "latest", **environment: str) -> None:
         done = home.restore(at, **environment)
@@ -246,7 +246,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_touched(home: Hom
         for word in words:
             assert word in done.complaint
         assert WRONG not in done.output + done.errors
-        assert (home.rows(), home.content()) == before
+        assert home.source() == before
 
     refused("fetch", "AT: there is no set 'ffffffff'; make backups STACK=dev lists them", at="ffffffff")
     (home.path / "root-database/superuser-password").write_text(WRONG)
