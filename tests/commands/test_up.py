@@ -139,7 +139,7 @@ class Machine:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         log = self.folder / "log"
