@@ -12,7 +12,7 @@ NAME=swap
 
 # A cached output without its object would fail every task that asks for it; without the row, the task just runs.
 if grep -q '^cache	' "$WORK/dangling.tsv"; then
-  cut -f2 "$WORK/dangling.tsv" | sort -u >"$WORK/uncached"
+  sed -n 's/^cache	//p' "$WORK/dangling.tsv" | cut -f1 | sort -u >"$WORK/uncached"
   psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" <<SQL
 BEGIN;
 CREATE TEMP TABLE dangling (row text);
