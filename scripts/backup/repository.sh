@@ -157,6 +157,10 @@ answers() {
   explain "$code" "reading" >&2
   return 1
 }
+# full: whether a server of S3 has said that it has no more space.
+full() {
+  grep -q -i -e 'free drive threshold' -e 'storage full' -e 'quota' "$errors"
+}
 # final: whether restic would only repeat an error that time does not help.
 final() {
   grep -q -e 'bucket does not exist' -e 'signature we calculated' -e 'Access Denied' -e 'ey I[Dd] you provided' \

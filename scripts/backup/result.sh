@@ -8,7 +8,7 @@ NAME=result
 . "$SCRIPTS/repository.sh"
 . "$SCRIPTS/sets.sh"
 id=$(cat "$WORK/id")
-dangling=$(jq -R -s 'split("\n") | map(select(. != "") | split("\t") | {(.[0]): (.[1] | tonumber)}) | add // {}' \
+dangling=$(jq -c -R -s 'split("\n") | map(select(. != "") | split("\t") | {(.[0]): (.[1] | tonumber)}) | add // {}' \
   "$WORK/dangling-counts.tsv")
 if [ "${DRILL:-false}" = true ]; then
   if echo "$dangling" | jq -e 'has("workflow") or has("task")' >/dev/null; then

@@ -12,7 +12,7 @@ NAME=swap
 
 # A cached output without its object would fail every task that asks for it; without the row, the task just runs.
 if grep -q '^cache	' "$WORK/dangling.tsv"; then
-  cut -f2 "$WORK/dangling.tsv" | sort -u >"$WORK/uncached"
+  sed -n 's/^cache	//p' "$WORK/dangling.tsv" | cut -f1 | sort -u >"$WORK/uncached"
   psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" <<SQL
 BEGIN;
 CREATE TEMP TABLE dangling (row text);
@@ -38,6 +38,8 @@ if [ "${DRILL:-false}" = true ]; then
   for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
   command -v pg_amcheck >/dev/null || fail "the image of the database has no pg_amcheck; use one that has it"
   pg_amcheck --install-missing --heapallindexed "$SCRATCH" >"$WORK/amcheck" 2>&1 || {
+    ! grep -q 'extension "amcheck" is not available' "$WORK/amcheck" ||
+      fail "the image of the database has no extension amcheck; use one that has it"
     head -n 5 "$WORK/amcheck" >&2
     fail "pg_amcheck found damage in the restored database"
   }

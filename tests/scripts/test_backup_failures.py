@@ -139,7 +139,7 @@ def test_a_target_that_was_emptied_after_earlier_sets(filled: Home):
 
 def replaced(home: Home, program: str, script: str) -> None:
     """Replace a program of an image. In the script, $REAL is the real one."""
-    (path,) = home.path.glob(f"image-*/programs/{program}")
+    (path,) = (file for file in home.path.glob(f"image-*/programs/{program}") if not file.is_symlink())
     real = shutil.copy(path, path.with_name(f"{program}.real"))
     path.write_text(f"#!/bin/sh\nREAL={real}\n{script}\n")
 
@@ -149,7 +149,9 @@ def test_a_bucket_that_is_full(failing: Home):
     said = "Storage backend has reached its minimum free drive threshold. Please delete a few objects to proceed."
     retries = f'echo "Save(<data/09b6eb345d>) returned error, retrying after 10s: client.PutObject: {said}" >&2'
     # Restic as it was seen at a MinIO on a full disk, where it tries for a quarter of an hour.
-    replaced(failing, "restic", f'[ "$1" = backup ] || exec "$REAL" "$@"\n{retries}\nexec sleep 600')
+    replaced(
+        failing, "restic", f'[ "$1" = backup ] || exec "$REAL" "$@"\n{retries}\ntrap "exit 130" TERM\nsleep 600 &\nwait'
+    )
 
     message = failed(failing, "snapshot")
 
