@@ -7,6 +7,7 @@ Without a terminal, the key is read from standard input.
 
 import argparse
 import getpass
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from dataclasses import replace
 
 from ops.lib.backup.fetched_state import fetched_state
 from ops.lib.backup.recovery_key import RecoveryKey
-from ops.lib.engine import STATE, engine_environment, pulumi
+from ops.lib.engine import STATE, bare_environment, engine_environment, has_backend, pulumi
 from ops.lib.kubectl import Cluster
 from ops.lib.private_file import write_private
 from paths import ROOT
@@ -43,10 +44,12 @@ def main() -> int:
             key = replace(key, target=_target(args.target))
         cluster = Cluster.of(args.context)
         uid = cluster.uid()
-        _check_free(key.stack)
+        environment = bare_environment()
+        chosen = has_backend(environment)
+        _check_free(key.stack, environment, chosen)
         print(f"fetching the state of the stack {key.stack} from {key.target}", flush=True)
         files = fetched_state(cluster, key, args.at, args.image)
-        _write(key.stack, files, args.context, args.target and key.target)
+        _write(key.stack, files, args.context, args.target and key.target, chosen)
         print(f"deploying {key.stack} into the cluster {uid} of {args.context}", flush=True)
         _make("ops.up", key.stack, "--context", args.context, "--empty-volumes")
         print("restoring its data", flush=True)
@@ -69,24 +72,34 @@ def _target(text: str) -> str:
         raise SettingsError(f"TARGET: {text!r} {str(error).partition('Value error, ')[2].partition(' [')[0]}") from None
 
 
-def _check_free(stack: str) -> None:
-    """Check that nothing of this folder would be replaced.
+def _check_free(stack: str, environment: Mapping[str, str], chosen: bool) -> None:
+    """Check that no state would be replaced.
+
+    Args:
+        stack: name of the stack.
+        environment: environment of Pulumi.
+        chosen: whether the user has chosen a place for the state.
 
     Raises:
         SettingsError: there is a state of this stack already.
     """
-    if os.environ.get("PULUMI_BACKEND_URL"):
-        return
-    if (STATE / ".pulumi" / "stacks" / PROJECT / f"{stack}.json").exists() or (STATE / "passphrase").exists():
+    if chosen:
+        listed = json.loads(pulumi(environment, "stack", "ls", "--json"))
+        if any(one["name"].rpartition("/")[2] == stack for one in listed):
+            raise SettingsError(
+                f"the backend of Pulumi has a stack {stack} already; nothing was changed. Choose another one with "
+                "PULUMI_BACKEND_URL, or remove that stack first"
+            )
+    elif (STATE / ".pulumi" / "stacks" / PROJECT / f"{stack}.json").exists() or (STATE / "passphrase").exists():
         raise SettingsError(
             f"{STATE} has a state already; nothing was changed. Recover in a fresh clone, or move that folder away"
         )
 
 
-def _write(stack: str, files: Mapping[str, bytes], context: str, target: str) -> None:
+def _write(stack: str, files: Mapping[str, bytes], context: str, target: str, chosen: bool) -> None:
     """Write the stack file and the passphrase, and import the state, without the pin to the lost cluster."""
     passphrase = files.get("passphrase", b"").decode()
-    if passphrase and not os.environ.get("PULUMI_BACKEND_URL"):
+    if passphrase and not chosen:
         STATE.mkdir(mode=0o700, exist_ok=True)
         write_private(STATE / "passphrase", passphrase)
     elif passphrase:

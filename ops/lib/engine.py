@@ -28,9 +28,23 @@ def engine_environment() -> dict[str, str]:
     Raises:
         SettingsError: there is no Pulumi, and it cannot be downloaded.
     """
-    pulumi = provide_pulumi()  # first, because it may change the PATH
-    environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"} | pulumi
+    environment = bare_environment()
     return environment | backend(environment, logged_in=_logged_in(environment))
+
+
+def bare_environment() -> dict[str, str]:
+    """Return the environment for Pulumi without a place for the state, unless the user has chosen one.
+
+    Raises:
+        SettingsError: there is no Pulumi, and it cannot be downloaded.
+    """
+    pulumi = provide_pulumi()  # first, because it may change the PATH
+    return os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"} | pulumi
+
+
+def has_backend(environment: Mapping[str, str]) -> bool:
+    """Return whether the user has chosen a place for the state, in the environment or by a login."""
+    return bool(environment.get("PULUMI_BACKEND_URL")) or _logged_in(environment)
 
 
 def backend(environment: Mapping[str, str], logged_in: bool, state: Path = STATE) -> dict[str, str]:

@@ -11,10 +11,10 @@ export RESTIC_REPOSITORY="$TARGET" RESTIC_PASSWORD_FILE="$ACCESS/password" RESTI
 
 # report TEXT: a line of the log. The program that started the Job prints it.
 report() {
-  echo "$NAME: $1"
+  printf '%s: %s\n' "$NAME" "$1"
 }
 fail() {
-  echo "$NAME: $1" >&2
+  printf '%s: %s\n' "$NAME" "$1" >&2
   exit 1
 }
 

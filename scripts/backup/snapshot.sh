@@ -26,6 +26,12 @@ table() {
     | [.etag, .size, .name] | @tsv' "$run/listing/$1.json" | sed 's/\\\\/\\/g'
 }
 
+# No file can have such a name, or the steps would take it for several.
+odd=$(jq -r 'select(.status == "success" and .type == "file" and (.name | test("[\\x00-\\x1f]|\\.part\\.minio$")))
+  | [.name] | @tsv' "$run/listing/"*.json | head -n 1)
+[ -z "$odd" ] || fail "objects whose names have tabs or line breaks, or end in .part.minio, cannot be backed up, such as \
+$odd; rename or delete them"
+
 report "comparing the copy with the listing"
 objects=0 bytes=0 damaged=0
 : >"$run/buckets.tsv"

@@ -62,7 +62,7 @@ class BackedUp:
         for template in templates.values():
             template["metadata"]["uid"] = "uid-of-the-cron-job"
         world: dict[str, Any] = {"sets": [a_set(FIRST, 30), a_set(SECOND, 6)], "recovery": 1, "fails": {}}
-        world |= {"templates": templates, "jobs": {}, "created": [], "applied": [], "rejects": []}
+        world |= {"templates": templates, "jobs": {}, "created": [], "applied": [], "rejects": [], "stacks": []}
         world |= {"databases": {"flyte": OLD_ROWS}, "restored": NEW_ROWS, "replicas": 1, "down": False, "silent": False}
         world |= {"unreadable": False, "stuck": False, "log": "", "phase": "Succeeded"}
         names = {name: name for name in ("log", "effects", "program", "imported")}

@@ -170,6 +170,8 @@ if any(one in " ".join(arguments) for one in world["rejects"]):
 if arguments[0] == "whoami":
     sys.exit(1)
 file = pathlib.Path({program!r}, "Pulumi.dev.yaml")
+if arguments[:2] == ["stack", "ls"]:
+    print(json.dumps([{{"name": name}} for name in world["stacks"]]))
 if arguments[:2] == ["stack", "export"]:
     print(json.dumps({{"deployment": {{"secret": "planted-in-the-state"}}}}))
 if arguments[:2] == ["stack", "import"]:

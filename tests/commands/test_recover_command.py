@@ -140,6 +140,17 @@ def test_a_state_that_is_there_already_is_not_replaced(bare: BackedUp, key: Reco
     assert file.read_text() == "planted"
 
 
+@pytest.mark.parametrize("name", ["dev", "organization/flyte-home/dev"])
+def test_a_stack_in_the_place_that_the_user_has_chosen_is_not_replaced(bare: BackedUp, key: RecoveryKey, name: str):
+    bare.set(stacks=["other", name])
+
+    result, effects = bare.make("recover", "--context", "k3s", given=key.text)
+
+    assert result.returncode == 1
+    assert "has a stack dev already; nothing was changed" in result.stderr
+    assert effects == []
+
+
 # --- a recovery ---------------------------------------------------------------------------------------------------
 
 

@@ -125,6 +125,21 @@ def test_a_bucket_that_does_not_exist(failing: Home):
     )
 
 
+@pytest.mark.parametrize("name", ["tab\there", "line\nbreak", "ends.part.minio"])
+def test_an_object_whose_name_no_file_can_have_is_named(failing: Home, name: str):
+    failing.put(f"flyte/{name}", b"odd")
+    try:
+        message = failed(failing, "snapshot")
+    finally:
+        failing.delete(f"flyte/{name}")
+
+    assert message.startswith(
+        "objects whose names have tabs or line breaks, or end in .part.minio, cannot be backed up"
+    )
+    assert name.encode("unicode_escape").decode() in message
+    assert message.endswith("rename or delete them")
+
+
 def test_a_target_that_was_emptied_after_earlier_sets(filled: Home):
     place = filled.use_bucket()
     filled.must_backup()
