@@ -25,6 +25,7 @@
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
+STORE_MOVED ?=
 AT ?= latest
 NEW ?=
 TARGET ?=
@@ -84,7 +85,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
-	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
+	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes) $(if $(filter yes,$(STORE_MOVED)),--store-moved)
 
 upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copies the database for another major version of PostgreSQL
 	@$(PY) -m ops.upgrade $(call quoted,$(STACK)) $(if $(filter yes,$(BACK)),--back) $(if $(filter yes,$(DROP_OLD_VOLUME)),--drop-old-volume) $(if $(filter no,$(BACKUP)),--no-backup)

@@ -175,7 +175,7 @@ class Settings(Model):
         return replace(
             found,
             object_store=external.client_address,
-            forwards_store=False,
+            bundled_store=False,
             store_region=external.region,
             store_ca_certificate=external.certificate_authority,
         )
