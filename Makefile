@@ -2,6 +2,7 @@
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
+#   STORE_MOVED    `yes`: `make up` uses another object store, to which the data has been copied
 #   AT       the set for `make restore` and `make drill`: the beginning of its id or of its time; without it, the newest
 #   NEW      `yes`: `make backup-key` replaces the recovery key
 #   TARGET, IMAGE   for `make recover`: the target, if it has moved, and the image of restic, if it has to be another

@@ -70,9 +70,9 @@ minimal = settings.flyte.rights == "minimal"
 watched = list(projects.names) if minimal else None
 webhook_args = flyte.SecretsWebhookArgs(platform, settings.flyte, settings.secret_manager, watched, generations.webhook)
 webhook = flyte.SecretsWebhook("webhook", webhook_args, in_cluster)
-guards: list[pulumi.Resource] = [
-    tasks.TaskPodPolicy("task-pods", tasks.TaskPodPolicyArgs(platform, list(projects.names)), in_cluster)
-]
+audience = settings.minio.used_external.token_audience if settings.minio.used_external else ""
+pod_policy = tasks.TaskPodPolicyArgs(platform, list(projects.names), audience)
+guards: list[pulumi.Resource] = [tasks.TaskPodPolicy("task-pods", pod_policy, in_cluster)]
 if minimal:
     guards.append(flyte.FlyteRights("rights", flyte.FlyteRightsArgs(platform, projects.names), in_cluster))
 if settings.network.enabled:

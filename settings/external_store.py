@@ -77,6 +77,11 @@ class ExternalStore(Model):
         return "" if self.endpoint == AWS else self.endpoint
 
     @property
+    def token_audience(self) -> str:
+        """Audience of the token that pods exchange for the keys of their role; empty without roles."""
+        return "sts.amazonaws.com" if self.auth == "iam" else ""
+
+    @property
     def host(self) -> str:
         """Host name or address of the store."""
         return split_address(self.address).hostname or ""
