@@ -8,7 +8,7 @@ import trustme
 AUTHORITY = trustme.CA().cert_pem.bytes().decode()
 """Certificate of a private authority."""
 ENDPOINT = "https://s3.home.example:9000"
-SECRET_KEY = "planted-secret-key-of-"  # noqa: S105 (for tests)
+SECRET_KEY = "planted-secret-key-of-"
 ROLE = "eks.amazonaws.com/role-arn"
 
 

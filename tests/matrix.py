@@ -12,6 +12,7 @@ from ops.lib.stack_file import stack_config
 from ops.render import READ_ONLY, render
 from settings import PROJECT
 from tests.conftest import run
+from tests.external_store import AUTHORITY, external, iam
 
 # PyYAML's safe loader, in C if PyYAML was built with it, which is ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -140,6 +141,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
     },
+    "external store with a private authority": external("development", certificateAuthority=AUTHORITY, region="eu-home"),
+    "external store of AWS with roles": iam("development"),
     CHART_RIGHTS: {
         "domains": ["development"],
         "flyte": {"rights": "chart"},

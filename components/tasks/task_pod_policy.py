@@ -58,7 +58,7 @@ _VARIABLES = {
     "unlisted": f"variables.volumes.filter(v, !({_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})).map(v, v.name)",
 }
 _SETTING = "flyte-home:projects[].{}"
-_NO_TOKEN = "!has(s.serviceAccountToken)"
+_NO_ACCOUNT = "!has(s.serviceAccountToken)"
 # Each expression with the end of its message, which says how the owner of the stack may allow what is rejected.
 _VALIDATIONS: Sequence[tuple[str, str, str]] = (
     (
@@ -72,7 +72,7 @@ _VALIDATIONS: Sequence[tuple[str, str, str]] = (
         f"name the type in {_SETTING.format('volumeTypes')}",
     ),
     (
-        f"variables.token || variables.projected.all(v, v.projected.sources.all(s, {_NO_TOKEN}))",
+        f"variables.token || variables.projected.all(v, v.projected.sources.all(s, {_NO_ACCOUNT}))",
         "'it has a service account token'",
         f"set {_SETTING.format('serviceAccountToken')}",
     ),
@@ -147,7 +147,7 @@ class TaskPodPolicy(pulumi.ComponentResource):
                 "variables": [{"name": name, "expression": text} for name, text in _VARIABLES.items()],
                 "validations": [
                     {
-                        "expression": expression.replace(_NO_TOKEN, _no_token_but(args.audience)),
+                        "expression": expression.replace(_NO_ACCOUNT, _no_token_but(args.audience)),
                         "message_expression": f"'the stack allows no such task pod: ' + {found} + '; {remedy}'",
                     }
                     for expression, found, remedy in _VALIDATIONS
@@ -181,6 +181,6 @@ class TaskPodPolicy(pulumi.ComponentResource):
 def _no_token_but(audience: str) -> str:
     """The expression for a source of a projected volume that is no token, or one for this audience."""
     if not audience:
-        return _NO_TOKEN
-    token = "s.serviceAccountToken"
-    return f"({_NO_TOKEN} || (has({token}.audience) && {token}.audience == '{audience}'))"
+        return _NO_ACCOUNT
+    source = "s.serviceAccountToken"
+    return f"({_NO_ACCOUNT} || (has({source}.audience) && {source}.audience == '{audience}'))"

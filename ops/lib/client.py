@@ -218,7 +218,9 @@ class Client(Endpoints):
 
     def _authority_of(self, url: str) -> str:
         """Return the certificate of the private authority for an address; empty if there is none."""
-        external = not self.bundled_store and url.startswith(self.object_store)
+        host, store = split_address(url).netloc, split_address(self.object_store).netloc
+        # AWS has a host for each bucket.
+        external = not self.bundled_store and (host == store or host.endswith(f".{store}"))
         return self.store_ca_certificate if external else self.ca_certificate
 
     def _tls(self, url: str) -> ssl.SSLContext:

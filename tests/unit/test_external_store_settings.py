@@ -14,6 +14,15 @@ from tests.external_store import AUTHORITY, ENDPOINT, SECRET_KEY, external, iam,
 from tests.unit.test_backup_settings import S3, STORE_SECRET
 
 _BACKUP = {"backup": S3, "backupCredentials": STORE_SECRET}
+_PORT = {"objectStore": "http://127.0.0.1:9100"}
+_EXPIRING = {"objects": 90, "executions": 30, "cache": 30}
+_LIMITED = [{"name": "remedy", "bucketQuota": "1Gi"}]
+FLYTE, TASKS = "objectStoreKey", "objectStoreKey-remedy-development"
+
+
+def inside(host: str, **more: Any) -> dict[str, Any]:
+    """Settings with a store that is a Service of the cluster."""
+    return external(endpoint=f"http://{host}:3900", networks=[], **more)
 
 
 def problems(**settings: Any) -> tuple[str, ...]:
@@ -27,12 +36,6 @@ def warnings(**settings: Any) -> list[str]:
     """The warnings about the object store."""
     loaded = settings_from(*stack(**settings))
     return [one for one in rules.warnings(loaded) if "minio.external" in one]
-
-
-def changed(settings: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The settings with other settings of the external store."""
-    minio = settings["minio"]
-    return {**settings, "minio": {**minio, "external": {**minio["external"], **more}}}
 
 
 # --- what is accepted ---------------------------------------------------------------------------------------------
@@ -74,16 +77,17 @@ def test_the_address_of_the_store_follows_from_endpoint_and_region(
 
 
 def test_a_service_of_the_cluster_is_recognized_by_its_name():
-    inside = ExternalStore(endpoint="http://garage.storage.svc.cluster.local:3900")
+    service = ExternalStore(endpoint="http://garage.storage.svc.cluster.local:3900")
 
-    assert inside.service_namespace == "storage"
+    assert service.service_namespace == "storage"
     assert ExternalStore(endpoint=ENDPOINT).service_namespace == ""
 
 
 def test_each_user_gets_its_own_key():
     keys = external_keys(settings_from(*stack(**external("development", "production", backup=True))))
 
-    assert keys.flyte and keys.backup
+    assert keys.flyte
+    assert keys.backup
     assert keys.flyte.secret_key == f"{SECRET_KEY}flyte"
     assert keys.backup.access_key == "planted-access-backup"
     assert {name: found.secret_key for name, found in keys.tasks.items()} == {
@@ -129,30 +133,30 @@ def test_an_ingress_needs_no_host_for_a_store_that_is_not_behind_it():
         (external(endpoint="s3.home.example"), "minio.external.endpoint", "https://s3.home.example:9000"),
         (external(endpoint="https://user:word@s3.home.example"), "minio.external.endpoint", "without a path"),
         (external(endpoint="http://127.0.0.1:9000", networks=[]), "minio.external.endpoint", "192.168.1.20:9000"),
-        (external(endpoint="http://minio.flyte.svc:9000", networks=[], clientEndpoint=ENDPOINT), "minio.external.endpoint", "bundled"),
-        (external(endpoint="http://garage.storage.svc:3900", networks=[]), "minio.external.clientEndpoint", "laptops"),
+        (inside("minio.flyte.svc", clientEndpoint=ENDPOINT), "minio.external.endpoint", "bundled"),
+        (inside("garage.storage.svc"), "minio.external.clientEndpoint", "laptops"),
         (external(endpoint="http://192.168.1.20:9000"), "minio.external.networks", "config rm"),
         (external(region="no region"), "minio.external.region", "us-east-1"),
         (external(certificateAuthority="none"), "minio.external.certificateAuthority", "PEM"),
         (external(flyteAnnotations={"a/b": "c"}), "minio.external.flyteAnnotations", "iam"),
-        (external(tasks=False), "objectStoreKey-remedy-development", "sharedKey true"),
-        ({**external(), "objectStoreKey": None}, "objectStoreKey", "secretAccessKey"),
-        ({**external(), "objectStoreKey": "access:secret"}, "objectStoreKey", "JSON object"),
-        ({**external(), "objectStoreKey": '{"accessKeyId": "a:b", "secretAccessKey": "c"}'}, "objectStoreKey", "ASCII"),
-        ({**external(), "objectStoreKey__remedy__development": key("flyte")}, "objectStoreKey-remedy-development", "sharedKey"),
-        ({**external(), "clientEndpoints": {"objectStore": "http://127.0.0.1:9100"}}, "clientEndpoints.objectStore", "clientEndpoint"),
-        ({**external(), "retention": {"objects": 90, "executions": 30, "cache": 30}}, "retention.objects", "lifecycle"),
-        ({**external(), "projects": [{"name": "remedy", "bucketQuota": "1Gi"}]}, "projects[0].bucketQuota", "in the store"),
+        (external(tasks=False), TASKS, "sharedKey true"),
+        ({**external(), FLYTE: None}, FLYTE, "secretAccessKey"),
+        ({**external(), FLYTE: "access:secret"}, FLYTE, "JSON object"),
+        ({**external(), FLYTE: '{"accessKeyId": "a:b", "secretAccessKey": "c"}'}, FLYTE, "ASCII"),
+        ({**external(), TASKS.replace("-", "__"): key("flyte")}, TASKS, "sharedKey"),
+        ({**external(), "clientEndpoints": _PORT}, "clientEndpoints.objectStore", "clientEndpoint"),
+        ({**external(), "retention": _EXPIRING}, "retention.objects", "lifecycle"),
+        ({**external(), "projects": _LIMITED}, "projects[0].bucketQuota", "in the store"),
         (iam(endpoint=ENDPOINT), "minio.external.auth", "keys"),
         (iam(sharedKey=True), "minio.external.sharedKey", "config rm"),
         (iam(taskAnnotations={}), "minio.external.taskAnnotations", "role"),
         (iam(taskAnnotations={"a/b": "role-{stack}"}), "minio.external.taskAnnotations", "placeholder"),
-        ({**iam(), "objectStoreKey": key("flyte")}, "objectStoreKey", "config rm"),
+        ({**iam(), FLYTE: key("flyte")}, FLYTE, "config rm"),
         ({**iam(), **_BACKUP}, "objectStoreKey-backup", "--secret"),
-        ({"objectStoreKey": key("flyte")}, "objectStoreKey", "minio.external is empty"),
+        ({FLYTE: key("flyte")}, FLYTE, "minio.external is empty"),
         ({"minio": {"keepVolume": True}}, "minio.keepVolume", "config rm"),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_is_one_message_with_the_setting_and_the_remedy(
     settings: dict[str, Any], key_of_message: str, remedy: str
 ):
@@ -204,7 +208,7 @@ def test_a_shared_key_is_accepted_with_a_warning_that_names_who_has_it():
 
 def test_a_way_without_tls_is_said_except_inside_the_cluster():
     outside = external(endpoint="http://192.168.1.20:9000", networks=[])
-    inside = external(endpoint="http://garage.storage.svc:3900", networks=[], clientEndpoint=ENDPOINT)
+    service = inside("garage.storage.svc", clientEndpoint=ENDPOINT)
 
     assert "has no TLS" in warnings(**outside)[0]
-    assert warnings(**inside) == warnings(**external()) == warnings(**iam()) == []
+    assert warnings(**service) == warnings(**external()) == warnings(**iam()) == []
