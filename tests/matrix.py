@@ -141,7 +141,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
     },
-    "external store with a private authority": external("development", certificateAuthority=AUTHORITY, region="eu-home"),
+    "external store with a private authority": external(
+        "development", certificateAuthority=AUTHORITY, region="eu-home"
+    ),
     "external store of AWS with roles": iam("development"),
     CHART_RIGHTS: {
         "domains": ["development"],

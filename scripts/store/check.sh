@@ -64,7 +64,10 @@ code() {
 cause() {
   text=$(cat "$answer")
   case $text in *'"message":"'*) text=${text##*'"message":"'} && text=${text%%'",'*} && text=${text%%'"}'*} ;; esac
-  echo "${text%'"'}"
+  text=${text%'"'}
+  # A page of some other server; mc writes "<" like this.
+  case $text in *'u003c'*) text='its answer is not one of S3' ;; esac
+  printf '%s\n' "${text%.}"
 }
 
 # unreachable: whether the answer is that there is none. Time may help, or not.
@@ -108,7 +111,7 @@ explain() {
 # lists PLACE: whether the user can list what is in a bucket or below a prefix of it. The name at the end is rare, because
 # a listing of everything might be long.
 lists() {
-  doing=list
+  doing="list"
   ${patiently:-ask} ls "store/$1/flyte-home-check-none/"
 }
 
@@ -116,12 +119,12 @@ lists() {
 writes() {
   place=store/$1/$2flyte-home-check-$sign
   echo "$sign" >"$WORK/object"
-  doing=write
+  doing="write"
   ask cp --quiet "$WORK/object" "$place" || explain "$1"
-  doing=read
+  doing="read"
   ask cat "$place" || explain "$1"
   [ "$(cat "$answer")" = "$sign" ] || fail "flyte-home:minio.external.endpoint: $STORE_URL returns another content than was stored"
-  doing=delete
+  doing="delete"
   ask rm "$place" || explain "$1"
 }
 
@@ -142,23 +145,26 @@ until lists "$own" || denied; do
   sleep 2
 done
 
-patiently='' missing=''
+patiently='' missing='' closed=''
 while read -r bucket; do
-  lists "$bucket" || denied || {
-    [ "$(code)" = NoSuchBucket ] || explain "$bucket"
-    missing="$missing $bucket"
-  }
+  lists "$bucket" || denied || case $(code) in
+    NoSuchBucket) missing="$missing $bucket" ;;
+    AccessDenied) closed="$closed $bucket" ;;
+    *) explain "$bucket" ;;
+  esac
 done <"$SCRIPTS/buckets"
 [ -z "$missing" ] || fail "flyte-home:minio.bucket and flyte-home:minio.dataBucket: the store at $STORE_URL has no bucket named$missing; create what is missing"
+# Of a bucket that is missing, most stores say the same to a key that may not create it.
+[ -z "$closed" ] || fail "$setting: the key may not list$closed; create what is missing, or give the key the policy of docs/outgrowing.md"
 if [ -n "$anonymous" ]; then
   echo "store-check: the store answers and has every bucket; whether the roles open them is not checked"
   exit 0
 fi
 writes "$own" metadata/propeller/
 
-# Each scope is compared with the next one, and the last with the first.
-read -r _ other_bucket other_project other_domain <"$SCRIPTS/scopes" || true
+before=''
 while read -r user bucket project domain; do
+  before=$user
   use "$user"
   metadata=metadata/propeller/$project-$domain-
   lists "$bucket" || explain "$bucket"
@@ -167,8 +173,7 @@ while read -r user bucket project domain; do
   writes "$own" "$metadata"
 done <"$SCRIPTS/scopes"
 
-# What a key opens beyond that.
-before=$user
+# What a key opens beyond that: the data of the next scope, and for the last, that of the first.
 while read -r user bucket project domain; do
   [ "$before" != "$user" ] || break
   use "$before"
