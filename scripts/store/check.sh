@@ -64,7 +64,10 @@ code() {
 cause() {
   text=$(cat "$answer")
   case $text in *'"message":"'*) text=${text##*'"message":"'} && text=${text%%'",'*} && text=${text%%'"}'*} ;; esac
-  text=${text%'"'}
+  case $text in *'\"') ;; *) text=${text%'"'} ;; esac
+  while :; do
+    case $text in *'\"'*) text=${text%%'\"'*}"'"${text#*'\"'} ;; *) break ;; esac
+  done
   # A page of some other server; mc writes "<" like this.
   case $text in *'u003c'*) text='its answer is not one of S3' ;; esac
   printf '%s\n' "${text%.}"
@@ -179,7 +182,7 @@ while read -r user bucket project domain; do
   use "$before"
   ! lists "$bucket" || echo "warning: $setting also opens the bucket $bucket of project $project in domain $domain"
   ! lists "$own/metadata/propeller/$project-$domain-" ||
-    echo "warning: $setting also opens the metadata of project $project in domain $domain in the bucket $own"
+    echo "warning: $setting also lists the metadata of project $project in domain $domain in the bucket $own"
   before=$user
 done <"$SCRIPTS/scopes"
 echo "store-check: the store has every bucket, and every key opens what it must"
