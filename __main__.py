@@ -30,9 +30,7 @@ platform = Platform(namespace, fence.provider, images(settings.images), settings
 
 # An external object store is checked before anything else is created or changed.
 external = object_store.external_store("object-store", platform, settings, in_cluster)
-if external:
-    after = pulumi.ResourceOptions(depends_on=[external.ready])
-    in_cluster = pulumi.ResourceOptions.merge(in_cluster, after)
+in_cluster = object_store.after(external, in_cluster)
 
 # The namespaces of the tasks, the database, the object store, and the secrets of the tasks.
 namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks, settings.minio.used_external)
@@ -70,8 +68,7 @@ minimal = settings.flyte.rights == "minimal"
 watched = list(projects.names) if minimal else None
 webhook_args = flyte.SecretsWebhookArgs(platform, settings.flyte, settings.secret_manager, watched, generations.webhook)
 webhook = flyte.SecretsWebhook("webhook", webhook_args, in_cluster)
-audience = settings.minio.used_external.token_audience if settings.minio.used_external else ""
-pod_policy = tasks.TaskPodPolicyArgs(platform, list(projects.names), audience)
+pod_policy = tasks.TaskPodPolicyArgs(platform, list(projects.names), settings.minio.token_audience)
 guards: list[pulumi.Resource] = [tasks.TaskPodPolicy("task-pods", pod_policy, in_cluster)]
 if minimal:
     guards.append(flyte.FlyteRights("rights", flyte.FlyteRightsArgs(platform, projects.names), in_cluster))
@@ -100,9 +97,7 @@ release = flyte.FlyteBinary(
 
 # What needs a running Flyte: old keys are closed, buckets are configured, clients get access.
 running = replace(platform, namespace=release.namespace)
-if isinstance(store, object_store.Minio):
-    retired = object_store.RetiredUsersArgs(running, store.administration, settings.minio.task_key_window)
-    object_store.RetiredUsers("retired-users", retired, in_cluster)
+object_store.retire_users("retired-users", running, store, settings.minio, in_cluster)
 flyte.RawOutputs("raw-outputs", flyte.RawOutputsArgs(running, scopes, login.secret if login else None), in_cluster)
 retention.retention("retention", running, settings.retention, postgres.database, in_cluster)
 if settings.ingress.controller != "none":

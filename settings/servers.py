@@ -82,6 +82,12 @@ class MinioSettings(Model):
         """The external store, if the stack uses one."""
         return self.external if self.mode == "external" else None
 
+    @property
+    def token_audience(self) -> str:
+        """Audience of the token that task pods exchange for the keys of their role; empty without roles."""
+        external = self.used_external
+        return external.token_audience if external else ""
+
 
 class WebhookSettings(Model):
     """The webhook that puts secrets into task pods."""

@@ -1,7 +1,7 @@
 """The object store: its contracts, what fulfils them (a server of the stack, or an external one), and its users."""
 
-from components.object_store.external import ExternalObjectStore, ExternalObjectStoreArgs, external_store
-from components.object_store.minio import Minio, MinioArgs
+from components.object_store.external import ExternalObjectStore, ExternalObjectStoreArgs, after, external_store
+from components.object_store.minio import Minio, MinioArgs, retire_users
 from components.object_store.object_store import (
     AUTHORITY_FILE,
     ObjectStore,
@@ -24,5 +24,7 @@ __all__ = [
     "StoreCredentials",
     "StoreForBackup",
     "StoreKey",
+    "after",
     "external_store",
+    "retire_users",
 ]

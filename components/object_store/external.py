@@ -176,6 +176,13 @@ def external_store(
     return store
 
 
+def after(store: ExternalObjectStore | None, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """Options for everything that waits until an external store has been checked."""
+    if not store:
+        return opts
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[store.ready]))
+
+
 def _store_key(key: ExternalKey | None) -> StoreKey | None:
     return StoreKey(key.access_key, pulumi.Output.secret(key.secret_key)) if key else None
 

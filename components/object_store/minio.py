@@ -10,7 +10,15 @@ import pulumi_kubernetes as k8s
 
 from components.object_store.archives import flyte_archives, flyte_policy_names, reader_archives, task_archives
 from components.object_store.object_store import ObjectStore, StoreCredentials, StoreForBackup, StoreKey
-from components.object_store.users import StoreAdministration, administering_job, flyte_user, suffix, task_user
+from components.object_store.users import (
+    RetiredUsers,
+    RetiredUsersArgs,
+    StoreAdministration,
+    administering_job,
+    flyte_user,
+    suffix,
+    task_user,
+)
 from components.pods import (
     LABELS,
     Platform,
@@ -167,6 +175,14 @@ class Minio(pulumi.ComponentResource):
         self.register_outputs(
             {"endpoint": endpoint, "bucket": settings.bucket, "provisioned": self.ready.metadata.name}
         )
+
+
+def retire_users(
+    name: str, platform: Platform, store: pulumi.Resource, settings: MinioSettings, opts: pulumi.ResourceOptions
+) -> None:
+    """Remove the users that the stack no longer has, if it has a server of its own."""
+    if isinstance(store, Minio):
+        RetiredUsers(name, RetiredUsersArgs(platform, store.administration, settings.task_key_window), opts)
 
 
 def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
