@@ -153,7 +153,7 @@ class Home:
         self._work.file("access/credentials", f"{credentials}\n")
 
     def use_store_of_others(self, *buckets: str) -> None:
-        """Let the steps open only these buckets of the stack's store, with a user that neither sees nor creates others."""
+        """Let the steps open only these buckets of the stack's store, with a user that sees no others."""
         store = self.servers.store
         user, key = "of-others", STORE_KEY
         rights = ("s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject", "s3:PutObject")
