@@ -91,19 +91,18 @@ class ProjectNamespaces(pulumi.ComponentResource):
             },
             opts=opts,
         )
-        pod = _task_pod(scope, tasks.resources)
-        if args.store and args.store.certificate_authority:
+        authority = args.store.certificate_authority if args.store else ""
+        if authority:
             k8s.core.v1.ConfigMap(
                 f"{scope.namespace}-store-authority",
                 metadata={**metadata, "name": STORE_AUTHORITY},
-                data={_AUTHORITY_FILE: args.store.certificate_authority},
+                data={_AUTHORITY_FILE: authority},
                 opts=opts,
             )
-            _trust_store(pod)
         k8s.core.v1.PodTemplate(
             scope.namespace,
             metadata=metadata,
-            template={"spec": placed(pod, tasks.placement)},
+            template={"spec": placed(_task_pod(scope, tasks.resources, bool(authority)), tasks.placement)},
             opts=opts,
         )
 
@@ -120,28 +119,15 @@ def _service_account(
     return account
 
 
-def _trust_store(pod: k8s.core.v1.PodSpecArgsDict) -> None:
-    """Let all containers of a task trust the private authority of the object store."""
-    volumes: list[k8s.core.v1.VolumeArgsDict] = [{"name": STORE_AUTHORITY, "config_map": {"name": STORE_AUTHORITY}}]
-    pod["volumes"] = volumes
-    environment: list[k8s.core.v1.EnvVarArgsDict] = [
-        # flytekit opens the store with AWS' library, which then trusts this authority only.
-        {"name": "AWS_CA_BUNDLE", "value": f"{_AUTHORITY_FOLDER}/{_AUTHORITY_FILE}"},
-        # The co-pilot is written in Go, which reads these folders besides its own bundle.
-        {"name": "SSL_CERT_DIR", "value": f"/etc/ssl/certs:{_AUTHORITY_FOLDER}"},
-    ]
-    mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
-        {"name": STORE_AUTHORITY, "mount_path": _AUTHORITY_FOLDER, "read_only": True}
-    ]
-    for kind in ("containers", "init_containers"):
-        for container in pod[kind]:
-            container["env"], container["volume_mounts"] = environment, mounts
-
-
-def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDict:
+def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core.v1.PodSpecArgsDict:
     """The default pod of a task: hardened as *restricted* requires, except that the settings may allow root.
 
     A task cannot choose root: Flyte ignores ``runAsUser: 0`` in a task's own pod template.
+
+    Args:
+        scope: whose task it is.
+        amounts: requests and limits of its container.
+        authority: whether its containers trust the private authority of an external object store.
     """
     container: k8s.core.v1.ContainerArgsDict = {
         # Flyte bases every container of a task on the container of this name
@@ -154,7 +140,9 @@ def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDi
         # The root file system is writable: task images write to places of their own choice.
         "security_context": {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    return {
+    if authority:
+        container["env"], container["volume_mounts"] = _trust()
+    pod: k8s.core.v1.PodSpecArgsDict = {
         "service_account_name": SERVICE_ACCOUNT,
         "automount_service_account_token": scope.service_account_token,
         "enable_service_links": False,
@@ -164,3 +152,20 @@ def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDi
         # The same for init containers, such as the co-pilot.
         "init_containers": [{**container, "name": "default-init"}],
     }
+    if authority:
+        pod["volumes"] = [{"name": STORE_AUTHORITY, "config_map": {"name": STORE_AUTHORITY}}]
+    return pod
+
+
+def _trust() -> tuple[list[k8s.core.v1.EnvVarArgsDict], list[k8s.core.v1.VolumeMountArgsDict]]:
+    """Environment and mounts of a container that trusts the private authority of the object store."""
+    environment: list[k8s.core.v1.EnvVarArgsDict] = [
+        # flytekit opens the store with AWS' library, which then trusts this authority only.
+        {"name": "AWS_CA_BUNDLE", "value": f"{_AUTHORITY_FOLDER}/{_AUTHORITY_FILE}"},
+        # The co-pilot is written in Go, which reads these folders besides its own bundle.
+        {"name": "SSL_CERT_DIR", "value": f"/etc/ssl/certs:{_AUTHORITY_FOLDER}"},
+    ]
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
+        {"name": STORE_AUTHORITY, "mount_path": _AUTHORITY_FOLDER, "read_only": True}
+    ]
+    return environment, mounts
