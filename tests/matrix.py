@@ -26,6 +26,7 @@ _AUTHORITY = "-----BEGIN CERTIFICATE-----\nMAoGCCqGSM49BAMC\n-----END CERTIFICAT
 # In parts, so that no scanner takes it for a key.
 _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END"))
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
+EXTERNAL = "external store with a private authority"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -141,9 +142,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
     },
-    "external store with a private authority": external(
-        "development", certificateAuthority=AUTHORITY, region="eu-home"
-    ),
+    EXTERNAL: external("development", certificateAuthority=AUTHORITY, region="eu-home"),
     "external store of AWS with roles": iam("development"),
     CHART_RIGHTS: {
         "domains": ["development"],

@@ -40,7 +40,7 @@ MINIO = "minio"
 """Name of the component of the bundled server, in the program."""
 CHECK = "object-store-check"
 """Value of the label of the pods that check the store."""
-_UID = 1000
+_UID = 65534
 _FLYTE, _BACKUP = "flyte", "backup"
 _KEYS, _SCRIPTS, _WORK = "/run/secrets/keys", "/scripts", "/tmp"  # noqa: S108 (a volume of the pod)
 _RESOURCES: Resources = default_resources("50m", "64Mi", "2", "256Mi")
