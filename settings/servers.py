@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.external_store import ExternalStore
 from settings.quantities import Resources, StorageLimit, Volume, default_resources
 from settings.values import Model, PartError
 
@@ -57,6 +58,12 @@ def database_claim(generation: int) -> str:
 class MinioSettings(Model):
     """The object store."""
 
+    mode: Literal["bundled", "external"] = "bundled"
+    """bundled: a server in the cluster; external: the S3 store in external. make up rejects a change without a move."""
+    external: ExternalStore = ExternalStore()
+    """S3 store that the stack uses but does not run; see docs/outgrowing.md."""
+    keep_volume: bool = False
+    """external: whether the volume of the bundled server stays in the cluster."""
     volume: Volume = Volume(size="20Gi")
     """Volume of the object store."""
     bucket: str = Field(default="flyte", pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
@@ -69,6 +76,17 @@ class MinioSettings(Model):
     """Seconds for which task keys of the previous generation still open the store, so that running tasks can finish."""
     resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
     """Requests and limits of the container."""
+
+    @property
+    def used_external(self) -> ExternalStore | None:
+        """The external store, if the stack uses one."""
+        return self.external if self.mode == "external" else None
+
+    @property
+    def token_audience(self) -> str:
+        """Audience of the token that task pods exchange for the keys of their role; empty without roles."""
+        external = self.used_external
+        return external.token_audience if external else ""
 
 
 class WebhookSettings(Model):

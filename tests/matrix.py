@@ -12,6 +12,7 @@ from ops.lib.stack_file import stack_config
 from ops.render import READ_ONLY, render
 from settings import PROJECT
 from tests.conftest import run
+from tests.external_store import AUTHORITY, external, iam
 
 # PyYAML's safe loader, in C if PyYAML was built with it, which is ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,6 +26,7 @@ _AUTHORITY = "-----BEGIN CERTIFICATE-----\nMAoGCCqGSM49BAMC\n-----END CERTIFICAT
 # In parts, so that no scanner takes it for a key.
 _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END"))
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
+EXTERNAL = "external store with a private authority"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -140,6 +142,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
     },
+    EXTERNAL: external("development", certificateAuthority=AUTHORITY, region="eu-home"),
+    "external store of AWS with roles": iam("development"),
     CHART_RIGHTS: {
         "domains": ["development"],
         "flyte": {"rights": "chart"},

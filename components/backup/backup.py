@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from components.backup import names
 from components.backup.drill import drill_namespace, drill_servers
-from components.backup.steps import Pods, SecretFiles, Sources, Step
+from components.backup.steps import STORE_AUTHORITY, Pods, SecretFiles, Sources, Step
 from components.database import PASSWORD, Postgres
-from components.object_store import Minio
+from components.object_store import StoreCredentials, StoreForBackup
 from components.pods import (
     LABELS,
     Platform,
@@ -67,7 +67,7 @@ class BackupArgs:
     stack: str
     """Name of the stack, by which its sets are found in the repository."""
     database: Postgres
-    store: Minio
+    store: StoreForBackup
 
     @property
     def about(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Backup(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         platform, settings = args.platform, args.settings.backup
         database = (args.database.database.host, args.database.database.port)
-        store = args.store.store.endpoint
+        store = args.store
         pods = Pods(platform, settings, args.stack)
         # Without this password, nothing opens the sets but the recovery key: it outlives even a destroy of its stack in
         # the state of the sets.
@@ -108,8 +108,8 @@ class Backup(pulumi.ComponentResource):
             access.metadata.name,
             database,
             SecretFiles(args.database.database.credentials, {PASSWORD: "database-password"}),
-            store,
-            SecretFiles(args.store.keys, {names.USER: "store-key"}),
+            store.endpoint,
+            *_opening(store, store.reader),
         )
         claim = volume_claim(names.WORK, platform.namespace, settings.volume, platform.safekeeping, self)
         work: k8s.core.v1.VolumeArgsDict = {
@@ -126,8 +126,8 @@ class Backup(pulumi.ComponentResource):
             access.metadata.name,
             database,
             SecretFiles(args.database.database.credentials, {"superuser-password": "superuser-password"}),
-            store,
-            SecretFiles(args.store.administration.root, {"root-user": "root-user", "root-password": "root-password"}),
+            store.endpoint,
+            *_opening(store, store.writer),
         )
         restore = pods.pod(pods.steps(_restore(drill=False), admin), admin, _scratch(settings))
         pods.cron_job(names.RESTORE, platform.namespace, "", restore, own, child)
@@ -186,9 +186,16 @@ class Backup(pulumi.ComponentResource):
         backup = args.settings.backup
         if backup.known_hosts:
             files["known_hosts"] = "".join(f"{line}\n" for line in backup.known_hosts)
+        if args.store.authority:
+            files[STORE_AUTHORITY] = args.store.authority
         if backup.certificate_authority:
             files["authority.pem"] = backup.certificate_authority
         return script_config_map(name, namespace, "backup", opts, files)
+
+
+def _opening(store: StoreForBackup, key: StoreCredentials) -> tuple[SecretFiles, str, Sequence[str], str, bool]:
+    """The last fields of `Sources`: how a step opens the object store with this key."""
+    return SecretFiles(key.secret, key.files), store.reader_name, store.buckets, store.region, bool(store.authority)
 
 
 def _scratch(settings: BackupSettings) -> k8s.core.v1.VolumeArgsDict:

@@ -18,7 +18,9 @@ UID = 65534
 """User of all steps."""
 _SCRIPTS, _WORK, _ACCESS, _SOURCES, _STATE = "/scripts", "/work", "/run/access", "/run/sources", "/run/state"
 _Opens: TypeAlias = Literal["repository", "database", "store", "nothing"]
-_TARGET = "/target"
+_TARGET, _TRUST = "/target", "/run/trust"
+STORE_AUTHORITY = "store-authority.pem"
+"""File among the scripts with the certificate of the private authority of the object store."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Sources:
     """Address of the object store."""
     store_secret: SecretFiles
     """What opens the object store."""
+    store_user: str = USER
+    """Access key with which it is read; empty: it is in ``store_secret``."""
+    store_buckets: Sequence[str] = ()
+    """Buckets of the stack; empty: all that the key opens."""
+    store_region: str = ""
+    """Region for signatures; empty: the store has none."""
+    store_authority: bool = False
+    """Whether the scripts have the certificate of a private authority as `STORE_AUTHORITY`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,9 @@ class Pods:
             {"name": "state", "projected": {"sources": state}},
             empty_dir("tmp", "1Gi"),
         ]
+        if sources.store_authority:
+            items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": STORE_AUTHORITY, "path": STORE_AUTHORITY}]
+            volumes.append({"name": "store-authority", "config_map": {"name": sources.scripts, "items": items}})
         if self._settings.claim:
             volumes.append({"name": "target", "persistent_volume_claim": {"claim_name": self._settings.claim}})
         pod: k8s.core.v1.PodSpecArgsDict = {
@@ -190,8 +203,17 @@ class Pods:
             variables |= {"SOURCES": _SOURCES, "PGHOST": host, "PGPORT": str(port)}
             mounts.append({"name": "database", "mount_path": _SOURCES, "read_only": True})
         elif step.opens == "store":
-            variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store, "STORE_USER": USER}
+            variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store}
+            if sources.store_user:
+                variables["STORE_USER"] = sources.store_user
+            if sources.store_buckets:
+                variables["BUCKETS"] = " ".join(sources.store_buckets)
+            if sources.store_region:
+                variables["MC_REGION"] = sources.store_region
             mounts.append({"name": "store", "mount_path": _SOURCES, "read_only": True})
+            if sources.store_authority:
+                variables["SSL_CERT_DIR"] = _TRUST
+                mounts.append({"name": "store-authority", "mount_path": _TRUST, "read_only": True})
         if step.state:
             variables["STATE"] = _STATE
             mounts.append({"name": "state", "mount_path": _STATE, "read_only": True})

@@ -10,6 +10,7 @@ import yaml
 from components.database import Database
 from components.flyte.auth import FlyteAuth
 from components.flyte.log_links import log_link_plugins
+from components.flyte.storage import joined_paths, store_values
 from components.object_store import ObjectStore
 from components.pods import Platform, placement_values, resources
 from settings.chart import CHART_DIR
@@ -48,6 +49,7 @@ def chart_values(
     configuration: FlyteConfiguration,
     host: str,
     endpoint: str,
+    authority: str,
     credentials: str,
     login: str,
     catch_up: Mapping[str, Any],
@@ -58,7 +60,8 @@ def chart_values(
         platform: where Flyte runs.
         configuration: how Flyte is configured.
         host: host name of the database.
-        endpoint: address of the object store.
+        endpoint: address of the object store; empty: AWS.
+        authority: name of the ConfigMap with the certificate of its private authority; empty: there is none.
         credentials: name of the Secret with Flyte's credentials.
         login: name of the Secret with the login's keys; empty without a login.
         catch_up: values that limit what schedules start after Flyte was away; may be empty.
@@ -90,7 +93,6 @@ def chart_values(
             "storage": {
                 "metadataContainer": store.bucket,
                 "userDataContainer": store.bucket,
-                "providerConfig": {"s3": {"endpoint": endpoint}},
             },
             "logging": {"level": settings.flyte.log_level, "plugins": log_link_plugins(settings.log_links)},
             "co-pilot": {"image": platform.images["copilot"].helm},
@@ -101,7 +103,6 @@ def chart_values(
                 "flyteadmin": {"maxParallelism": settings.flyte.max_parallelism},
                 "namespace_mapping": {"template": _literal(settings.flyte_namespace_template)},
                 "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
-                "storage": {"signedURL": {"stowConfigOverride": {"endpoint": store.client_endpoint}}},
                 "task_resources": {"limits": settings.tasks.maximum.by_name},
             },
         },
@@ -127,6 +128,7 @@ def chart_values(
     layers: tuple[Mapping[str, Any], ...] = (
         static,
         dynamic,
+        store_values(store, endpoint, authority),
         _retention_values(settings.retention),
         auth,
         catch_up,
@@ -137,6 +139,7 @@ def chart_values(
         values = merged(values, layer)
     for name in _ADDED_UP:
         values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
+    values["deployment"]["extraEnvVars"] = joined_paths(values["deployment"]["extraEnvVars"])
     if not values["deployment"]["initContainers"]:
         del values["deployment"]["initContainers"]
     check_values(values)

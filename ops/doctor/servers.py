@@ -12,6 +12,7 @@ from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
 from ops.lib.text import one_line
 from ops.lib.workloads import Waiting, statuses, terminated
+from settings import Settings
 
 SERVERS = {
     "postgres": ("StatefulSet", postgres.SERVICE),
@@ -19,6 +20,11 @@ SERVERS = {
     "flyte": ("Deployment", flyte.RELEASE),
 }
 """Kind and name of each server, by its key in the settings."""
+
+
+def servers_of(settings: Settings) -> list[str]:
+    """Return the keys of the servers that the stack runs; others may be outside of it."""
+    return [name for name in SERVERS if name != "minio" or settings.minio.mode == "bundled"]
 
 
 def check_server(stack: Stack, setting: str) -> Iterator[Result]:
@@ -100,7 +106,8 @@ def check_ingress(stack: Stack) -> Iterator[Result]:
     The checks of the addresses show whether clients reach the services through them.
     """
     existing = {found["metadata"]["name"]: found for found in stack.of("Ingress")}
-    missing = sorted({f"flyte-{what}" for what in INGRESSES} - existing.keys())
+    wanted = [what for what in INGRESSES if what != "object-store" or stack.client.bundled_store]
+    missing = sorted({f"flyte-{what}" for what in wanted} - existing.keys())
     if missing:
         yield wrong(f"ingress/{', ingress/'.join(missing)} is not in {stack.namespace}", stack.up_again)
     certificates: dict[str, set[str]] = {}

@@ -82,6 +82,10 @@ class State:
         """Return whether the option is deployed for every volume claim."""
         return all(one.get(option) for one in self._claims)
 
+    def retained(self, claim: str) -> bool:
+        """Return whether a volume claim, as NAMESPACE/NAME, stays in the cluster when it is no longer declared."""
+        return any(one["id"] == claim and one.get("retainOnDelete") for one in self._claims)
+
     @property
     def _claims(self) -> list[Mapping[str, Any]]:
         resources = self.deployment.get("resources") or []

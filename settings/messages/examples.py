@@ -7,6 +7,7 @@ EXAMPLES = {
     "auth.issuer": "https://id.home.example/realms/home",
     "bucketQuota": "50Gi",
     "className": "traefik",
+    "clientEndpoint": "https://s3.home.example",
     "clients": "traefik",
     "clusterUid": "1f0c7a8e-0000-4000-8000-000000000001",
     "console": "flyte.home.example",
@@ -15,6 +16,7 @@ EXAMPLES = {
     "description": "Fixes playlists",
     "domains": "development",
     "drillSchedule": "17 5 1 * *",
+    "endpoint": "https://s3.home.example:9000",
     "existingSecrets": "spotify",
     "globalSecrets": "spotify",
     "group": "tidal-creds",
@@ -52,12 +54,14 @@ EXAMPLES = {
 STRUCTURES: dict[str, Any] = {
     "annotations": {"example.com/team": "home"},
     "custom": [{"name": "Logs", "uri": "https://logs.home.example/?pod={{ .podName }}"}],
+    "flyteAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/flyte"},
     "flyteValues": {"commonLabels": {"team": "home"}},
     "images": {"postgres": "mirror.home:5000/postgres:17"},
     "keys": [{"key": "json", "setting": "tidalCreds", "format": "json"}],
     "nodeSelector": {"kubernetes.io/arch": "arm64"},
     "projects.taskSecrets": ["tidal-creds"],
     "taskSecrets": [{"group": "tidal-creds", "keys": [{"key": "json", "setting": "tidalCreds", "format": "json"}]}],
+    "taskAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/{project}-{domain}"},
     "tolerations": [{"key": "dedicated", "value": "flyte", "effect": "NoSchedule"}],
 }
 """A map or a list, by the last part of its path, or by the last two."""

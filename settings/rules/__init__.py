@@ -7,6 +7,7 @@ from settings.images import image_problems
 from settings.rules.backup import backup_problems, backup_warnings
 from settings.rules.buckets import bucket_problems
 from settings.rules.endpoints import endpoint_problems
+from settings.rules.external_store import external_store_problems, external_store_warnings
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
@@ -38,6 +39,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from secret_problems(settings)
     yield from retention_problems(settings)
     yield from endpoint_problems(settings)
+    yield from external_store_problems(settings)
     yield from image_problems(settings.images)
     yield from own_value_problems(settings.flyte_values, settings.flyte.rights)
 
@@ -48,3 +50,4 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from api_access_warnings(settings)
     yield from quota_warnings(settings)
     yield from backup_warnings(settings)
+    yield from external_store_warnings(settings)

@@ -128,6 +128,7 @@ class Home:
         self.runs = 0
         self._log, self._errors = work.path / "log", work.path / "errors"
         self.bucket = bucket
+        self.buckets: Sequence[str] = ()
         self.settings = BackupSettings(target="claim:disk/flyte")
         self.repository = self.path / "target" / "flyte"
         self._images = _images(work, bin_folder)
@@ -150,6 +151,23 @@ class Home:
         """Write what opens the repository."""
         self._work.file("access/password", password)
         self._work.file("access/credentials", f"{credentials}\n")
+
+    def use_store_of_others(self, *buckets: str) -> None:
+        """Let the steps open only these buckets of the stack's store, with a user that sees no others."""
+        store = self.servers.store
+        user, key = "of-others", STORE_KEY
+        rights = ("s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject", "s3:PutObject")
+        resources = [f"arn:aws:s3:::{bucket}{rest}" for bucket in buckets for rest in ("", "/*")]
+        statement = {"Effect": "Allow", "Action": list(rights), "Resource": resources}
+        content = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        store.root("admin", "user", "add", "store", text=f"{user}\n{key}\n")
+        file = self._work.file("policy.json", content)
+        store.root("admin", "policy", "create", "store", user, str(file))
+        store.root("admin", "policy", "attach", "store", user, "--user", user)
+        self.buckets = buckets
+        self._work.file("store/store-user", user)
+        self._work.file("root-store/root-user", user)
+        self._work.file("root-store/root-password", key)
 
     def use_bucket(self, user: str = KEEPER, key: str = TARGET_KEY, *, create: bool = True) -> str:
         """Make the object store of the target the place of the backups. Returns the path of the repository in it."""
@@ -270,6 +288,8 @@ class Home:
             self.servers.store.url,
             SecretFiles(f"{prefix}store", {}),
         )
+        if self.buckets:
+            sources = replace(sources, store_user="", store_buckets=self.buckets, store_region="us-east-1")
         return cast(list[dict[str, Any]], Pods(platform, self.settings, "dev").steps(steps, sources))
 
     def _pod(
