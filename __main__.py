@@ -33,7 +33,7 @@ namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks)
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
 server = database.PostgresArgs(platform, settings.postgres, generations, password)
-postgres = database.Postgres("postgres", server, in_cluster)
+postgres = database.flyte_database("postgres", server, in_cluster)
 store = object_store.MinioArgs(
     platform,
     settings.minio,

@@ -74,6 +74,7 @@ class FlyteBinary(pulumi.ComponentResource):
         catch_up = catch_up_values(name, platform, database, age, pulumi.ResourceOptions(parent=self))
         values = pulumi.Output.all(
             host=database.host,
+            authority=database.authority or "",
             endpoint=store.endpoint,
             credentials=credentials.metadata.name,
             login=auth.secret if auth else "",

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components.database import Database
+from components.database import AUTHORITY, Database
 from components.flyte.auth import FlyteAuth
 from components.flyte.log_links import log_link_plugins
 from components.object_store import ObjectStore
@@ -27,6 +27,7 @@ _POOLS = 5
 _ADDED_UP = ("extraVolumes", "extraVolumeMounts", "extraEnvVars", "initContainers")
 # Flyte's own default of max-ttl-hours.
 _FINISHED_HOURS = 23
+_AUTHORITY = "/etc/flyte-database"
 # Connections left for the superuser, probes, backups and people.
 _SPARE_CONNECTIONS = 20
 
@@ -47,6 +48,7 @@ def chart_values(
     platform: Platform,
     configuration: FlyteConfiguration,
     host: str,
+    authority: str,
     endpoint: str,
     credentials: str,
     login: str,
@@ -58,6 +60,7 @@ def chart_values(
         platform: where Flyte runs.
         configuration: how Flyte is configured.
         host: host name of the database.
+        authority: name of the Secret with the certificate of the database's authority; may be empty.
         endpoint: address of the object store.
         credentials: name of the Secret with Flyte's credentials.
         login: name of the Secret with the login's keys; empty without a login.
@@ -127,6 +130,7 @@ def chart_values(
     layers: tuple[Mapping[str, Any], ...] = (
         static,
         dynamic,
+        _database_tls(database, authority),
         _retention_values(settings.retention),
         auth,
         catch_up,
@@ -147,6 +151,22 @@ def chart_values(
 def _static_values() -> Mapping[str, Any]:
     values: Mapping[str, Any] = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
     return values
+
+
+def _database_tls(database: Database, authority: str) -> dict[str, Any]:
+    """How Flyte checks the server of the database; empty for the bundled one, which is in the same namespace."""
+    if database.tls == "disable":
+        return {}
+    options = f"sslmode={database.tls}"
+    if not authority:
+        return {"configuration": {"database": {"options": options}}}
+    items = [{"key": AUTHORITY, "path": AUTHORITY}]
+    volume = {"name": "database-authority", "secret": {"secretName": authority, "defaultMode": 0o444, "items": items}}
+    mount = {"name": "database-authority", "mountPath": _AUTHORITY, "readOnly": True}
+    return {
+        "configuration": {"database": {"options": f"{options} sslrootcert={_AUTHORITY}/{AUTHORITY}"}},
+        "deployment": {"extraVolumes": [volume], "extraVolumeMounts": [mount]},
+    }
 
 
 def _retention_values(retention: RetentionSettings) -> dict[str, Any]:

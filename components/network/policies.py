@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.backup import names as backup
+from components.database import names as database
 from components.database import postgres
 from components.flyte import names, raw_outputs
 from components.object_store import minio, users
@@ -19,7 +20,9 @@ from components.retention.names import CRON_JOB
 from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
+from settings.postgres_external import ExternalPostgres
 from settings.projects import TaskScope
+from settings.servers import PostgresSettings
 from settings.stack import Settings
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
@@ -93,17 +96,20 @@ class NetworkPolicies(pulumi.ComponentResource):
 
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
         backups = [_pods(backup.POD)] if settings.backup.target else []
-        clients_of_database = [_pods(names.RELEASE), *backups]
+        clients_of_database, to_database = [_pods(names.RELEASE), *backups], _database(settings.postgres)
         if settings.retention.rows:
             clients_of_database.append(_pods(CRON_JOB))
-            policy(CRON_JOB, egress=[_dns(), _to(postgres.PORT, _pods(postgres.SERVICE))])
-        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
+            policy(CRON_JOB, egress=[_dns(), to_database])
+        if settings.postgres.mode == "bundled":
+            policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
+        else:
+            policy(database.CHECK, egress=[_dns(), to_database])
         policy(
             store,
             ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients)],
         )
         if backups:
-            servers = [_to(postgres.PORT, _pods(postgres.SERVICE)), _to(minio.PORT, _pods(store))]
+            servers = [to_database, _to(minio.PORT, _pods(store))]
             policy(backup.POD, egress=[_dns(), *servers, *_backup_target(settings.backup)])
         policy(users.JOBS, egress=[_dns(), _to(minio.PORT, _pods(store))])
         policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
@@ -116,7 +122,7 @@ class NetworkPolicies(pulumi.ComponentResource):
             ],
             egress=[
                 _dns(),
-                _to(postgres.PORT, _pods(postgres.SERVICE)),
+                to_database,
                 _to(minio.PORT, _pods(store)),
                 to_api,
                 *(_reach(settings.auth.egress) if settings.auth.issuer else []),
@@ -159,6 +165,25 @@ class NetworkPolicies(pulumi.ComponentResource):
             spec=spec,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _database(settings: PostgresSettings) -> _Egress:
+    """The way of a pod to the server of the database."""
+    if settings.mode == "bundled":
+        return _to(postgres.PORT, _pods(postgres.SERVICE))
+    return _to_external(settings.external)
+
+
+def _to_external(server: ExternalPostgres) -> _Egress:
+    """The way to a server outside the stack: to its addresses or its namespace, or if only a name is known, its port.
+
+    A policy cannot contain a name.
+    """
+    if server.service_namespace:
+        return _to(server.port, _all_of(server.service_namespace))
+    networks = [f"{server.address}/32"] if server.address else server.networks
+    blocks: list[_Peer] = [{"ip_block": {"cidr": network}} for network in networks]
+    return _to(server.port, *blocks) if blocks else {"ports": [{"port": server.port}]}
 
 
 def _backup_target(settings: BackupSettings) -> list[_Egress]:
