@@ -2,6 +2,7 @@
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
+#   DATABASE_MOVED  `yes`: `make up` accepts another postgres.mode, because the rows are in its database already
 #   AT       the set for `make restore` and `make drill`: the beginning of its id or of its time; without it, the newest
 #   NEW      `yes`: `make backup-key` replaces the recovery key
 #   TARGET, IMAGE   for `make recover`: the target, if it has moved, and the image of restic, if it has to be another
@@ -25,6 +26,7 @@
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
+DATABASE_MOVED ?=
 AT ?= latest
 NEW ?=
 TARGET ?=
@@ -84,7 +86,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
-	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
+	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes) $(if $(filter yes,$(DATABASE_MOVED)),--database-moved)
 
 upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copies the database for another major version of PostgreSQL
 	@$(PY) -m ops.upgrade $(call quoted,$(STACK)) $(if $(filter yes,$(BACK)),--back) $(if $(filter yes,$(DROP_OLD_VOLUME)),--drop-old-volume) $(if $(filter no,$(BACKUP)),--no-backup)

@@ -1,6 +1,6 @@
 """``make up``: deploys a stack, after setting up what the first run needs.
 
-Usage: python -m ops.up STACK [--context NAME] [--empty-volumes]
+Usage: python -m ops.up STACK [--context NAME] [--empty-volumes] [--database-moved]
 """
 
 import argparse
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("stack")
     parser.add_argument("--context", default="", help="kubeconfig context to pin the stack to")
     parser.add_argument("--empty-volumes", action="store_true", help="replace volumes that have disappeared")
+    parser.add_argument("--database-moved", action="store_true", help="the rows are in the database of the new mode")
     args = parser.parse_args()
     try:
         config, _ = stack_config(args.stack)
@@ -42,7 +43,7 @@ def main() -> int:
             print(f"{PROJECT}:tidalCreds is not set; using a sample that gives no access to anything")
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
         settings = settings_from(*stack_config(args.stack))
-        cluster = prepare(environment, backend, args.stack, settings, "up", args.empty_volumes)
+        cluster = prepare(environment, backend, args.stack, settings, "up", args.empty_volumes, args.database_moved)
         if not args.empty_volumes:
             check_major_version(cluster, settings, args.stack)
         code = deploy(environment, backend, args.stack, settings, cluster)

@@ -47,7 +47,7 @@ class DatabaseTls(Model):
     mode: TlsMode = "verify-full"
     """verify-full: certificate and host name are checked; verify-ca: the certificate; require: nothing is checked."""
     certificate_authority: Certificates = ""
-    """Certificate in PEM of the authority that signed the server's, for verify-full and verify-ca; also a public one."""
+    """Certificate in PEM of the authority that signed the server's, also of a public one, for the modes that verify."""
 
 
 class ExistingSecret(Model):

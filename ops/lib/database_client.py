@@ -82,8 +82,8 @@ def database_client(cluster: Cluster, settings: Settings, namespace: str = "") -
     Args:
         cluster: cluster of the stack.
         settings: settings of the stack, whose ``postgres.mode`` is external.
-        namespace: platform namespace, in which the network policies of the stack apply; empty for a new namespace, which
-            is deleted with the pod.
+        namespace: platform namespace, in which the network policies of the stack apply; empty for a new one, which is
+            deleted with the pod.
 
     Raises:
         SettingsError: the password cannot be read, or the pod does not start.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from ops.lib.database_mode import check_database
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
@@ -22,6 +23,7 @@ def prepare(
     settings: Settings,
     command: Literal["up", "destroy"],
     empty: bool,
+    moved: bool = False,
 ) -> Cluster:
     """Put in order what a killed update has left; return the cluster of the stack.
 
@@ -32,6 +34,7 @@ def prepare(
         settings: settings of the stack.
         command: what comes next.
         empty: whether a volume that has disappeared may be replaced by an empty one.
+        moved: whether the rows of the database are in the one that another mode of the settings chooses.
 
     Raises:
         SettingsError: the update cannot begin.
@@ -52,6 +55,7 @@ def prepare(
         await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)
+        check_database(state, cluster, settings, stack, moved)
     return cluster
 
 

@@ -123,9 +123,11 @@ SELECT current_setting('server_version_num')::int / 10000, current_setting('serv
   coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), false)
     AND has_database_privilege(datname, 'CREATE'),
   (SELECT coalesce(min(tableowner), '') FROM pg_tables
-   WHERE schemaname = 'public' AND NOT pg_has_role(tableowner, 'USAGE'))
+   WHERE schemaname = 'public' AND NOT pg_has_role(tableowner, 'USAGE')),
+  (SELECT coalesce(min(tablename), '') FROM pg_tables
+   WHERE schemaname = 'public' AND to_regclass('public.migrations') IS NULL)
 FROM pg_database, pg_roles WHERE datname = current_database() AND rolname = current_user") || stop "$(explained "$facts")"
-IFS='|' read -r major version encoding standby most of_role of_database schema creates stranger <<FACTS
+IFS='|' read -r major version encoding standby most of_role of_database schema creates stranger other <<FACTS
 $facts
 FACTS
 client=$(psql --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
@@ -146,14 +148,19 @@ write $(set_to flyte-home:images.postgres "docker.io/library/postgres:$major")"
 [ "$schema" = public ] ||
   stop "$key.username: tables of $PGUSER would be created in the schema ${schema:-of no name}; let $owner run ALTER ROLE \
 \"$PGUSER\" SET search_path = public"
+[ -z "$other" ] ||
+  stop "$key.database: $PGDATABASE has the table $other of something else than Flyte; write a database that is Flyte's alone"
 [ -z "$stranger" ] ||
   stop "$key.username: tables of $PGDATABASE belong to $stranger, so that Flyte could not change them; let $owner run in \
 this database REASSIGN OWNED BY \"$stranger\" TO \"$PGUSER\", or write $(set_to "$key.username" "$stranger")"
 for limit in "$most" "$of_role" "$of_database"; do
-  # -1: no limit.
-  [ "$limit" -lt 0 ] || [ "$limit" -ge "$CONNECTIONS" ] ||
-    stop "flyte-home:postgres.maxConnections: is $CONNECTIONS, but the server at $PGHOST accepts $limit from $PGUSER; raise \
-that limit, or write $(set_to flyte-home:postgres.maxConnections "$limit")"
+  # -1: no limit. 30 is the least that the setting may be.
+  if [ "$limit" -ge 0 ] && [ "$limit" -lt "$CONNECTIONS" ]; then
+    lower=", or write $(set_to flyte-home:postgres.maxConnections "$limit")"
+    [ "$limit" -ge 30 ] || lower=
+    stop "flyte-home:postgres.maxConnections: is $CONNECTIONS, but the server at $PGHOST accepts only $limit from \
+$PGUSER; raise that limit$lower"
+  fi
 done
 # What counts in the end. Nothing of it remains.
 denied=$(ask 'BEGIN; CREATE TABLE public.flyte_home_check (id int); ROLLBACK') ||

@@ -36,9 +36,10 @@ def database_problems(settings: Settings) -> Iterator[str]:
         )
     own = [settings.namespace, settings.drill_namespace, *(scope.namespace for scope in settings.task_scopes)]
     if secret.name and secret.namespace in own:
+        key = f"{_KEY}.existingSecret.namespace"
         yield (
-            f"{_KEY}.existingSecret.namespace: {shown(secret.namespace)} is a namespace that the stack itself creates, "
-            f"so that the Secret cannot be there before; write {set_command(f'{_KEY}.existingSecret.namespace', 'default')}"
+            f"{key}: {shown(secret.namespace)} is a namespace that the stack itself creates, so that the Secret cannot "
+            f"be there before; write {set_command(key, 'default')}"
         )
 
 
@@ -57,14 +58,14 @@ def database_warnings(settings: Settings) -> Iterator[str]:
 
 
 def _host_problems(settings: Settings) -> Iterator[str]:
-    external = settings.postgres.external
+    external, remedy = settings.postgres.external, set_command(f"{_KEY}.host", "db.home.example")
     if not external.host:
-        yield f"{_KEY}.host: is empty, but {_MODE} is 'external'; write {set_command(f'{_KEY}.host', 'db.home.example')}"
+        yield f"{_KEY}.host: is empty, but {_MODE} is 'external'; write {remedy}"
     own = {"localhost", "127.0.0.1", "postgres", f"postgres.{settings.namespace}"}
     if external.host in own or external.service_namespace == settings.namespace:
         yield (
             f"{_KEY}.host: {shown(external.host)} is in the pods or the namespace of the stack itself, where no other "
-            f"server is; write the name or the address of the server: {set_command(f'{_KEY}.host', 'db.home.example')}"
+            f"server is; write the name or the address of the server: {remedy}"
         )
     if external.networks and (external.address or external.service_namespace):
         yield (
