@@ -10,8 +10,10 @@ from components.network.ingress import INGRESSES
 from components.object_store import minio
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
+from ops.lib.database_client import database_client
 from ops.lib.text import one_line
 from ops.lib.workloads import Waiting, statuses, terminated
+from settings.errors import SettingsError
 
 SERVERS = {
     "postgres": ("StatefulSet", postgres.SERVICE),
@@ -19,6 +21,11 @@ SERVERS = {
     "flyte": ("Deployment", flyte.RELEASE),
 }
 """Kind and name of each server, by its key in the settings."""
+
+
+def servers_of(stack: Stack) -> list[str]:
+    """Return the keys of the servers that the stack itself runs."""
+    return [name for name in SERVERS if name != "postgres" or stack.settings.postgres.mode == "bundled"]
 
 
 def check_server(stack: Stack, setting: str) -> Iterator[Result]:
@@ -155,6 +162,21 @@ def check_database(stack: Stack) -> Iterator[Result]:
         )
         return
     yield ok("a login with the mounted password works, and another password is rejected")
+
+
+def check_other_database(stack: Stack) -> Iterator[Result]:
+    """Check the server of the database that the stack does not run, from a pod in Flyte's namespace.
+
+    Unlike the check of ``make up``, the network policies apply to it.
+    """
+    host = stack.settings.postgres.external.host
+    try:
+        with database_client(stack.cluster, stack.settings, stack.namespace) as client:
+            version = client.check()
+    except SettingsError as error:
+        yield wrong(str(error), stack.up_again)
+        return
+    yield ok(f"{version} at {host} lets Flyte's role in, and has what Flyte needs")
 
 
 def _of_psql(text: str) -> str:

@@ -19,14 +19,16 @@ if grep -q '^cache	' "$WORK/dangling.tsv"; then
 fi
 [ "${RUN_MISSED_SCHEDULES:-false}" = true ] || inside "$SCRIPTS/skip-missed.sql" --set=age='0 minutes'
 
-# A role sees the user and the database of other sessions, whoever they belong to.
+# Sessions that a pooler keeps open for later are ended. Flyte, if it still ran, would open others at once.
+own="datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 waited=0
-while [ "$(run "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user
-    AND pid <> pg_backend_pid() AND backend_type = 'client backend'")" -gt 0 ]; do
+while true; do
+  run "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $own AND state = 'idle'" >/dev/null
+  sleep 2
+  [ "$(run "SELECT count(*) FROM pg_stat_activity WHERE $own")" -gt 0 ] || break
   [ "$waited" -lt "${WAIT:-300}" ] || fail "Flyte still uses the database; nothing was replaced. make restore stops it"
   [ "$waited" -gt 0 ] || echo "$NAME: waiting for Flyte to stop"
-  sleep 1
-  waited=$((waited + 1))
+  waited=$((waited + 2))
 done
 run "DROP SCHEMA IF EXISTS $REPLACED CASCADE"
 run "BEGIN; ALTER SCHEMA public RENAME TO $REPLACED; ALTER SCHEMA $SCRATCH RENAME TO public; COMMIT"
