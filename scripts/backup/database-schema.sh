@@ -24,20 +24,16 @@ database ALTER SCHEMA public OWNER TO \"$PGUSER\""
 pg_restore --list "$set_dir/database.dump" |
   grep -E '^[0-9]+; [0-9]+ [0-9]+ (TABLE|TABLE DATA|SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|DEFAULT|CONSTRAINT|INDEX|FK CONSTRAINT) ' \
     >"$WORK/restored/contents" || fail "the dump of the set has no tables"
-run "DROP SCHEMA IF EXISTS $SCRATCH CASCADE; CREATE SCHEMA $SCRATCH"
+run "DROP SCHEMA IF EXISTS $SCRATCH CASCADE"
 echo "$NAME: restoring $(awk '{ rows += $2 } END { print rows + 0 }' "$set_dir/rows.tsv") rows into the schema $SCRATCH"
-# pg_dump writes the schema before every name, and nothing else there. Rows are between COPY and \. and stay as they are.
-failed=$WORK/restored/failed
-rm -f "$failed"
+# A dump names its schema everywhere, so it is restored under that name. Other sessions see nothing of it: all this is one
+# transaction, which is committed only if the dump was read to its end.
 {
-  pg_restore --no-owner --no-privileges --use-list="$WORK/restored/contents" --file=- "$set_dir/database.dump" ||
-    echo 1 >"$failed"
-} | awk -v to="$SCRATCH." '
-  copying { print; if ($0 == "\\.") copying = 0; next }
-  { if ($0 ~ /^COPY .* FROM stdin;$/) copying = 1; gsub(/(^|[^A-Za-z0-9_."])public[.]/, "&\001"); gsub(/public[.]\001/, to); print }
-' | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --single-transaction --output=/dev/null ||
-  fail "the set could not be restored; Flyte's tables are untouched"
-[ ! -e "$failed" ] || fail "the dump of the set cannot be read"
+  echo "BEGIN; ALTER SCHEMA public RENAME TO flyte_meanwhile; CREATE SCHEMA public;"
+  pg_restore --no-owner --no-privileges --use-list="$WORK/restored/contents" --file=- "$set_dir/database.dump" &&
+    echo "ALTER SCHEMA public RENAME TO $SCRATCH; ALTER SCHEMA flyte_meanwhile RENAME TO public; COMMIT;"
+} | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null || fail "the set could not be restored"
+[ "$(run "SELECT to_regnamespace('$SCRATCH') IS NOT NULL")" = t ] || fail "the dump of the set cannot be read to its end"
 
 while IFS='	' read -r table rows; do
   found=$(run "SELECT count(*) FROM $SCRATCH.${table#public.}")
