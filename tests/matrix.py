@@ -1,5 +1,6 @@
 """The configurations tested by all layers that check manifests: both stack files, and several other settings."""
 
+import datetime
 import functools
 import json
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from ops.lib.recording import Recording
 from ops.lib.stack_file import stack_config
 from ops.render import READ_ONLY, render
 from settings import PROJECT
+from tests.certificates import issued
 from tests.conftest import run
 
 # PyYAML's safe loader, in C if PyYAML was built with it, which is ten times as fast.
@@ -25,6 +27,8 @@ _AUTHORITY = "-----BEGIN CERTIFICATE-----\nMAoGCCqGSM49BAMC\n-----END CERTIFICAT
 # In parts, so that no scanner takes it for a key.
 _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END"))
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
+# One that the settings can read.
+AUTHORITY = issued(datetime.datetime(2100, 1, 1)).decode()
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -138,6 +142,34 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "port": 8443,
             "tls": {"secret": "wildcard"},
             "withoutLogin": {"reason": "only one laptop reaches these hosts"},
+        },
+    },
+    "a database outside, rows that expire": {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "192.168.1.20",
+                "port": 5433,
+                "database": "workflows",
+                "username": "engine",
+                "tls": {"certificateAuthority": AUTHORITY},
+            },
+        },
+        "postgresPassword": "given-password",
+        "retention": {"executions": 90},
+        "flyte": {"scheduleCatchUp": "1h"},
+        "backup": {"target": "claim:nas"},
+    },
+    "a database of another namespace, its password in a Secret": {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "db-rw.databases.svc",
+                "tls": {"mode": "require"},
+                "existingSecret": {"name": "db-app", "namespace": "databases"},
+            },
         },
     },
     CHART_RIGHTS: {
