@@ -46,7 +46,7 @@ def next_generations(settings: Settings, names: Sequence[str]) -> dict[str, int]
     Raises:
         SettingsError: there is no such secret, or the stack does not generate it.
     """
-    unused = {}
+    unused: dict[str, str] = {}
     if settings.postgres.mode == "external":
         why = "the server of the database is not the stack's, see docs/outgrowing.md"
         unused |= {"postgres": why, "postgresSuperuser": why}

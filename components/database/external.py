@@ -10,8 +10,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.database.database import AUTHORITY, PASSWORD, Database
+from components.database.names import CREDENTIALS
 from components.database.postgres import PostgresArgs
-from components.pods import LABELS
+from components.pods import labels
 from settings.errors import SettingsError
 from settings.postgres_external import ExistingSecret
 from settings.stack import PROJECT
@@ -41,7 +42,7 @@ class ExternalPostgres(pulumi.ComponentResource):
         authority = server.tls.certificate_authority
         credentials = k8s.core.v1.Secret(
             f"{name}-credentials",
-            metadata={"namespace": platform.namespace, "labels": LABELS},
+            metadata={"namespace": platform.namespace, "labels": labels(CREDENTIALS)},
             # Named by Pulumi: another password or authority means another name, which restarts what uses them.
             immutable=True,
             string_data={PASSWORD: password, **({AUTHORITY: authority} if authority else {})},

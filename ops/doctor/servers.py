@@ -10,7 +10,7 @@ from components.network.ingress import INGRESSES
 from components.object_store import minio
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
-from ops.lib.database_client import database_client
+from ops.lib.database_client import deployed_client
 from ops.lib.text import one_line
 from ops.lib.workloads import Waiting, statuses, terminated
 from settings.errors import SettingsError
@@ -171,7 +171,7 @@ def check_other_database(stack: Stack) -> Iterator[Result]:
     """
     host = stack.settings.postgres.external.host
     try:
-        with database_client(stack.cluster, stack.settings, stack.namespace) as client:
+        with deployed_client(stack.cluster, stack.settings) as client:
             version = client.check()
     except SettingsError as error:
         yield wrong(str(error), stack.up_again)

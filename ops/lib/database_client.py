@@ -1,5 +1,6 @@
 """A short-lived pod from which commands reach a database that the stack does not run."""
 
+import base64
 import datetime
 import json
 import secrets
@@ -7,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from components.database import AUTHORITY, names
+from components.database import AUTHORITY, PASSWORD, names
 from components.database.external import password_of
 from components.pods import NAME, placement_values
 from components.tasks import SERVICE_ACCOUNT
+from ops.lib.engine import pulumi
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.text import one_line
 from ops.lib.workloads import Object
@@ -76,19 +78,21 @@ class DatabaseClient:
 
 
 @contextmanager
-def database_client(cluster: Cluster, settings: Settings, namespace: str = "") -> Iterator[DatabaseClient]:
+def database_client(
+    cluster: Cluster, settings: Settings, password: str, namespace: str = ""
+) -> Iterator[DatabaseClient]:
     """A running pod with the clients of PostgreSQL; it is deleted when the context ends.
 
     Args:
         cluster: cluster of the stack.
         settings: settings of the stack, whose ``postgres.mode`` is external.
+        password: password of the role; see `chosen_password` and `deployed_password`.
         namespace: platform namespace, in which the network policies of the stack apply; empty for a new one, which is
             deleted with the pod.
 
     Raises:
-        SettingsError: the password cannot be read, or the pod does not start.
+        SettingsError: the pod does not start.
     """
-    password = _password(cluster, settings)
     name = f"database-check-{secrets.token_hex(3)}"
     wanted = _objects(name, namespace, settings)
     # Deleting the namespace deletes what is in it.
@@ -105,12 +109,32 @@ def database_client(cluster: Cluster, settings: Settings, namespace: str = "") -
         cluster.run("delete", "--filename=-", "--ignore-not-found", "--wait=false", given=first)
 
 
-def _password(cluster: Cluster, settings: Settings) -> str:
-    """Return the password: that of the settings, or that of the Secret that they name."""
-    given = settings.postgres_password.get_secret_value()
-    if given:
-        return given
+@contextmanager
+def deployed_client(cluster: Cluster, settings: Settings) -> Iterator[DatabaseClient]:
+    """A pod in the platform namespace, with the password that is deployed there.
+
+    Raises:
+        SettingsError: there is none, or the pod does not start.
+    """
+    with database_client(cluster, settings, deployed_password(cluster, settings), settings.namespace) as client:
+        yield client
+
+
+def chosen_password(environment: Mapping[str, str], stack: str, cluster: Cluster, settings: Settings) -> str:
+    """Return the password that the next update will use: that of the stack file, or of the Secret that it names.
+
+    Args:
+        environment: environment of Pulumi, which decrypts the stack file.
+        stack: name of the stack.
+        cluster: cluster of the stack.
+        settings: settings of the stack.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
     secret, where = settings.postgres.external.existing_secret, f"{PROJECT}:postgres.external.existingSecret"
+    if not secret.name:
+        return pulumi(environment, "config", "get", "--stack", stack, f"{PROJECT}:postgresPassword").rstrip("\n")
     name = ["get", "secret", secret.name, f"--namespace={secret.namespace}"]
     answer = cluster.run(*name, "--ignore-not-found", "--output=json")
     if answer.returncode:
@@ -122,6 +146,24 @@ def _password(cluster: Cluster, settings: Settings) -> str:
             "the name and the namespace of another one"
         )
     return password_of(found[0].get("data"), secret)
+
+
+def deployed_password(cluster: Cluster, settings: Settings) -> str:
+    """Return the password that Flyte has now.
+
+    Raises:
+        SettingsError: there is none, or it cannot be read.
+    """
+    where = [f"--namespace={settings.namespace}", f"--selector={NAME}={names.CREDENTIALS}"]
+    answer = cluster.run("get", "secrets", *where, "--output=json")
+    if answer.returncode:
+        raise SettingsError(f"the password of the database cannot be read: {one_line(answer.stderr)}")
+    found = documents(answer.stdout)
+    if not found:
+        raise SettingsError(f"the password of the database is not in the namespace {settings.namespace} yet")
+    # An update that was interrupted may have left the one before.
+    newest = max(found, key=lambda one: str(one["metadata"].get("creationTimestamp", "")))
+    return base64.b64decode(newest["data"][PASSWORD]).decode()
 
 
 def variables(settings: Settings) -> Mapping[str, str]:

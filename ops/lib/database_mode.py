@@ -6,7 +6,7 @@ No switch of its mode may lose rows, and a server that the stack does not run mu
 from collections.abc import Mapping
 
 from ops.lib.database import Database
-from ops.lib.database_client import DatabaseClient, database_client
+from ops.lib.database_client import DatabaseClient, chosen_password, database_client
 from ops.lib.kubectl import Cluster
 from ops.lib.state import State
 from settings import PROJECT, Settings
@@ -52,10 +52,13 @@ def _described(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
 
 
-def check_database(state: State, cluster: Cluster, settings: Settings, stack: str, moved: bool) -> None:
+def check_database(
+    environment: Mapping[str, str], state: State, cluster: Cluster, settings: Settings, stack: str, moved: bool
+) -> None:
     """Check the database that the settings choose.
 
     Args:
+        environment: environment of Pulumi.
         state: state of the stack.
         cluster: cluster of the stack.
         settings: settings of the stack.
@@ -68,7 +71,8 @@ def check_database(state: State, cluster: Cluster, settings: Settings, stack: st
     _check_mode(state, cluster, settings, stack, moved)
     if settings.postgres.mode == "external":
         try:
-            with database_client(cluster, settings) as client:
+            password = chosen_password(environment, stack, cluster, settings)
+            with database_client(cluster, settings, password) as client:
                 version = client.check()
         except SettingsError as error:
             raise SettingsError(f"{error}. Nothing was changed") from None

@@ -55,7 +55,7 @@ def prepare(
         await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)
-        check_database(state, cluster, settings, stack, moved)
+        check_database(environment, state, cluster, settings, stack, moved)
     return cluster
 
 

@@ -1,5 +1,6 @@
 """What ``make up`` and the doctor check about a database that the stack does not run, and a switch of its mode."""
 
+import base64
 import json
 import subprocess
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from ops.doctor.expectations import DATABASE, Surroundings, sources
 from ops.doctor.run import _quick_checks
 from ops.doctor.servers import check_other_database, servers_of
 from ops.lib.backup import restoring
-from ops.lib.database_client import LABEL, database_client
+from ops.lib.database_client import LABEL, database_client, deployed_client
 from ops.lib.database_mode import check_database, external_content
 from ops.lib.state import State
 from ops.lib.volumes import Stack
@@ -48,10 +49,35 @@ class Kubectl(FakeCluster):
         return [given for arguments, given in self.calls if arguments[0] == verb]
 
 
+def _credentials(name: str, password: str, created: str) -> dict[str, Any]:
+    data = {"flyte-password": base64.b64encode(password.encode()).decode()}
+    return {"kind": "Secret", "metadata": {"name": name, "creationTimestamp": created}, "data": data}
+
+
+DEPLOYED = {
+    "items": [
+        _credentials("postgres-credentials-2", "planted-deployed", "2026-02-01T00:00:00Z"),
+        _credentials("postgres-credentials-1", "planted-earlier", "2026-01-01T00:00:00Z"),
+    ]
+}
+
+
+@pytest.fixture(autouse=True)
+def decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Pulumi decrypt the password of the stack file."""
+
+    def pulumi(_environment: Any, *arguments: str) -> str:
+        assert arguments == ("config", "get", "--stack", "dev", "flyte-home:postgresPassword")
+        return f"{PASSWORD}\n"
+
+    monkeypatch.setattr("ops.lib.database_client.pulumi", pulumi)
+
+
 @pytest.fixture
 def cluster() -> Kubectl:
     found = Kubectl()
     found.on("get", {"items": []})
+    found.on("get secrets --selector=app.kubernetes.io/name=database-credentials", DEPLOYED)
     for verb in ("create", "wait", "delete"):
         found.on(verb)
     return found
@@ -83,7 +109,7 @@ def objects(cluster: Kubectl) -> dict[str, dict[str, Any]]:
 
 
 def test_a_server_that_has_everything_is_named_with_its_version(cluster: Kubectl, capsys: pytest.CaptureFixture[str]):
-    check_database(state(), cluster, chosen(), "dev", moved=False)
+    check_database({}, state(), cluster, chosen(), "dev", moved=False)
 
     said = capsys.readouterr().out
     assert said == "The database at db.home.example has what Flyte needs: PostgreSQL 17.11\n"
@@ -93,7 +119,7 @@ def test_what_is_wrong_is_one_message_and_the_pod_is_deleted(cluster: Kubectl):
     cluster.answers.append(("", "flyte-home:postgresPassword: the server rejects the password"))
 
     with pytest.raises(SettingsError) as rejected:
-        check_database(state(), cluster, chosen(), "dev", moved=False)
+        check_database({}, state(), cluster, chosen(), "dev", moved=False)
 
     assert str(rejected.value) == ("flyte-home:postgresPassword: the server rejects the password. Nothing was changed")
     (deleted,) = cluster.given_to("delete")
@@ -101,7 +127,7 @@ def test_what_is_wrong_is_one_message_and_the_pod_is_deleted(cluster: Kubectl):
 
 
 def test_the_password_is_on_standard_input_only(cluster: Kubectl):
-    check_database(state(), cluster, chosen(), "dev", moved=False)
+    check_database({}, state(), cluster, chosen(), "dev", moved=False)
 
     for arguments, given in cluster.calls:
         assert PASSWORD not in " ".join(arguments)
@@ -110,7 +136,7 @@ def test_the_password_is_on_standard_input_only(cluster: Kubectl):
 
 
 def test_the_first_check_needs_no_namespace_of_the_stack(cluster: Kubectl):
-    check_database(state(), cluster, chosen(), "dev", moved=False)
+    check_database({}, state(), cluster, chosen(), "dev", moved=False)
     made = objects(cluster)
 
     assert set(made) == {"Namespace", "ServiceAccount", "Pod"}
@@ -120,7 +146,7 @@ def test_the_first_check_needs_no_namespace_of_the_stack(cluster: Kubectl):
 
 
 def test_the_pod_has_the_way_to_the_server_in_its_environment(cluster: Kubectl):
-    with database_client(cluster, chosen(host=NAS, port=5433, database="workflows", username="engine")):
+    with database_client(cluster, chosen(host=NAS, port=5433, database="workflows", username="engine"), PASSWORD):
         pass
     (container,) = objects(cluster)["Pod"]["spec"]["containers"]
     environment = {entry["name"]: entry["value"] for entry in container["env"]}
@@ -141,7 +167,7 @@ def test_the_password_of_an_existing_secret_is_read(cluster: Kubectl):
     cluster.on("get secret app --namespace=databases", {"kind": "Secret", "data": {"password": "cGxhbnRlZAo="}})
     found = chosen(None, existingSecret={"name": "app", "namespace": "databases"})
 
-    check_database(state(), cluster, found, "dev", moved=False)
+    check_database({}, state(), cluster, found, "dev", moved=False)
 
     assert cluster.given_to("exec") == ["planted\n"]
 
@@ -150,7 +176,7 @@ def test_a_missing_secret_is_named_and_nothing_is_created(cluster: Kubectl):
     cluster.on("get secret app", "")
 
     with pytest.raises(SettingsError, match="there is no Secret app in the namespace default"):
-        check_database(state(), cluster, chosen(None, existingSecret={"name": "app"}), "dev", moved=False)
+        check_database({}, state(), cluster, chosen(None, existingSecret={"name": "app"}), "dev", moved=False)
 
     assert not cluster.given_to("create")
 
@@ -160,7 +186,7 @@ def test_a_pod_that_does_not_start_is_named_with_its_image_and_deleted(cluster: 
     cluster.on("get pod", "ErrImagePull ")
 
     with pytest.raises(SettingsError, match=r"ErrImagePull. Its image is docker.io/library/postgres:17.* Nothing was"):
-        check_database(state(), cluster, chosen(), "dev", moved=False)
+        check_database({}, state(), cluster, chosen(), "dev", moved=False)
 
     assert cluster.given_to("delete")
 
@@ -170,14 +196,14 @@ def test_pods_of_commands_that_were_killed_long_ago_are_deleted(cluster: Kubectl
     new = {"kind": "Namespace", "metadata": {"name": "new", "creationTimestamp": "2100-01-01T00:00:00Z"}}
     cluster.on(f"get namespaces,pods --selector={LABEL}", {"items": [old, new]})
 
-    check_database(state(), cluster, chosen(), "dev", moved=False)
+    check_database({}, state(), cluster, chosen(), "dev", moved=False)
 
     (first, _) = cluster.given_to("delete")
     assert [one["metadata"]["name"] for one in json.loads(first)["items"]] == ["old"]
 
 
 def test_a_bundled_database_is_not_checked_from_outside(cluster: Kubectl):
-    check_database(state("Postgres"), cluster, settings(), "dev", moved=False)
+    check_database({}, state("Postgres"), cluster, settings(), "dev", moved=False)
 
     assert not cluster.calls
 
@@ -186,12 +212,12 @@ def test_a_bundled_database_is_not_checked_from_outside(cluster: Kubectl):
 
 
 def switched(cluster: Kubectl, deployed: State, *, moved: bool = False) -> None:
-    check_database(deployed, cluster, chosen(), "dev", moved=moved)
+    check_database({}, deployed, cluster, chosen(), "dev", moved=moved)
 
 
 def rejected(cluster: Kubectl, deployed: State, found: Settings | None = None, *, moved: bool = False) -> str:
     with pytest.raises(SettingsError) as raised:
-        check_database(deployed, cluster, found or chosen(), "dev", moved=moved)
+        check_database({}, deployed, cluster, found or chosen(), "dev", moved=moved)
     assert not cluster.given_to("create")
     return str(raised.value)
 
@@ -246,7 +272,7 @@ def test_a_switch_back_to_the_bundled_database_is_rejected_until_its_rows_are_mo
     message = rejected(cluster, state("ExternalPostgres"), settings())
 
     assert "Flyte has its rows in the database of the mode 'external'" in message
-    check_database(state("ExternalPostgres"), cluster, settings(), "dev", moved=True)
+    check_database({}, state("ExternalPostgres"), cluster, settings(), "dev", moved=True)
 
 
 @pytest.mark.parametrize("deployed", [state(), state("ExternalPostgres")])
@@ -276,6 +302,8 @@ def test_the_doctor_checks_the_server_from_flytes_namespace(cluster: Kubectl):
     assert pod["metadata"]["namespace"] == "flyte"
     # The label that the network policy selects.
     assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == "database-check"
+    # With the password that Flyte has now, which is not always that of the stack file.
+    assert cluster.given_to("exec") == ["planted-deployed\n"]
 
 
 def test_the_doctor_says_what_is_wrong_with_the_server(cluster: Kubectl):
@@ -285,6 +313,15 @@ def test_the_doctor_says_what_is_wrong_with_the_server(cluster: Kubectl):
 
     assert result.state == "wrong"
     assert result.says.startswith("flyte-home:postgres.external.host: db.home.example does not answer")
+
+
+def test_the_doctor_says_that_nothing_is_deployed_yet(cluster: Kubectl):
+    cluster.on("get secrets --selector=app.kubernetes.io/name=database-credentials", {"items": []})
+
+    result = of_database(cluster)
+
+    assert result.says == "the password of the database is not in the namespace flyte yet"
+    assert result.remedy == "make up STACK=dev"
 
 
 def test_the_doctor_looks_for_no_server_that_the_stack_does_not_run():
@@ -326,7 +363,7 @@ def test_an_upgrade_copies_no_database_of_another_server(cluster: Kubectl):
 def test_what_a_restore_would_replace_is_read_as_the_owner(cluster: Kubectl):
     cluster.answers.extend([("executions\nworkflows\nother\n", ""), ("5\n0\n", "")])
 
-    with database_client(cluster, chosen(), "flyte") as client:
+    with deployed_client(cluster, chosen()) as client:
         assert external_content(client) == "5 executions"
     statements = [given.partition("\n")[2] for given in cluster.given_to("exec")]
     assert statements[1] == "SELECT count(*) FROM public.executions;SELECT count(*) FROM public.workflows"

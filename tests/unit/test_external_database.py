@@ -217,7 +217,10 @@ def test_another_password_or_authority_restarts_flyte():
 
     assert first[0] != other_password[0]
     assert first[1] != other_authority[1]
-    assert recorded().one("Secret", "postgres-credentials").plain["immutable"] is True
+    secret = recorded().one("Secret", "postgres-credentials").plain
+    assert secret["immutable"] is True
+    # The doctor finds it by this label.
+    assert secret["metadata"]["labels"]["app.kubernetes.io/name"] == "database-credentials"
 
 
 def test_the_password_is_in_secrets_only():
