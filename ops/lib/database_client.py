@@ -3,6 +3,7 @@
 import base64
 import datetime
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ _UID = 65534
 _SECONDS_TO_START, _DEADLINE = 300, 900
 _SECONDS = 120
 _AUTHORITY = f"/tmp/{AUTHORITY}"  # noqa: S108 (a volume of the pod)
+# What kubectl adds: how the command ended, and its own log (https://github.com/kubernetes/klog).
+_OF_KUBECTL = re.compile(r"command terminated |[EWI]\d{4} ")
 # Standard input begins with the password, which so is in no object of the cluster and in no list of processes.
 _BEGIN = f'umask 077; printf %s "${{CERTIFICATE:-}}" >{_AUTHORITY}; '
 
@@ -72,7 +75,7 @@ class DatabaseClient:
         command = ["exec", "--stdin", *where, "--", "/bin/sh", "-c", _BEGIN + script]
         answer = self.cluster.run(*command, given=f"{self.password}\n{given}", seconds=_SECONDS)
         if answer.returncode:
-            lines = [line for line in answer.stderr.splitlines() if not line.startswith("command terminated")]
+            lines = [line for line in answer.stderr.splitlines() if not _OF_KUBECTL.match(line)]
             raise SettingsError("\n".join(lines) or f"the database client failed with code {answer.returncode}")
         return answer.stdout.strip()
 

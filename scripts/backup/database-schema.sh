@@ -29,7 +29,7 @@ echo "$NAME: restoring $(awk '{ rows += $2 } END { print rows + 0 }' "$set_dir/r
 # A dump names its schema everywhere, so it is restored under that name. Other sessions see nothing of it: all this is one
 # transaction, which is committed only if the dump was read to its end.
 {
-  echo "BEGIN; ALTER SCHEMA public RENAME TO flyte_meanwhile; CREATE SCHEMA public;"
+  echo "SET client_min_messages = warning; BEGIN; ALTER SCHEMA public RENAME TO flyte_meanwhile; CREATE SCHEMA public;"
   pg_restore --no-owner --no-privileges --use-list="$WORK/restored/contents" --file=- "$set_dir/database.dump" &&
     echo "ALTER SCHEMA public RENAME TO $SCRATCH; ALTER SCHEMA flyte_meanwhile RENAME TO public; COMMIT;"
 } | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null || fail "the set could not be restored"

@@ -4,9 +4,8 @@
 #
 # PGHOST, PGPORT, PGUSER, PGDATABASE   the database
 # SOURCES  directory with the file database-password
-export PGCONNECT_TIMEOUT=10 PGOPTIONS="--client-min-messages=warning"
 PGPASSWORD=$(cat "$SOURCES/database-password")
-export PGPASSWORD
+export PGPASSWORD PGCONNECT_TIMEOUT=10
 # shellcheck disable=SC2034  # of the scripts that source this one
 SCRATCH=flyte_restored REPLACED=flyte_replaced
 
@@ -14,15 +13,17 @@ fail() {
   echo "$NAME: $1" >&2
   exit 1
 }
-# run STATEMENTS: their result. On standard input, where \gexec works.
+# run STATEMENTS: their result.
 run() {
-  printf '%s\n' "$1" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1
+  psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 \
+    --command="SET client_min_messages = warning" --command="$1"
 }
-# inside FILE [OPTIONS]: the result of a file of SQL that sees the restored tables in place of Flyte's.
+# inside FILE [OPTIONS]: the result of a file of SQL that sees the restored tables in place of Flyte's. The schema is no
+# option of the connection, which a pooler may ignore.
 inside() {
   file=$1
   shift
-  PGOPTIONS="$PGOPTIONS -c search_path=$SCRATCH" psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file="$file" "$@"
+  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command="SET search_path = $SCRATCH" --file="$file" "$@"
 }
 
 waited=0

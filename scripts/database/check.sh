@@ -8,7 +8,7 @@
 # standard input    the password in one line
 set -u
 IFS= read -r PGPASSWORD || true
-export PGPASSWORD PGCONNECT_TIMEOUT="${PGCONNECT_TIMEOUT:-5}" LC_ALL=C PGOPTIONS=--client-min-messages=error
+export PGPASSWORD PGCONNECT_TIMEOUT="${PGCONNECT_TIMEOUT:-5}" LC_ALL=C
 key=flyte-home:postgres.external
 owner="the superuser of the server"
 

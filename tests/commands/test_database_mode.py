@@ -40,7 +40,8 @@ class Kubectl(FakeCluster):
         if arguments[0] == "exec" and "--container=client" in arguments:
             out, error = self.answers.pop(0) if self.answers else ("PostgreSQL 17.11\n", "")
             # As kubectl does.
-            said = f"{error}\ncommand terminated with exit code 1\n" if error else ""
+            log = "E1130 02:08:52.703955    1472 websocket.go:296] Unknown stream id 1, discarding message"
+            said = f"{log}\n{error}\ncommand terminated with exit code 1\n" if error else ""
             return subprocess.CompletedProcess(arguments, 1 if error else 0, out, said)
         return super().run(*arguments, given=given, seconds=seconds)
 

@@ -46,7 +46,10 @@ def pooler(port: int, user: str, database: str, *, transactions: bool) -> Iterat
     def serve(client: socket.socket) -> None:
         session = shared or _Session(port, user, database)
         with client, suppress(ConnectionError, struct.error):
-            _start(client)
+            if b"\0options\0" in _start(client):
+                # As PgBouncer does by default.
+                client.sendall(_error("unsupported startup parameter: options"))
+                return
             client.sendall(session.greeting)
             while _transaction(client, session.socket, turn if shared else threading.Lock()):
                 pass
@@ -71,14 +74,20 @@ def pooler(port: int, user: str, database: str, *, transactions: bool) -> Iterat
             thread.join()
 
 
-def _start(client: socket.socket) -> None:
-    """Read what a client sends first."""
+def _start(client: socket.socket) -> bytes:
+    """The parameters that a client sends first."""
     while True:
         (length,) = struct.unpack("!i", _exactly(client, 4))
-        (code,) = struct.unpack("!i", _exactly(client, length - 4)[:4])
-        if code not in _ENCRYPTION:
-            return
+        content = _exactly(client, length - 4)
+        if struct.unpack("!i", content[:4])[0] not in _ENCRYPTION:
+            return content
         client.sendall(b"N")
+
+
+def _error(said: str) -> bytes:
+    """The message of an error that ends a session."""
+    fields = f"SFATAL\0C08P01\0M{said}\0\0".encode()
+    return b"E" + struct.pack("!i", len(fields) + 4) + fields
 
 
 def _transaction(client: socket.socket, server: socket.socket, turn: threading.Lock) -> bool:
@@ -94,11 +103,21 @@ def _transaction(client: socket.socket, server: socket.socket, turn: threading.L
                 answer, content = _message(server)
                 client.sendall(content)
                 status = content[-1:] if answer == b"Z" else b""
+                if answer == b"G":
+                    _copy(client, server)
             if status == _IDLE:
                 return True
             kind, message = _message(client)
             if kind == b"X":
                 return False
+
+
+def _copy(client: socket.socket, server: socket.socket) -> None:
+    """Pass the rows of a COPY to the server."""
+    kind = b""
+    while kind not in {b"c", b"f"}:
+        kind, message = _message(client)
+        server.sendall(message)
 
 
 def _message(source: socket.socket) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.processes import Workspace, process, wait_until, workspace
 from tests.scripts.conftest import SCRIPTS, Programs, tools
+from tests.scripts.pooler import pooler
 from tests.scripts.test_postgres_scripts import FLYTE, SUPERUSER, Cluster, binaries, pristine, uid  # noqa: F401
 
 SCHEMA = Path(__file__).with_name("flyte_schema.sql")
@@ -255,6 +256,21 @@ def test_sessions_that_a_pooler_keeps_do_not_hold_up_the_restore(owner: Owner):
         wait_until(lambda: owner.cluster.sql(sessions) == "1", "the idle session")
 
         owner.must("swap-schema.sh")
+
+
+def test_a_backup_and_a_restore_come_through_a_pooler_in_session_mode(owner: Owner):
+    before = owner.tables()
+    access = owner.cluster.data / "pg_hba.conf"
+    access.write_text(f"host all flyte 127.0.0.1/32 trust\n{access.read_text()}")
+    owner.cluster.sql("SELECT pg_reload_conf()")
+    with pooler(owner.cluster.port, "flyte", "flyte", transactions=False) as port:
+        owner.env["PGPORT"] = str(port)
+        owner.backup()
+        owner.sql("DROP TABLE odd CASCADE")
+        owner.must("database-schema.sh")
+        owner.must("swap-schema.sh")
+
+    assert owner.tables() == before
 
 
 def test_a_damaged_dump_leaves_the_tables_of_flyte_alone(owner: Owner):
