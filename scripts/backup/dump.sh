@@ -18,7 +18,11 @@ say() {
 fail() {
   said=$(sed -n '/error:/ { p; q; }' "$error")
   case $said in
-    *"password authentication failed"*) remedy="; restart Postgres, which sets the password again" ;;
+    *"password authentication failed"*)
+      remedy="; restart Postgres, which sets the password again"
+      # Another server keeps its password.
+      [ -z "${ONLY_TABLES:-}" ] || remedy="; make doctor says more"
+      ;;
     *"No space left"*) remedy="; make flyte-home:backup.volume.size larger" ;;
     *"connection to server"*) remedy="; make doctor says more" ;;
     *) remedy='' ;;

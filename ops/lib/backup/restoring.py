@@ -24,7 +24,7 @@ from paths import ROOT
 from settings.errors import SettingsError
 
 _CAUSE = "It was running when the backup was made that has been restored."
-# What a restore replaces is a database where the stack has the superuser (True), and a schema where it has only the owner.
+# What a restore replaces: a database where the stack has the superuser (True), a schema where it has only the owner.
 _FORGET = {
     True: "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)",
     False: "SET client_min_messages = warning; DROP SCHEMA IF EXISTS flyte_replaced CASCADE",
