@@ -37,7 +37,7 @@ namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks, setti
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
 server = database.PostgresArgs(platform, settings.postgres, generations, password)
-postgres = database.Postgres("postgres", server, in_cluster)
+postgres = database.flyte_database("postgres", server, in_cluster)
 bundled = object_store.MinioArgs(
     platform,
     settings.minio,

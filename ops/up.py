@@ -1,6 +1,6 @@
 """``make up``: deploys a stack, after setting up what the first run needs.
 
-Usage: python -m ops.up STACK [--context NAME] [--empty-volumes] [--store-moved]
+Usage: python -m ops.up STACK [--context NAME] [--empty-volumes] [--database-moved] [--store-moved]
 """
 
 import argparse
@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("stack")
     parser.add_argument("--context", default="", help="kubeconfig context to pin the stack to")
     parser.add_argument("--empty-volumes", action="store_true", help="replace volumes that have disappeared")
+    parser.add_argument("--database-moved", action="store_true", help="use another database, which has the rows")
     parser.add_argument("--store-moved", action="store_true", help="use another object store, which has the data")
     args = parser.parse_args()
     try:
@@ -46,7 +47,16 @@ def main() -> int:
             print(f"{PROJECT}:tidalCreds is not set; using a sample that gives no access to anything")
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
         settings = settings_from(*stack_config(args.stack))
-        cluster = prepare(environment, backend, args.stack, settings, "up", args.empty_volumes, args.store_moved)
+        cluster = prepare(
+            environment,
+            backend,
+            args.stack,
+            settings,
+            "up",
+            args.empty_volumes,
+            database_moved=args.database_moved,
+            store_moved=args.store_moved,
+        )
         if not args.empty_volumes:
             check_major_version(cluster, settings, args.stack)
         code = deploy(environment, backend, args.stack, settings, cluster)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from settings.external_store import ExternalStore
+from settings.postgres_external import ExternalPostgres
 from settings.quantities import Resources, StorageLimit, Volume, default_resources
 from settings.values import Model, PartError
 
@@ -24,8 +25,12 @@ def _duration(value: str) -> str:
 class PostgresSettings(Model):
     """Flyte's database."""
 
+    mode: Literal["bundled", "external"] = "bundled"
+    """bundled: the stack runs the server; external: it uses another one, see docs/outgrowing.md."""
+    external: ExternalPostgres = ExternalPostgres()
+    """The server of the mode external."""
     volume: Volume = Volume(size="10Gi")
-    """Volume of the database."""
+    """Volume of the bundled server."""
     volume_generation: VolumeGeneration = 1
     """Generation of the volume. Only make upgrade raises it, when it copies the data to a new volume."""
     kept_volumes: list[VolumeGeneration] = []
@@ -33,7 +38,7 @@ class PostgresSettings(Model):
     max_connections: int = Field(default=100, ge=30, le=1000)
     """Connections the server accepts. Flyte's five pools share them."""
     resources: Resources = default_resources("100m", "128Mi", "2", "512Mi")
-    """Requests and limits of the container."""
+    """Requests and limits of the container of the bundled server."""
 
     def model_post_init(self, _context: Any) -> None:
         if self.volume_generation in self.kept_volumes:

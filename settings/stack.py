@@ -53,7 +53,7 @@ class Settings(Model):
     tidal_creds: SecretStr = SecretStr("")
     """Secret: Tidal credentials, a JSON object. tidalCreds-<domain> replaces it in one domain."""
     postgres_password: SecretStr = SecretStr("")
-    """Secret: password of the database role flyte; empty: Pulumi generates one."""
+    """Secret: password of the database role; empty: Pulumi generates one, or postgres.external names a Secret."""
     generations: Generations = Generations()
     """Generations of the generated secrets: another number generates another secret."""
     preset: Literal["tiny", "small", "comfortable"] = "small"

@@ -27,6 +27,7 @@ _AUTHORITY = "-----BEGIN CERTIFICATE-----\nMAoGCCqGSM49BAMC\n-----END CERTIFICAT
 _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END"))
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
 EXTERNAL = "external store with a private authority"
+OUTSIDE = "a database and a store outside, with a backup and rows that expire"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -144,6 +145,49 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     EXTERNAL: external("development", certificateAuthority=AUTHORITY, region="eu-home"),
     "external store of AWS with roles": iam("development"),
+    "a database outside, rows that expire": {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "192.168.1.20",
+                "port": 5433,
+                "database": "workflows",
+                "username": "engine",
+                "tls": {"certificateAuthority": AUTHORITY},
+            },
+        },
+        "postgresPassword": "given-password",
+        "retention": {"executions": 90},
+        "flyte": {"scheduleCatchUp": "1h"},
+        "backup": {"target": "claim:nas"},
+    },
+    "a database of another namespace, its password in a Secret": {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "db-rw.databases.svc",
+                "tls": {"mode": "require"},
+                "existingSecret": {"name": "db-app", "namespace": "databases"},
+            },
+        },
+    },
+    OUTSIDE: {
+        **external("development", certificateAuthority=AUTHORITY, region="eu-home", backup=True),
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "db.home.example",
+                "networks": ["192.168.1.21/32"],
+                "tls": {"certificateAuthority": AUTHORITY},
+            },
+        },
+        "postgresPassword": "given-password",
+        "retention": {"executions": 90},
+        "flyte": {"scheduleCatchUp": "1h"},
+        "backup": {"target": "claim:nas"},
+    },
     CHART_RIGHTS: {
         "domains": ["development"],
         "flyte": {"rights": "chart"},

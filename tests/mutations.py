@@ -208,6 +208,24 @@ MUTATIONS = (
         "a new database password does not reach the running server",
     ),
     Mutation(
+        "components/database/external.py",
+        "            authority=credentials.metadata.name if authority else None,\n",
+        "            authority=None,\n",
+        "the certificate of a database outside the stack is not checked",
+    ),
+    Mutation(
+        "components/network/policies.py",
+        'networks = [f"{server.address}/32"] if server.address else server.networks',
+        "networks: list[str] = []",
+        "Flyte reaches every host at the port of the database",
+    ),
+    Mutation(
+        "ops/lib/database_mode.py",
+        '    if before in {"", now}:\n',
+        "    if True:\n",
+        "another mode of the database leaves its rows behind",
+    ),
+    Mutation(
         "components/tasks/task_pod_policy.py",
         '"validation_actions": ["Deny"]',
         '"validation_actions": ["Warn"]',

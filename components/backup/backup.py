@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from components.backup import names
 from components.backup.drill import drill_namespace, drill_servers
 from components.backup.steps import STORE_AUTHORITY, Pods, SecretFiles, Sources, Step
-from components.database import PASSWORD, Postgres
+from components.database import PASSWORD, Database, FlyteDatabase
+from components.database.postgres import PORT
 from components.object_store import StoreCredentials, StoreForBackup
 from components.pods import (
     LABELS,
@@ -32,27 +33,41 @@ from settings.backup import BackupSettings
 # Version of the program, which a set has to be restored with if its format changes.
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 _SECRET = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr} | {"secret_values"}
-_DUMP = Step("dump", "postgres", "dump.sh", "database", {"PGUSER": "flyte", "PGDATABASE": "flyte"})
-_BACKUP = [
-    _DUMP,
-    Step("copy", "mc", "copy.sh", "store"),
-    Step("snapshot", "restic", "snapshot.sh", "repository", {"LABEL": "schedule"}, state=True),
-]
+_SUPERUSER = {"superuser-password": "superuser-password"}
+_OWNER = {PASSWORD: "database-password"}
 _CHECK = [Step("check", "restic", "check.sh", "repository", {"ACTION": "check", "AT": "latest"})]
 
 
-def _restore(drill: bool) -> list[Step]:
-    """The steps of a restore, each of which needs what the earlier ones have left in the work volume."""
+def _backup(database: Database) -> list[Step]:
+    """The steps of a backup."""
+    login = {"PGUSER": database.username, "PGDATABASE": database.name}
+    if not database.superuser:
+        login["ONLY_TABLES"] = "public.*"
+    return [
+        Step("dump", "postgres", "dump.sh", "database", login),
+        Step("copy", "mc", "copy.sh", "store"),
+        Step("snapshot", "restic", "snapshot.sh", "repository", {"LABEL": "schedule"}, state=True),
+    ]
+
+
+def _restore(database: Database, drill: bool) -> list[Step]:
+    """The steps of a restore, each of which needs what the earlier ones have left in the work volume.
+
+    Without a superuser, the set becomes a schema of the database instead of a database of the server.
+    """
     swap = {"DRILL": "true" if drill else "false"}
-    only = {"OBJECTS_ONLY": "false"}
+    only: dict[str, pulumi.Input[str]] = {"OBJECTS_ONLY": "false"}
+    if not database.superuser:
+        only |= {"PGUSER": database.username, "PGDATABASE": database.name}
+    kind = "" if database.superuser else "-schema"
     return [
         Step("fetch", "restic", "fetch.sh", "repository", {"AT": "latest"}),
-        Step("database", "postgres", "database.sh", "database", only),
+        Step("database", "postgres", f"database{kind}.sh", "database", only),
         Step("list", "mc", "store.sh", "store", {"PART": "list"}),
         Step("compare", "restic", "compare.sh"),
         Step("objects", "mc", "store.sh", "store", {"PART": "objects"}),
         Step("references", "restic", "references.sh"),
-        Step("swap", "postgres", "swap.sh", "database", {**only, **swap, "RUN_MISSED_SCHEDULES": "false"}),
+        Step("swap", "postgres", f"swap{kind}.sh", "database", {**only, **swap, "RUN_MISSED_SCHEDULES": "false"}),
         Step("result", "restic", "result.sh", "repository", swap),
     ]
 
@@ -66,7 +81,7 @@ class BackupArgs:
     """All settings, because each set says what its stack was like."""
     stack: str
     """Name of the stack, by which its sets are found in the repository."""
-    database: Postgres
+    database: FlyteDatabase
     store: StoreForBackup
 
     @property
@@ -92,8 +107,7 @@ class Backup(pulumi.ComponentResource):
         super().__init__("flyte-home:index:Backup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         platform, settings = args.platform, args.settings.backup
-        database = (args.database.database.host, args.database.database.port)
-        store = args.store
+        database, store = args.database.database, args.store
         pods = Pods(platform, settings, args.stack)
         # Without this password, nothing opens the sets but the recovery key: it outlives even a destroy of its stack in
         # the state of the sets.
@@ -107,7 +121,7 @@ class Backup(pulumi.ComponentResource):
             scripts.metadata.name,
             access.metadata.name,
             database,
-            SecretFiles(args.database.database.credentials, {PASSWORD: "database-password"}),
+            _OWNER,
             store.endpoint,
             *_opening(store, store.reader),
         )
@@ -117,7 +131,7 @@ class Backup(pulumi.ComponentResource):
             "persistent_volume_claim": {"claim_name": claim.metadata.name},
         }
         own = labels(names.POD)
-        backup = pods.pod(pods.steps(_BACKUP, sources), sources, work)
+        backup = pods.pod(pods.steps(_backup(database), sources), sources, work)
         pods.cron_job(names.BACKUP, platform.namespace, settings.schedule, backup, own, child)
         check = pods.pod(pods.steps(_CHECK, sources), sources, work)
         pods.cron_job(names.CHECK, platform.namespace, settings.check_schedule, check, own, child)
@@ -125,11 +139,11 @@ class Backup(pulumi.ComponentResource):
             scripts.metadata.name,
             access.metadata.name,
             database,
-            SecretFiles(args.database.database.credentials, {"superuser-password": "superuser-password"}),
+            _SUPERUSER if database.superuser else _OWNER,
             store.endpoint,
             *_opening(store, store.writer),
         )
-        restore = pods.pod(pods.steps(_restore(drill=False), admin), admin, _scratch(settings))
+        restore = pods.pod(pods.steps(_restore(database, drill=False), admin), admin, _scratch(settings))
         pods.cron_job(names.RESTORE, platform.namespace, "", restore, own, child)
 
         # The rehearsal: the same steps, with servers of their own that live as long as the pod.
@@ -143,19 +157,21 @@ class Backup(pulumi.ComponentResource):
             {"superuser-password": passing, "root-user": pulumi.Output.from_input("root"), "root-password": passing},
             inside,
         )
+        servers_name = servers_secret.metadata.name
+        rehearsed = Database("127.0.0.1", PORT, "flyte", "flyte", passing, servers_name, 100, superuser=True)
         drill = Sources(
             self._scripts(f"{name}-drill-scripts", drill_name, args, inside).metadata.name,
             self._access(f"{name}-drill-access", drill_name, content, inside).metadata.name,
-            ("127.0.0.1", database[1]),
-            SecretFiles(servers_secret.metadata.name, {"superuser-password": "superuser-password"}),
+            rehearsed,
+            _SUPERUSER,
             "http://127.0.0.1:9000",
-            SecretFiles(servers_secret.metadata.name, {"root-user": "root-user", "root-password": "root-password"}),
+            SecretFiles(servers_name, {"root-user": "root-user", "root-password": "root-password"}),
         )
         rehearsal = pods.pod(
-            pods.steps(_restore(drill=True), drill),
+            pods.steps(_restore(rehearsed, drill=True), drill),
             drill,
             _scratch(settings),
-            drill_servers(platform, settings, servers_secret.metadata.name),
+            drill_servers(platform, settings, servers_name),
         )
         pods.cron_job(names.DRILL, drill_name, settings.drill_schedule, rehearsal, labels(names.DRILL), inside)
         self.register_outputs({"target": settings.target})

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.backup.names import STATE, STATE_PARTS, USER
+from components.database import Database, credentials_volume, tls_variables
 from components.pods import Platform, container_security, empty_dir, placed, pod_security, resources
 from settings.backup import BackupSettings
 
@@ -40,10 +41,10 @@ class Sources:
     """Name of the ConfigMap with the scripts."""
     access: pulumi.Input[str]
     """Name of the Secret that opens the repository."""
-    database: tuple[pulumi.Input[str], int]
-    """Host and port of the database."""
-    database_secret: SecretFiles
-    """What opens the database."""
+    database: Database
+    """The database, or the server with it."""
+    database_files: Mapping[str, str]
+    """What opens the database: names of the files by the keys of its Secret."""
     store: pulumi.Input[str]
     """Address of the object store."""
     store_secret: SecretFiles
@@ -104,7 +105,7 @@ class Pods:
             work,
             {"name": "scripts", "config_map": {"name": sources.scripts}},
             {"name": "repository", "secret": {"secret_name": sources.access, "default_mode": 0o440}},
-            _secret("database", sources.database_secret),
+            credentials_volume("database", sources.database, sources.database_files),
             _secret("store", sources.store_secret),
             {"name": "state", "projected": {"sources": state}},
             empty_dir("tmp", "1Gi"),
@@ -199,8 +200,9 @@ class Pods:
             if self._settings.claim:
                 mounts.append({"name": "target", "mount_path": _TARGET})
         elif step.opens == "database":
-            host, port = sources.database
-            variables |= {"SOURCES": _SOURCES, "PGHOST": host, "PGPORT": str(port)}
+            server = sources.database
+            variables |= {"SOURCES": _SOURCES, "PGHOST": server.host, "PGPORT": str(server.port)}
+            variables |= tls_variables(server, _SOURCES)
             mounts.append({"name": "database", "mount_path": _SOURCES, "read_only": True})
         elif step.opens == "store":
             variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store}

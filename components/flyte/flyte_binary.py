@@ -73,8 +73,9 @@ class FlyteBinary(pulumi.ComponentResource):
         catch_up = catch_up_values(name, platform, database, age, pulumi.ResourceOptions(parent=self))
         values = pulumi.Output.all(
             host=database.host,
+            database_authority=database.authority or "",
             endpoint=store.endpoint,
-            authority=store.authority,
+            store_authority=store.authority,
             credentials=credentials.metadata.name,
             login=auth.secret if auth else "",
             catch_up=catch_up,

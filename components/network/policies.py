@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.backup import names as backup
+from components.database import names as database
 from components.database import postgres
 from components.flyte import names, raw_outputs
 from components.object_store import minio, users
@@ -20,7 +21,9 @@ from components.retention.names import CRON_JOB
 from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
+from settings.postgres_external import ExternalPostgres
 from settings.projects import TaskScope
+from settings.servers import PostgresSettings
 from settings.stack import Settings
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
@@ -87,18 +90,20 @@ class NetworkPolicies(pulumi.ComponentResource):
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
         backups = [_pods(backup.POD)] if settings.backup.target else []
         clients_of_database = [_pods(names.RELEASE), *backups]
+        to_database, to_store = _database_egress(settings.postgres), _store_egress(settings)
         if settings.retention.rows:
             clients_of_database.append(_pods(CRON_JOB))
-            policy(CRON_JOB, egress=[dns_egress(), _to(postgres.PORT, _pods(postgres.SERVICE))])
-        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
-        store = _store_egress(settings)
+            policy(CRON_JOB, egress=[dns_egress(), to_database])
+        if settings.postgres.mode == "bundled":
+            policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
+        else:
+            policy(database.CHECK, egress=[dns_egress(), to_database])
         if settings.minio.mode == "bundled":
             users_of_store = [_pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients]
             policy(minio.SERVICE, ingress=[_from(minio.PORT, *users_of_store)])
-            policy(users.JOBS, egress=[dns_egress(), *store])
+            policy(users.JOBS, egress=[dns_egress(), *to_store])
         if backups:
-            database = _to(postgres.PORT, _pods(postgres.SERVICE))
-            policy(backup.POD, egress=[dns_egress(), database, *store, *_backup_target(settings.backup)])
+            policy(backup.POD, egress=[dns_egress(), to_database, *to_store, *_backup_target(settings.backup)])
         policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
         policy(raw_outputs.JOB, egress=[dns_egress(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
         policy(
@@ -109,8 +114,8 @@ class NetworkPolicies(pulumi.ComponentResource):
             ],
             egress=[
                 dns_egress(),
-                _to(postgres.PORT, _pods(postgres.SERVICE)),
-                *store,
+                to_database,
+                *to_store,
                 to_api,
                 *(_reach(settings.auth.egress) if settings.auth.issuer else []),
             ],
@@ -152,6 +157,25 @@ class NetworkPolicies(pulumi.ComponentResource):
             spec=spec,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _database_egress(settings: PostgresSettings) -> _Egress:
+    """The way of a pod of the platform to the server of the database."""
+    if settings.mode == "external":
+        return _external_database_egress(settings.external)
+    return _to(postgres.PORT, _pods(postgres.SERVICE))
+
+
+def _external_database_egress(server: ExternalPostgres) -> _Egress:
+    """The way to a server outside the stack: to its addresses or its namespace, or if only a name is known, its port.
+
+    A policy cannot contain a name.
+    """
+    if server.service_namespace:
+        return _to(server.port, all_pods_of(server.service_namespace))
+    networks = [f"{server.address}/32"] if server.address else server.networks
+    blocks: list[_Peer] = [{"ip_block": {"cidr": network}} for network in networks]
+    return _to(server.port, *blocks) if blocks else {"ports": [{"port": server.port}]}
 
 
 def _store_egress(settings: Settings, elsewhere: bool = False) -> list[_Egress]:

@@ -142,6 +142,8 @@ def _attempts(settings: Settings, around: Surroundings, rules: _Rules) -> list[A
     found = [Attempt(DNS, "name", f"{known}.{settings.namespace}.svc", 0, "open")]
     if host := services.get(postgres.SERVICE):
         found.append(Attempt(DATABASE, "tcp", host, postgres.PORT, rules.enters(host)))
+    if settings.postgres.mode == "external" and (host := settings.postgres.external.address):
+        found.append(Attempt(DATABASE, "tcp", host, settings.postgres.external.port, rules.leaves(host)))
     if host := services.get(minio.SERVICE):
         paths = ["/", f"/{settings.minio.bucket}/", *([f"/{task.bucket}/"] if task else [])]
         expected = rules.enters(host, bool(task))

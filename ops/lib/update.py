@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from ops.lib.database_mode import check_database
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
@@ -23,6 +24,8 @@ def prepare(
     settings: Settings,
     command: Literal["up", "destroy"],
     empty: bool,
+    *,
+    database_moved: bool = False,
     store_moved: bool = False,
 ) -> Cluster:
     """Put in order what a killed update has left; return the cluster of the stack.
@@ -34,7 +37,8 @@ def prepare(
         settings: settings of the stack.
         command: what comes next.
         empty: whether a volume that has disappeared may be replaced by an empty one.
-        store_moved: whether another object store may take the place of the one with the data.
+        database_moved: whether another database may take the place of the one with the rows, because it has them.
+        store_moved: whether another object store may take the place of the one with the data, because it has it.
 
     Raises:
         SettingsError: the update cannot begin.
@@ -56,6 +60,7 @@ def prepare(
         await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)
+        check_database(environment, state, cluster, settings, stack, database_moved)
     return cluster
 
 

@@ -24,6 +24,8 @@ EXAMPLES = {
     "hosts.objectStore": "s3.home.example",
     "image": "mirror.home:5000/sidecar:1",
     "images": "mirror.home:5000/postgres:17",
+    "existingSecret.name": "flyte-database",
+    "external.host": "db.home.example",
     "ingress.namespace": "kube-system",
     "key": "json",
     "knownHosts": "nas.home ssh-ed25519 AAAA...",

@@ -49,6 +49,8 @@ def _password_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:postgresPassword: has {len(password)} characters; write at most {LONGEST_PASSWORD}, or leave "
             f"it empty: {remove_command(f'{PROJECT}:postgresPassword')}"
         )
+    if settings.postgres.mode == "external":  # its server decides about its passwords
+        return
     if password and settings.generations.postgres > 1:
         yield (
             f"{PROJECT}:generations.postgres: is for a generated password, but {PROJECT}:postgresPassword gives one; "
