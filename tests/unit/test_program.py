@@ -25,14 +25,20 @@ PLANTED = {
 
 BACKUP = {"backup": S3, "backupCredentials": "planted-store-secret"}
 EXTERNAL = {**BACKUP, **external("development", "production", certificateAuthority=AUTHORITY)}
+DATABASE = {"mode": "external", "external": {"host": "192.168.1.21", "tls": {"certificateAuthority": AUTHORITY}}}
+CASES: dict[str, dict[str, Any]] = {
+    "no backup": {},
+    "backup": BACKUP,
+    "external store": EXTERNAL,
+    "external store and database": {**EXTERNAL, "postgres": DATABASE},
+}
 
 
-@pytest.fixture(scope="module", params=[(name, more) for name in STACKS for more in ({}, BACKUP, EXTERNAL)], ids=str)
+@pytest.fixture(scope="module", params=[f"{name}, {case}" for name in STACKS for case in CASES])
 def stack(request: pytest.FixtureRequest) -> Recording:
-    """The program with each stack file of this repository and planted secrets: without a backup, with one, and with an
-    external object store as well."""
-    name, more = request.param
-    return of_stack(name, **PLANTED, **more)
+    """The program with each stack file of this repository and planted secrets, in each of the `CASES`."""
+    name, _, case = request.param.partition(", ")
+    return of_stack(name, **PLANTED, **CASES[case])
 
 
 def kubernetes(recording: Recording) -> list[Resource]:
