@@ -2,6 +2,8 @@
 #   STACK    the stack to work on (Pulumi.STACK.yaml)
 #   CONTEXT  kubeconfig context to pin the stack to, at its first `make up`
 #   EMPTY_VOLUMES  `yes`: `make up` creates empty volumes for those that have disappeared with their data
+#   DATABASE_MOVED  `yes`: `make up` uses another database, in which the rows are already
+#   STORE_MOVED     `yes`: `make up` uses another object store, to which the data has been copied
 #   AT       the set for `make restore` and `make drill`: the beginning of its id or of its time; without it, the newest
 #   NEW      `yes`: `make backup-key` replaces the recovery key
 #   TARGET, IMAGE   for `make recover`: the target, if it has moved, and the image of restic, if it has to be another
@@ -25,6 +27,8 @@
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
+DATABASE_MOVED ?=
+STORE_MOVED ?=
 AT ?= latest
 NEW ?=
 TARGET ?=
@@ -84,7 +88,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluster
-	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes)
+	@$(PY) -m ops.up $(call quoted,$(STACK)) $(if $(CONTEXT),--context $(call quoted,$(CONTEXT))) $(if $(filter yes,$(EMPTY_VOLUMES)),--empty-volumes) $(if $(filter yes,$(DATABASE_MOVED)),--database-moved) $(if $(filter yes,$(STORE_MOVED)),--store-moved)
 
 upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copies the database for another major version of PostgreSQL
 	@$(PY) -m ops.upgrade $(call quoted,$(STACK)) $(if $(filter yes,$(BACK)),--back) $(if $(filter yes,$(DROP_OLD_VOLUME)),--drop-old-volume) $(if $(filter no,$(BACKUP)),--no-backup)

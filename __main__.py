@@ -28,13 +28,17 @@ safekeeping = Safekeeping(settings.protect, settings.keep_volumes)
 namespace = cluster.platform_namespace(settings.namespace, safekeeping, fence).metadata.name
 platform = Platform(namespace, fence.provider, images(settings.images), settings.placement, safekeeping)
 
+# An external object store is checked before anything else is created or changed.
+external = object_store.external_store("object-store", platform, settings, in_cluster)
+in_cluster = object_store.after(external, in_cluster)
+
 # The namespaces of the tasks, the database, the object store, and the secrets of the tasks.
-namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks)
+namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks, settings.minio.used_external)
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
 server = database.PostgresArgs(platform, settings.postgres, generations, password)
-postgres = database.Postgres("postgres", server, in_cluster)
-store = object_store.MinioArgs(
+postgres = database.flyte_database("postgres", server, in_cluster)
+bundled = object_store.MinioArgs(
     platform,
     settings.minio,
     generations,
@@ -43,21 +47,19 @@ store = object_store.MinioArgs(
     settings.retention.objects,
     backup.reader(settings.backup),
 )
-minio = object_store.Minio("minio", store, in_cluster)
+store = external or object_store.Minio("minio", bundled, in_cluster)
 secrets: dict[str, tasks.SecretValues] = {
     **settings.task_secret_values,
-    TASK_STORE_SECRET: minio.store.task_environment,
+    TASK_STORE_SECRET: store.store.task_environment,
 }
 task_secrets = [
-    tasks.TaskSecret(
-        group, tasks.TaskSecretArgs(group, projects.names, values, requires=[minio.provisioned]), in_cluster
-    )
+    tasks.TaskSecret(group, tasks.TaskSecretArgs(group, projects.names, values, requires=[store.ready]), in_cluster)
     for group, values in secrets.items()
 ]
 
 drill = None
 if settings.backup.target:
-    sets = backup.BackupArgs(platform, settings, pulumi.get_stack(), postgres, minio)
+    sets = backup.BackupArgs(platform, settings, pulumi.get_stack(), postgres, store.backup)
     drill = backup.Backup("backup", sets, in_cluster).drill_namespace
 
 # The guards: what must be in place before Flyte starts a task. With the chart's rights Flyte creates namespaces itself,
@@ -66,9 +68,8 @@ minimal = settings.flyte.rights == "minimal"
 watched = list(projects.names) if minimal else None
 webhook_args = flyte.SecretsWebhookArgs(platform, settings.flyte, settings.secret_manager, watched, generations.webhook)
 webhook = flyte.SecretsWebhook("webhook", webhook_args, in_cluster)
-guards: list[pulumi.Resource] = [
-    tasks.TaskPodPolicy("task-pods", tasks.TaskPodPolicyArgs(platform, list(projects.names)), in_cluster)
-]
+pod_policy = tasks.TaskPodPolicyArgs(platform, list(projects.names), settings.minio.token_audience)
+guards: list[pulumi.Resource] = [tasks.TaskPodPolicy("task-pods", pod_policy, in_cluster)]
 if minimal:
     guards.append(flyte.FlyteRights("rights", flyte.FlyteRightsArgs(platform, projects.names), in_cluster))
 if settings.network.enabled:
@@ -81,7 +82,7 @@ if endpoints.login:
     client_secret = settings.oidc_client_secret.get_secret_value()
     auth = flyte.AuthArgs(platform, settings.auth, client_secret, endpoints.http, generations.auth)
     login = flyte.Auth("auth", auth, in_cluster).flyte
-configuration = flyte.FlyteConfiguration(settings, postgres.database, minio.store, login)
+configuration = flyte.FlyteConfiguration(settings, postgres.database, store.store, login)
 release = flyte.FlyteBinary(
     "flyte",
     flyte.FlyteBinaryArgs(
@@ -89,15 +90,14 @@ release = flyte.FlyteBinary(
         configuration,
         chart,
         flyte.forget_interrupted_release(flyte.RELEASE, settings.namespace, settings.context, kubeconfig),
-        requires=[projects, postgres, minio, *task_secrets, webhook, *guards],
+        requires=[projects, postgres, store, *task_secrets, webhook, *guards],
     ),
     in_cluster,
 )
 
 # What needs a running Flyte: old keys are closed, buckets are configured, clients get access.
 running = replace(platform, namespace=release.namespace)
-retired = object_store.RetiredUsersArgs(running, minio.administration, settings.minio.task_key_window)
-object_store.RetiredUsers("retired-users", retired, in_cluster)
+object_store.retire_users("retired-users", running, store, settings.minio, in_cluster)
 flyte.RawOutputs("raw-outputs", flyte.RawOutputsArgs(running, scopes, login.secret if login else None), in_cluster)
 retention.retention("retention", running, settings.retention, postgres.database, in_cluster)
 if settings.ingress.controller != "none":

@@ -46,11 +46,17 @@ def next_generations(settings: Settings, names: Sequence[str]) -> dict[str, int]
     Raises:
         SettingsError: there is no such secret, or the stack does not generate it.
     """
-    unused = {}
-    if settings.postgres_password.get_secret_value():
+    unused: dict[str, str] = {}
+    if settings.postgres.mode == "external":
+        why = "the server of the database is not the stack's, see docs/outgrowing.md"
+        unused |= {"postgres": why, "postgresSuperuser": why}
+    elif settings.postgres_password.get_secret_value():
         unused["postgres"] = "its password is the setting postgresPassword, see docs/secrets.md"
     if not settings.endpoints.login:
         unused["auth"] = "the stack has no login (auth)"
+    if settings.minio.mode == "external":
+        keys = "the keys of the external object store are the settings objectStoreKey*, see docs/secrets.md"
+        unused |= {"minioRoot": keys, "minioFlyte": keys, "minioTasks": keys}
     for name in names:
         if name not in _NAMES:
             raise SettingsError(f"GENERATION: there is no generation {name!r}; choose from {', '.join(_NAMES)}")

@@ -1,6 +1,6 @@
 """``make up``: deploys a stack, after setting up what the first run needs.
 
-Usage: python -m ops.up STACK [--context NAME] [--empty-volumes]
+Usage: python -m ops.up STACK [--context NAME] [--empty-volumes] [--database-moved] [--store-moved]
 """
 
 import argparse
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from components.object_store.external import CHECK
+from components.pods import NAME
 from ops.doctor.run import causes, lines
 from ops.lib.backup.sealed_state import keep_state
 from ops.lib.engine import engine_environment, pulumi, set_config
@@ -19,6 +21,7 @@ from ops.lib.pinning import TRIAL_STACK, pin_or_create
 from ops.lib.record import deployed
 from ops.lib.stack_file import stack_config
 from ops.lib.state import check_space, open_state
+from ops.lib.store_mode import isolation_warnings
 from ops.lib.update import perform, prepare
 from ops.lib.watch import Watch
 from settings import PROJECT, SAMPLE_CREDENTIALS, Settings, settings_from
@@ -31,6 +34,8 @@ def main() -> int:
     parser.add_argument("stack")
     parser.add_argument("--context", default="", help="kubeconfig context to pin the stack to")
     parser.add_argument("--empty-volumes", action="store_true", help="replace volumes that have disappeared")
+    parser.add_argument("--database-moved", action="store_true", help="use another database, which has the rows")
+    parser.add_argument("--store-moved", action="store_true", help="use another object store, which has the data")
     args = parser.parse_args()
     try:
         config, _ = stack_config(args.stack)
@@ -42,7 +47,16 @@ def main() -> int:
             print(f"{PROJECT}:tidalCreds is not set; using a sample that gives no access to anything")
             set_config(environment, args.stack, f"{PROJECT}:tidalCreds", SAMPLE_CREDENTIALS, secret=True)
         settings = settings_from(*stack_config(args.stack))
-        cluster = prepare(environment, backend, args.stack, settings, "up", args.empty_volumes)
+        cluster = prepare(
+            environment,
+            backend,
+            args.stack,
+            settings,
+            "up",
+            args.empty_volumes,
+            database_moved=args.database_moved,
+            store_moved=args.store_moved,
+        )
         if not args.empty_volumes:
             check_major_version(cluster, settings, args.stack)
         code = deploy(environment, backend, args.stack, settings, cluster)
@@ -79,6 +93,9 @@ def deploy(
     if code:
         _explain(backend, stack, settings, again)
     else:
+        if settings.minio.mode == "external":
+            for warning in isolation_warnings(cluster, settings.namespace, f"{NAME}={CHECK}"):
+                print(f"warning: {warning}")
         keep_state(environment, stack, settings, cluster)
     if not code and again == "up":
         deployed(cluster, settings.namespace)

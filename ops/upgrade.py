@@ -108,11 +108,13 @@ def _deploy(stack: Stack, backend: Path | None, again: str) -> int:
 
 
 def _needed_copy(stack: Stack) -> Copy | None:
-    """Return the copy of the database that is needed; None if its volume fits.
+    """Return the copy of the database that is needed; None if its volume fits, or another server has it.
 
     Raises:
         SettingsError: there is no server, or it does not run; or a copy is impossible.
     """
+    if stack.settings.postgres.mode != "bundled":
+        return None
     server = deployed_server(stack.cluster, stack.settings.namespace)
     if not server:
         raise SettingsError(f"STACK: {stack.name!r} is not deployed yet; run make up STACK={stack.name}")

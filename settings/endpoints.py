@@ -21,6 +21,13 @@ class Endpoints:
     """Certificate in PEM of the private authority that signed the servers'; empty: an authority every system trusts."""
     login: bool = False
     """Whether Flyte requires a login."""
+    bundled_store: bool = True
+    """Whether the object store is a Service of the stack, which a port-forward or an ingress can lead to."""
+    store_region: str = "us-east-1"
+    """Region in signatures. The bundled store has none, but a signature needs one; Flyte uses the same
+    (charts/flyte-binary/values.yaml)."""
+    store_ca_certificate: str = ""
+    """Certificate in PEM of the private authority of an external object store; empty: none."""
 
 
 class ClientEndpoints(Model):

@@ -80,9 +80,7 @@ class IngressSettings(Model):
             return
         if not hosts.console:
             raise PartError("has no host for the console; write it", "hosts.console", "flyte.home.example")
-        if not hosts.object_store:
-            raise PartError("has no host for the object store; write it", "hosts.objectStore", "s3.home.example")
-        if hosts.object_store in {hosts.console, hosts.grpc}:
+        if hosts.object_store and hosts.object_store in {hosts.console, hosts.grpc}:
             raise PartError(
                 f"has the host {hosts.object_store!r} twice, but the object store's buckets need one of their own; "
                 "write another",

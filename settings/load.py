@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from settings import rules
 from settings.errors import SettingsError
+from settings.external_store import BACKUP_KEY, STORE_KEY
 from settings.merge import merged
 from settings.messages.commands import remove_command
 from settings.messages.explanation import explained, unreadable
@@ -66,6 +67,7 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
             "tidal_creds": given.get("tidalCreds", SecretStr("")),
             "postgres_password": given.get("postgresPassword", SecretStr("")),
             "backup_credentials": given.get("backupCredentials", SecretStr("")),
+            "object_store_key": given.get(STORE_KEY, SecretStr("")),
             "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),
         }
     )
@@ -87,7 +89,8 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
 def _secret_names(settings: Settings) -> set[str]:
     """Names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
     names = {key.setting for group in settings.task_secrets for key in group.keys} - (FIELDS.keys() - SECRET_FIELDS)
-    return SECRET_FIELDS | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
+    names |= {f"{name}-{domain}" for name in names for domain in settings.domains}
+    return SECRET_FIELDS | names | {BACKUP_KEY, *settings.store_key_settings.values()}
 
 
 def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[str, Any], list[str]]:

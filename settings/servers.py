@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.external_store import ExternalStore
+from settings.postgres_external import ExternalPostgres
 from settings.quantities import Resources, StorageLimit, Volume, default_resources
 from settings.values import Model, PartError
 
@@ -23,8 +25,12 @@ def _duration(value: str) -> str:
 class PostgresSettings(Model):
     """Flyte's database."""
 
+    mode: Literal["bundled", "external"] = "bundled"
+    """bundled: the stack runs the server; external: it uses another one, see docs/outgrowing.md."""
+    external: ExternalPostgres = ExternalPostgres()
+    """The server of the mode external."""
     volume: Volume = Volume(size="10Gi")
-    """Volume of the database."""
+    """Volume of the bundled server."""
     volume_generation: VolumeGeneration = 1
     """Generation of the volume. Only make upgrade raises it, when it copies the data to a new volume."""
     kept_volumes: list[VolumeGeneration] = []
@@ -32,7 +38,7 @@ class PostgresSettings(Model):
     max_connections: int = Field(default=100, ge=30, le=1000)
     """Connections the server accepts. Flyte's five pools share them."""
     resources: Resources = default_resources("100m", "128Mi", "2", "512Mi")
-    """Requests and limits of the container."""
+    """Requests and limits of the container of the bundled server."""
 
     def model_post_init(self, _context: Any) -> None:
         if self.volume_generation in self.kept_volumes:
@@ -57,6 +63,12 @@ def database_claim(generation: int) -> str:
 class MinioSettings(Model):
     """The object store."""
 
+    mode: Literal["bundled", "external"] = "bundled"
+    """bundled: a server in the cluster; external: the S3 store in external. make up rejects a change without a move."""
+    external: ExternalStore = ExternalStore()
+    """S3 store that the stack uses but does not run; see docs/outgrowing.md."""
+    keep_volume: bool = False
+    """external: whether the volume of the bundled server stays in the cluster."""
     volume: Volume = Volume(size="20Gi")
     """Volume of the object store."""
     bucket: str = Field(default="flyte", pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
@@ -69,6 +81,17 @@ class MinioSettings(Model):
     """Seconds for which task keys of the previous generation still open the store, so that running tasks can finish."""
     resources: Resources = default_resources("100m", "256Mi", "2", "1Gi")
     """Requests and limits of the container."""
+
+    @property
+    def used_external(self) -> ExternalStore | None:
+        """The external store, if the stack uses one."""
+        return self.external if self.mode == "external" else None
+
+    @property
+    def token_audience(self) -> str:
+        """Audience of the token that task pods exchange for the keys of their role; empty without roles."""
+        external = self.used_external
+        return external.token_audience if external else ""
 
 
 class WebhookSettings(Model):

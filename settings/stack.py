@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from settings.backup import BackupSettings
 from settings.chart import ChartSettings
 from settings.endpoints import ClientEndpoints, Endpoints
+from settings.external_store import scope_key
 from settings.ingress import IngressSettings
 from settings.log_links import LogLinks
 from settings.login import AuthSettings
@@ -52,7 +53,7 @@ class Settings(Model):
     tidal_creds: SecretStr = SecretStr("")
     """Secret: Tidal credentials, a JSON object. tidalCreds-<domain> replaces it in one domain."""
     postgres_password: SecretStr = SecretStr("")
-    """Secret: password of the database role flyte; empty: Pulumi generates one."""
+    """Secret: password of the database role; empty: Pulumi generates one, or postgres.external names a Secret."""
     generations: Generations = Generations()
     """Generations of the generated secrets: another number generates another secret."""
     preset: Literal["tiny", "small", "comfortable"] = "small"
@@ -61,6 +62,8 @@ class Settings(Model):
     """Flyte's database."""
     minio: MinioSettings = MinioSettings()
     """The object store."""
+    object_store_key: SecretStr = SecretStr("")
+    """Secret: Flyte's key of minio.external. objectStoreKey-<project>-<domain> has the key of its tasks."""
     flyte: FlyteSettings = FlyteSettings()
     """Flyte, and its webhook."""
     tasks: TaskSettings = TaskSettings()
@@ -165,12 +168,27 @@ class Settings(Model):
     def endpoints(self) -> Endpoints:
         """The addresses at which a client outside the cluster reaches the stack."""
         through = self.ingress if self.ingress.controller != "none" else self.client_endpoints
-        return replace(through.endpoints, login=bool(self.auth.issuer))
+        found = replace(through.endpoints, login=bool(self.auth.issuer))
+        if self.minio.mode == "bundled":
+            return found
+        external = self.minio.external
+        return replace(
+            found,
+            object_store=external.client_address,
+            bundled_store=False,
+            store_region=external.region,
+            store_ca_certificate=external.certificate_authority,
+        )
 
     @property
     def samples(self) -> list[str]:
         """Names of the secret settings that still hold the sample."""
         return [key for key, value in self.secret_values.items() if is_sample(value.get_secret_value())]
+
+    @property
+    def store_key_settings(self) -> dict[str, str]:
+        """Names of the secret settings with the keys of tasks for an external store, by task namespace."""
+        return {scope.namespace: scope_key(scope.project, scope.domain) for scope in self.task_scopes}
 
     def secret_for(self, setting: str, domain: str) -> str:
         """The value of a secret setting in a domain: the domain's own value, otherwise the general one; else empty."""

@@ -36,7 +36,7 @@ os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 UID = "1f0c7a8e-0000-4000-8000-000000000001"
 TIDAL = '{"token": "planted-tidal-token"}'
-SECRET_SETTINGS = {"tidalCreds", "postgresPassword", "oidcClientSecret", "backupCredentials"}
+SECRET_SETTINGS = {"tidalCreds", "postgresPassword", "oidcClientSecret", "backupCredentials", "objectStoreKey"}
 
 
 def stack(**settings: Any) -> tuple[dict[str, str], set[str]]:
@@ -86,7 +86,12 @@ _TOGETHER = {
     "rendered secrets": ("tests/apiserver/test_rendered_secrets.py",),
     "task pods": ("tests/apiserver/test_task_pods.py",),
     # A cluster can have only one Flyte.
-    "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py", "tests/engine/test_recovery.py"),
+    "cluster": (
+        "tests/engine/test_broken_stack.py",
+        "tests/engine/test_external_store.py",
+        "tests/engine/test_lifecycle.py",
+        "tests/engine/test_recovery.py",
+    ),
     "github": ("tests/engine/test_github_job.py",),
     "reports": ("tests/engine/test_ci_engine.py",),
     "previews": ("tests/engine/test_preview.py",),

@@ -12,6 +12,7 @@ from ops.lib.stack_file import stack_config
 from ops.render import READ_ONLY, render
 from settings import PROJECT
 from tests.conftest import run
+from tests.external_store import AUTHORITY, external, iam
 
 # PyYAML's safe loader, in C if PyYAML was built with it, which is ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,6 +26,8 @@ _AUTHORITY = "-----BEGIN CERTIFICATE-----\nMAoGCCqGSM49BAMC\n-----END CERTIFICAT
 # In parts, so that no scanner takes it for a key.
 _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in ("BEGIN", "END"))
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
+EXTERNAL = "external store with a private authority"
+OUTSIDE = "a database and a store outside, with a backup and rows that expire"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -139,6 +142,51 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "tls": {"secret": "wildcard"},
             "withoutLogin": {"reason": "only one laptop reaches these hosts"},
         },
+    },
+    EXTERNAL: external("development", certificateAuthority=AUTHORITY, region="eu-home"),
+    "external store of AWS with roles": iam("development"),
+    "a database outside, rows that expire": {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "192.168.1.20",
+                "port": 5433,
+                "database": "workflows",
+                "username": "engine",
+                "tls": {"certificateAuthority": AUTHORITY},
+            },
+        },
+        "postgresPassword": "given-password",
+        "retention": {"executions": 90},
+        "flyte": {"scheduleCatchUp": "1h"},
+        "backup": {"target": "claim:nas"},
+    },
+    "a database of another namespace, its password in a Secret": {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "db-rw.databases.svc",
+                "tls": {"mode": "require"},
+                "existingSecret": {"name": "db-app", "namespace": "databases"},
+            },
+        },
+    },
+    OUTSIDE: {
+        **external("development", certificateAuthority=AUTHORITY, region="eu-home", backup=True),
+        "postgres": {
+            "mode": "external",
+            "external": {
+                "host": "db.home.example",
+                "networks": ["192.168.1.21/32"],
+                "tls": {"certificateAuthority": AUTHORITY},
+            },
+        },
+        "postgresPassword": "given-password",
+        "retention": {"executions": 90},
+        "flyte": {"scheduleCatchUp": "1h"},
+        "backup": {"target": "claim:nas"},
     },
     CHART_RIGHTS: {
         "domains": ["development"],

@@ -208,6 +208,24 @@ MUTATIONS = (
         "a new database password does not reach the running server",
     ),
     Mutation(
+        "components/database/external.py",
+        "            authority=credentials.metadata.name if authority else None,\n",
+        "            authority=None,\n",
+        "the certificate of a database outside the stack is not checked",
+    ),
+    Mutation(
+        "components/network/policies.py",
+        'networks = [f"{server.address}/32"] if server.address else server.networks',
+        "networks: list[str] = []",
+        "Flyte reaches every host at the port of the database",
+    ),
+    Mutation(
+        "ops/lib/database_mode.py",
+        '    if before in {"", now}:\n',
+        "    if True:\n",
+        "another mode of the database leaves its rows behind",
+    ),
+    Mutation(
         "components/tasks/task_pod_policy.py",
         '"validation_actions": ["Deny"]',
         '"validation_actions": ["Warn"]',
@@ -244,9 +262,33 @@ MUTATIONS = (
         "the ingress leads to the object store's administration",
     ),
     Mutation(
+        "components/object_store/external.py",
+        "pulumi.ResourceOptions(depends_on=[store.ready])",
+        "pulumi.ResourceOptions()",
+        "the stack is changed before an external store is checked",
+    ),
+    Mutation(
+        "components/object_store/egress.py",
+        '"except_": NOT_PUBLIC',
+        '"except_": []',
+        "an external store with a name opens the home network",
+    ),
+    Mutation(
+        "settings/rules/external_store.py",
+        "if key.access_key in owners and not external.shared_key:",
+        "if False:",
+        "two projects share a key of an external store without a word",
+    ),
+    Mutation(
+        "ops/lib/store_mode.py",
+        "if wanted not in deployed and not moved:",
+        "if False:",
+        "an empty store takes the place of the one with the data",
+    ),
+    Mutation(
         "components/network/policies.py",
-        '[{**_all_of(ingress.namespace or namespace), "pod_selector": {"match_labels": {NAME: name}}}]',
-        "[_all_of(ingress.namespace or namespace)]",
+        '[{**all_pods_of(ingress.namespace or namespace), "pod_selector": {"match_labels": {NAME: name}}}]',
+        "[all_pods_of(ingress.namespace or namespace)]",
         "every pod beside the ingress controller reaches Flyte",
     ),
     Mutation(

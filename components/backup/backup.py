@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ from pydantic import SecretStr
 
 from components.backup import names
 from components.backup.drill import drill_namespace, drill_servers
-from components.backup.steps import Pods, SecretFiles, Sources, Step
-from components.database import PASSWORD, Postgres
-from components.object_store import Minio
+from components.backup.steps import STORE_AUTHORITY, Pods, SecretFiles, Sources, Step
+from components.database import PASSWORD, Database, FlyteDatabase
+from components.database.postgres import PORT
+from components.object_store import StoreCredentials, StoreForBackup
 from components.pods import (
     LABELS,
     Platform,
@@ -32,27 +33,41 @@ from settings.backup import BackupSettings
 # Version of the program, which a set has to be restored with if its format changes.
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 _SECRET = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr} | {"secret_values"}
-_DUMP = Step("dump", "postgres", "dump.sh", "database", {"PGUSER": "flyte", "PGDATABASE": "flyte"})
-_BACKUP = [
-    _DUMP,
-    Step("copy", "mc", "copy.sh", "store"),
-    Step("snapshot", "restic", "snapshot.sh", "repository", {"LABEL": "schedule"}, state=True),
-]
+_SUPERUSER = {"superuser-password": "superuser-password"}
+_OWNER = {PASSWORD: "database-password"}
 _CHECK = [Step("check", "restic", "check.sh", "repository", {"ACTION": "check", "AT": "latest"})]
 
 
-def _restore(drill: bool) -> list[Step]:
-    """The steps of a restore, each of which needs what the earlier ones have left in the work volume."""
+def _backup(database: Database) -> list[Step]:
+    """The steps of a backup."""
+    login = {"PGUSER": database.username, "PGDATABASE": database.name}
+    if not database.superuser:
+        login["ONLY_TABLES"] = "public.*"
+    return [
+        Step("dump", "postgres", "dump.sh", "database", login),
+        Step("copy", "mc", "copy.sh", "store"),
+        Step("snapshot", "restic", "snapshot.sh", "repository", {"LABEL": "schedule"}, state=True),
+    ]
+
+
+def _restore(database: Database, drill: bool) -> list[Step]:
+    """The steps of a restore, each of which needs what the earlier ones have left in the work volume.
+
+    Without a superuser, the set becomes a schema of the database instead of a database of the server.
+    """
     swap = {"DRILL": "true" if drill else "false"}
-    only = {"OBJECTS_ONLY": "false"}
+    only: dict[str, pulumi.Input[str]] = {"OBJECTS_ONLY": "false"}
+    if not database.superuser:
+        only |= {"PGUSER": database.username, "PGDATABASE": database.name}
+    kind = "" if database.superuser else "-schema"
     return [
         Step("fetch", "restic", "fetch.sh", "repository", {"AT": "latest"}),
-        Step("database", "postgres", "database.sh", "database", only),
+        Step("database", "postgres", f"database{kind}.sh", "database", only),
         Step("list", "mc", "store.sh", "store", {"PART": "list"}),
         Step("compare", "restic", "compare.sh"),
         Step("objects", "mc", "store.sh", "store", {"PART": "objects"}),
         Step("references", "restic", "references.sh"),
-        Step("swap", "postgres", "swap.sh", "database", {**only, **swap, "RUN_MISSED_SCHEDULES": "false"}),
+        Step("swap", "postgres", f"swap{kind}.sh", "database", {**only, **swap, "RUN_MISSED_SCHEDULES": "false"}),
         Step("result", "restic", "result.sh", "repository", swap),
     ]
 
@@ -66,8 +81,8 @@ class BackupArgs:
     """All settings, because each set says what its stack was like."""
     stack: str
     """Name of the stack, by which its sets are found in the repository."""
-    database: Postgres
-    store: Minio
+    database: FlyteDatabase
+    store: StoreForBackup
 
     @property
     def about(self) -> dict[str, Any]:
@@ -92,8 +107,7 @@ class Backup(pulumi.ComponentResource):
         super().__init__("flyte-home:index:Backup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         platform, settings = args.platform, args.settings.backup
-        database = (args.database.database.host, args.database.database.port)
-        store = args.store.store.endpoint
+        database, store = args.database.database, args.store
         pods = Pods(platform, settings, args.stack)
         # Without this password, nothing opens the sets but the recovery key: it outlives even a destroy of its stack in
         # the state of the sets.
@@ -107,9 +121,9 @@ class Backup(pulumi.ComponentResource):
             scripts.metadata.name,
             access.metadata.name,
             database,
-            SecretFiles(args.database.database.credentials, {PASSWORD: "database-password"}),
-            store,
-            SecretFiles(args.store.keys, {names.USER: "store-key"}),
+            _OWNER,
+            store.endpoint,
+            *_opening(store, store.reader),
         )
         claim = volume_claim(names.WORK, platform.namespace, settings.volume, platform.safekeeping, self)
         work: k8s.core.v1.VolumeArgsDict = {
@@ -117,7 +131,7 @@ class Backup(pulumi.ComponentResource):
             "persistent_volume_claim": {"claim_name": claim.metadata.name},
         }
         own = labels(names.POD)
-        backup = pods.pod(pods.steps(_BACKUP, sources), sources, work)
+        backup = pods.pod(pods.steps(_backup(database), sources), sources, work)
         pods.cron_job(names.BACKUP, platform.namespace, settings.schedule, backup, own, child)
         check = pods.pod(pods.steps(_CHECK, sources), sources, work)
         pods.cron_job(names.CHECK, platform.namespace, settings.check_schedule, check, own, child)
@@ -125,11 +139,11 @@ class Backup(pulumi.ComponentResource):
             scripts.metadata.name,
             access.metadata.name,
             database,
-            SecretFiles(args.database.database.credentials, {"superuser-password": "superuser-password"}),
-            store,
-            SecretFiles(args.store.administration.root, {"root-user": "root-user", "root-password": "root-password"}),
+            _SUPERUSER if database.superuser else _OWNER,
+            store.endpoint,
+            *_opening(store, store.writer),
         )
-        restore = pods.pod(pods.steps(_restore(drill=False), admin), admin, _scratch(settings))
+        restore = pods.pod(pods.steps(_restore(database, drill=False), admin), admin, _scratch(settings))
         pods.cron_job(names.RESTORE, platform.namespace, "", restore, own, child)
 
         # The rehearsal: the same steps, with servers of their own that live as long as the pod.
@@ -143,19 +157,21 @@ class Backup(pulumi.ComponentResource):
             {"superuser-password": passing, "root-user": pulumi.Output.from_input("root"), "root-password": passing},
             inside,
         )
+        servers_name = servers_secret.metadata.name
+        rehearsed = Database("127.0.0.1", PORT, "flyte", "flyte", passing, servers_name, 100, superuser=True)
         drill = Sources(
             self._scripts(f"{name}-drill-scripts", drill_name, args, inside).metadata.name,
             self._access(f"{name}-drill-access", drill_name, content, inside).metadata.name,
-            ("127.0.0.1", database[1]),
-            SecretFiles(servers_secret.metadata.name, {"superuser-password": "superuser-password"}),
+            rehearsed,
+            _SUPERUSER,
             "http://127.0.0.1:9000",
-            SecretFiles(servers_secret.metadata.name, {"root-user": "root-user", "root-password": "root-password"}),
+            SecretFiles(servers_name, {"root-user": "root-user", "root-password": "root-password"}),
         )
         rehearsal = pods.pod(
-            pods.steps(_restore(drill=True), drill),
+            pods.steps(_restore(rehearsed, drill=True), drill),
             drill,
             _scratch(settings),
-            drill_servers(platform, settings, servers_secret.metadata.name),
+            drill_servers(platform, settings, servers_name),
         )
         pods.cron_job(names.DRILL, drill_name, settings.drill_schedule, rehearsal, labels(names.DRILL), inside)
         self.register_outputs({"target": settings.target})
@@ -186,9 +202,16 @@ class Backup(pulumi.ComponentResource):
         backup = args.settings.backup
         if backup.known_hosts:
             files["known_hosts"] = "".join(f"{line}\n" for line in backup.known_hosts)
+        if args.store.authority:
+            files[STORE_AUTHORITY] = args.store.authority
         if backup.certificate_authority:
             files["authority.pem"] = backup.certificate_authority
         return script_config_map(name, namespace, "backup", opts, files)
+
+
+def _opening(store: StoreForBackup, key: StoreCredentials) -> tuple[SecretFiles, str, Sequence[str], str, bool]:
+    """The last fields of `Sources`: how a step opens the object store with this key."""
+    return SecretFiles(key.secret, key.files), store.reader_name, store.buckets, store.region, bool(store.authority)
 
 
 def _scratch(settings: BackupSettings) -> k8s.core.v1.VolumeArgsDict:

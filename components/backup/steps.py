@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.backup.names import STATE, STATE_PARTS, USER
+from components.database import Database, credentials_volume, tls_variables
 from components.pods import Platform, container_security, empty_dir, placed, pod_security, resources
 from settings.backup import BackupSettings
 
@@ -18,7 +19,9 @@ UID = 65534
 """User of all steps."""
 _SCRIPTS, _WORK, _ACCESS, _SOURCES, _STATE = "/scripts", "/work", "/run/access", "/run/sources", "/run/state"
 _Opens: TypeAlias = Literal["repository", "database", "store", "nothing"]
-_TARGET = "/target"
+_TARGET, _TRUST = "/target", "/run/trust"
+STORE_AUTHORITY = "store-authority.pem"
+"""File among the scripts with the certificate of the private authority of the object store."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,22 @@ class Sources:
     """Name of the ConfigMap with the scripts."""
     access: pulumi.Input[str]
     """Name of the Secret that opens the repository."""
-    database: tuple[pulumi.Input[str], int]
-    """Host and port of the database."""
-    database_secret: SecretFiles
-    """What opens the database."""
+    database: Database
+    """The database, or the server with it."""
+    database_files: Mapping[str, str]
+    """What opens the database: names of the files by the keys of its Secret."""
     store: pulumi.Input[str]
     """Address of the object store."""
     store_secret: SecretFiles
     """What opens the object store."""
+    store_user: str = USER
+    """Access key with which it is read; empty: it is in ``store_secret``."""
+    store_buckets: Sequence[str] = ()
+    """Buckets of the stack; empty: all that the key opens."""
+    store_region: str = ""
+    """Region for signatures; empty: the store has none."""
+    store_authority: bool = False
+    """Whether the scripts have the certificate of a private authority as `STORE_AUTHORITY`."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +105,14 @@ class Pods:
             work,
             {"name": "scripts", "config_map": {"name": sources.scripts}},
             {"name": "repository", "secret": {"secret_name": sources.access, "default_mode": 0o440}},
-            _secret("database", sources.database_secret),
+            credentials_volume("database", sources.database, sources.database_files),
             _secret("store", sources.store_secret),
             {"name": "state", "projected": {"sources": state}},
             empty_dir("tmp", "1Gi"),
         ]
+        if sources.store_authority:
+            items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": STORE_AUTHORITY, "path": STORE_AUTHORITY}]
+            volumes.append({"name": "store-authority", "config_map": {"name": sources.scripts, "items": items}})
         if self._settings.claim:
             volumes.append({"name": "target", "persistent_volume_claim": {"claim_name": self._settings.claim}})
         pod: k8s.core.v1.PodSpecArgsDict = {
@@ -186,12 +200,22 @@ class Pods:
             if self._settings.claim:
                 mounts.append({"name": "target", "mount_path": _TARGET})
         elif step.opens == "database":
-            host, port = sources.database
-            variables |= {"SOURCES": _SOURCES, "PGHOST": host, "PGPORT": str(port)}
+            server = sources.database
+            variables |= {"SOURCES": _SOURCES, "PGHOST": server.host, "PGPORT": str(server.port)}
+            variables |= tls_variables(server, _SOURCES)
             mounts.append({"name": "database", "mount_path": _SOURCES, "read_only": True})
         elif step.opens == "store":
-            variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store, "STORE_USER": USER}
+            variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store}
+            if sources.store_user:
+                variables["STORE_USER"] = sources.store_user
+            if sources.store_buckets:
+                variables["BUCKETS"] = " ".join(sources.store_buckets)
+            if sources.store_region:
+                variables["MC_REGION"] = sources.store_region
             mounts.append({"name": "store", "mount_path": _SOURCES, "read_only": True})
+            if sources.store_authority:
+                variables["SSL_CERT_DIR"] = _TRUST
+                mounts.append({"name": "store-authority", "mount_path": _TRUST, "read_only": True})
         if step.state:
             variables["STATE"] = _STATE
             mounts.append({"name": "state", "mount_path": _STATE, "read_only": True})

@@ -1,7 +1,22 @@
 """Flyte's database: the contract :class:`Database`, and what fulfils it."""
 
-from components.database.client import connect_script, connection
-from components.database.database import PASSWORD, Database
+from components.database.client import connect_script, connection, credentials_volume, tls_variables
+from components.database.database import AUTHORITY, PASSWORD, Database
+from components.database.external import ExternalPostgres
 from components.database.postgres import Postgres, PostgresArgs
+from components.database.providers import FlyteDatabase, flyte_database
 
-__all__ = ["PASSWORD", "Database", "Postgres", "PostgresArgs", "connect_script", "connection"]
+__all__ = [
+    "AUTHORITY",
+    "PASSWORD",
+    "Database",
+    "ExternalPostgres",
+    "FlyteDatabase",
+    "Postgres",
+    "PostgresArgs",
+    "connect_script",
+    "connection",
+    "credentials_volume",
+    "flyte_database",
+    "tls_variables",
+]

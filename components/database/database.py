@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 import pulumi
 
+from settings.postgres_external import TlsMode
+
 PASSWORD = "flyte-password"  # noqa: S105 (a key)
 """Key of the role's password in the Secret."""
+AUTHORITY = "ca.crt"
+"""Key, and name of the file, of the certificate of the server's authority."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,9 @@ class Database:
     """Name of the Secret with the password of the role, under the key `PASSWORD`."""
     max_connections: int
     """Number of connections the server accepts in total."""
+    superuser: bool
+    """Whether the same Secret has the password of the superuser postgres, under the key ``superuser-password``."""
+    tls: TlsMode = "disable"
+    """How clients check the server."""
+    authority: pulumi.Input[str] | None = None
+    """Name of the Secret with the certificate of the server's authority under the key `AUTHORITY`; None without one."""

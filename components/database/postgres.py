@@ -93,7 +93,14 @@ class Postgres(pulumi.ComponentResource):
             self,
         )
         self.database = Database(
-            server.host, PORT, "flyte", "flyte", password, credentials.metadata.name, settings.max_connections
+            server.host,
+            PORT,
+            "flyte",
+            "flyte",
+            password,
+            credentials.metadata.name,
+            settings.max_connections,
+            superuser=True,
         )
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
 

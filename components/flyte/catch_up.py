@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from components.database import PASSWORD, Database, connect_script, connection
+from components.database import AUTHORITY, PASSWORD, Database, connect_script, connection
 from components.pods import Platform, container_security, resources, script_config_map
 from settings.quantities import Resources, default_resources
 
@@ -26,13 +26,16 @@ def catch_up_values(
     if not age:
         return pulumi.Output.from_input({})
     scripts = script_config_map(f"{name}-schedules", platform.namespace, "schedules", opts, connect_script())
-    return pulumi.Output.all(scripts=scripts.metadata.name, credentials=database.credentials, host=database.host).apply(
-        lambda known: {"deployment": _deployment(platform, database, age, **known)}
-    )
+    return pulumi.Output.all(
+        scripts=scripts.metadata.name,
+        credentials=database.credentials,
+        authority=database.authority or "",
+        host=database.host,
+    ).apply(lambda known: {"deployment": _deployment(platform, database, age, **known)})
 
 
 def _deployment(
-    platform: Platform, database: Database, age: str, scripts: str, credentials: str, host: str
+    platform: Platform, database: Database, age: str, scripts: str, credentials: str, authority: str, host: str
 ) -> dict[str, Any]:
     environment = {**connection(database, _CREDENTIALS, _SCRIPTS), "PGHOST": host, "AGE": age}
     security = container_security()
@@ -57,14 +60,18 @@ def _deployment(
             }
         ],
         "extraVolumes": [
-            {
-                "name": "database-password",
-                "secret": {
-                    "secretName": credentials,
-                    "defaultMode": 0o440,
-                    "items": [{"key": PASSWORD, "path": PASSWORD}],
-                },
-            },
+            _credentials(credentials, authority),
             {"name": "schedule-scripts", "configMap": {"name": scripts}},
         ],
     }
+
+
+def _credentials(secret: str, authority: str) -> dict[str, Any]:
+    """The volume of `components.database.credentials_volume`, in Helm's notation."""
+    items = [{"key": PASSWORD, "path": PASSWORD}]
+    if not authority:
+        content = {"secretName": secret, "defaultMode": 0o440, "items": items}
+        return {"name": "database-password", "secret": content}
+    certificate = {"name": authority, "items": [{"key": AUTHORITY, "path": AUTHORITY}]}
+    sources = [{"secret": {"name": secret, "items": items}}, {"secret": certificate}]
+    return {"name": "database-password", "projected": {"defaultMode": 0o440, "sources": sources}}

@@ -11,6 +11,7 @@ import pulumi_kubernetes as k8s
 from components.flyte.catch_up import catch_up_values
 from components.flyte.names import RELEASE, WORKFLOWS
 from components.flyte.values import FlyteConfiguration, chart_values
+from components.object_store import StoreKey
 from components.pods import LABELS, PATIENCE_SECONDS, Platform
 from settings import go_yaml
 
@@ -63,9 +64,7 @@ class FlyteBinary(pulumi.ComponentResource):
             string_data={
                 # Flyte merges its files in the order of their names; these come after all files of the chart.
                 "202-database.yaml": pulumi.Output.secret(database.password).apply(_database_file),
-                "203-storage.yaml": pulumi.Output.secret(store.key.secret_key).apply(
-                    lambda key: _storage_file(store.key.access_key, key)
-                ),
+                **({"203-storage.yaml": _storage_file(store.key)} if store.key else {}),
                 **({"204-auth.yaml": auth.clients} if auth else {}),
             },
             opts=pulumi.ResourceOptions(parent=self),
@@ -74,7 +73,9 @@ class FlyteBinary(pulumi.ComponentResource):
         catch_up = catch_up_values(name, platform, database, age, pulumi.ResourceOptions(parent=self))
         values = pulumi.Output.all(
             host=database.host,
+            database_authority=database.authority or "",
             endpoint=store.endpoint,
+            store_authority=store.authority,
             credentials=credentials.metadata.name,
             login=auth.secret if auth else "",
             catch_up=catch_up,
@@ -120,6 +121,9 @@ def _database_file(password: str) -> str:
     return go_yaml.dump({"database": {"postgres": {"password": password}}})
 
 
-def _storage_file(access_key: str, secret_key: str) -> str:
-    config = {"auth_type": "accesskey", "access_key_id": access_key, "secret_key": secret_key}
-    return go_yaml.dump({"storage": {"stow": {"config": config}}})
+def _storage_file(key: StoreKey) -> pulumi.Output[str]:
+    def content(secret_key: str) -> str:
+        config = {"auth_type": "accesskey", "access_key_id": key.access_key, "secret_key": secret_key}
+        return go_yaml.dump({"storage": {"stow": {"config": config}}})
+
+    return pulumi.Output.secret(key.secret_key).apply(content)

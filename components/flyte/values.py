@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from components.database import Database
+from components.database import AUTHORITY, Database
 from components.flyte.auth import FlyteAuth
 from components.flyte.log_links import log_link_plugins
+from components.flyte.storage import joined_paths, store_values
 from components.object_store import ObjectStore
 from components.pods import Platform, placement_values, resources
 from settings.chart import CHART_DIR
@@ -27,6 +28,7 @@ _POOLS = 5
 _ADDED_UP = ("extraVolumes", "extraVolumeMounts", "extraEnvVars", "initContainers")
 # Flyte's own default of max-ttl-hours.
 _FINISHED_HOURS = 23
+_AUTHORITY = "/etc/flyte-database"
 # Connections left for the superuser, probes, backups and people.
 _SPARE_CONNECTIONS = 20
 
@@ -47,7 +49,9 @@ def chart_values(
     platform: Platform,
     configuration: FlyteConfiguration,
     host: str,
+    database_authority: str,
     endpoint: str,
+    store_authority: str,
     credentials: str,
     login: str,
     catch_up: Mapping[str, Any],
@@ -58,7 +62,9 @@ def chart_values(
         platform: where Flyte runs.
         configuration: how Flyte is configured.
         host: host name of the database.
-        endpoint: address of the object store.
+        database_authority: name of the Secret with the certificate of the database's authority; empty: there is none.
+        endpoint: address of the object store; empty: AWS.
+        store_authority: name of the ConfigMap with the certificate of the store's authority; empty: there is none.
         credentials: name of the Secret with Flyte's credentials.
         login: name of the Secret with the login's keys; empty without a login.
         catch_up: values that limit what schedules start after Flyte was away; may be empty.
@@ -90,7 +96,6 @@ def chart_values(
             "storage": {
                 "metadataContainer": store.bucket,
                 "userDataContainer": store.bucket,
-                "providerConfig": {"s3": {"endpoint": endpoint}},
             },
             "logging": {"level": settings.flyte.log_level, "plugins": log_link_plugins(settings.log_links)},
             "co-pilot": {"image": platform.images["copilot"].helm},
@@ -101,7 +106,6 @@ def chart_values(
                 "flyteadmin": {"maxParallelism": settings.flyte.max_parallelism},
                 "namespace_mapping": {"template": _literal(settings.flyte_namespace_template)},
                 "plugins": {"k8s": {"default-env-from-secrets": [TASK_STORE_SECRET]}},
-                "storage": {"signedURL": {"stowConfigOverride": {"endpoint": store.client_endpoint}}},
                 "task_resources": {"limits": settings.tasks.maximum.by_name},
             },
         },
@@ -127,6 +131,8 @@ def chart_values(
     layers: tuple[Mapping[str, Any], ...] = (
         static,
         dynamic,
+        _database_tls(database, database_authority),
+        store_values(store, endpoint, store_authority),
         _retention_values(settings.retention),
         auth,
         catch_up,
@@ -137,6 +143,7 @@ def chart_values(
         values = merged(values, layer)
     for name in _ADDED_UP:
         values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
+    values["deployment"]["extraEnvVars"] = joined_paths(values["deployment"]["extraEnvVars"])
     if not values["deployment"]["initContainers"]:
         del values["deployment"]["initContainers"]
     check_values(values)
@@ -147,6 +154,22 @@ def chart_values(
 def _static_values() -> Mapping[str, Any]:
     values: Mapping[str, Any] = yaml.safe_load((CHART_DIR / "values.yaml").read_text())
     return values
+
+
+def _database_tls(database: Database, authority: str) -> dict[str, Any]:
+    """How Flyte checks the server of the database; empty for the bundled one, which is in the same namespace."""
+    if database.tls == "disable":
+        return {}
+    options = f"sslmode={database.tls}"
+    if not authority:
+        return {"configuration": {"database": {"options": options}}}
+    items = [{"key": AUTHORITY, "path": AUTHORITY}]
+    volume = {"name": "database-authority", "secret": {"secretName": authority, "defaultMode": 0o444, "items": items}}
+    mount = {"name": "database-authority", "mountPath": _AUTHORITY, "readOnly": True}
+    return {
+        "configuration": {"database": {"options": f"{options} sslrootcert={_AUTHORITY}/{AUTHORITY}"}},
+        "deployment": {"extraVolumes": [volume], "extraVolumeMounts": [mount]},
+    }
 
 
 def _retention_values(retention: RetentionSettings) -> dict[str, Any]:

@@ -67,7 +67,8 @@ _ANNOTATIONS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 class Ingress(pulumi.ComponentResource):
     """One Ingress each for console, gRPC and the object store, with TLS.
 
-    The one of the object store leads only to the buckets and to the health check, not to the administration API.
+    The one of the object store leads only to the buckets and to the health check, not to the administration API. There
+    is none for an external store.
     """
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -86,9 +87,10 @@ class Ingress(pulumi.ComponentResource):
             names.GRPC_PORT,
             certificate_of="console" if grpc == hosts.console else "grpc",
         )
-        self._ingress(
-            name, args, "object-store", hosts.object_store, [*buckets, "/minio/health"], minio.SERVICE, minio.PORT
-        )
+        if hosts.object_store:
+            self._ingress(
+                name, args, "object-store", hosts.object_store, [*buckets, "/minio/health"], minio.SERVICE, minio.PORT
+            )
         self.register_outputs({})
 
     def _ingress(

@@ -19,7 +19,7 @@ class ServiceEndpoint(NamedTuple):
     """A Service of the stack, and the address at which a client reaches it."""
 
     service: str
-    """Name of the Service."""
+    """Name of the Service; empty: the server is not in the stack."""
     port: int
     """Port of the Service."""
     address: str
@@ -31,7 +31,7 @@ def service_endpoints(endpoints: Endpoints) -> list[ServiceEndpoint]:
     return [
         ServiceEndpoint(names.HTTP_SERVICE, names.HTTP_PORT, endpoints.http),
         ServiceEndpoint(names.GRPC_SERVICE, names.GRPC_PORT, endpoints.grpc),
-        ServiceEndpoint(minio.SERVICE, minio.PORT, endpoints.object_store),
+        ServiceEndpoint(minio.SERVICE if endpoints.bundled_store else "", minio.PORT, endpoints.object_store),
     ]
 
 
@@ -50,7 +50,7 @@ def stack_outputs(context: str, kubeconfig: str, namespace: pulumi.Input[str], e
         "services": {
             "http": names.HTTP_SERVICE,
             "grpc": names.GRPC_SERVICE,
-            "objectStore": minio.SERVICE,
+            **({"objectStore": minio.SERVICE} if endpoints.bundled_store else {}),
         },
         "consoleUrl": f"{endpoints.http}/console",
         "clientConfig": client_config(endpoints),
@@ -62,7 +62,7 @@ def stack_outputs(context: str, kubeconfig: str, namespace: pulumi.Input[str], e
                 f" port-forward service/{service} {split_address(address).port or port}:{port}",
             )
             for service, port, address in service_endpoints(endpoints)
-            if split_address(address).hostname in LOOPBACK_HOSTS
+            if service and split_address(address).hostname in LOOPBACK_HOSTS
         ],
     }
 

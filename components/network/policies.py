@@ -11,26 +11,22 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.backup import names as backup
+from components.database import names as database
 from components.database import postgres
 from components.flyte import names, raw_outputs
 from components.object_store import minio, users
-from components.pods import LABELS, NAME, Platform
+from components.object_store.egress import external_store_egress
+from components.pods import LABELS, NAME, Platform, all_pods_of, dns_egress
 from components.retention.names import CRON_JOB
 from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
+from settings.postgres_external import ExternalPostgres
 from settings.projects import TaskScope
+from settings.servers import PostgresSettings
 from settings.stack import Settings
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
-_DNS_NAMESPACE = "kube-system"
-# https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/
-_NODE_LOCAL_DNS = "169.254.20.10/32"
-_DNS_PORTS: list[k8s.networking.v1.NetworkPolicyPortArgsDict] = [
-    {"port": 53, "protocol": "UDP"},
-    {"port": 53, "protocol": "TCP"},
-]
-
 # Other pods of the chart have the same name label, but are not part of Flyte itself.
 _LABELS = {names.RELEASE: names.POD_LABELS}
 
@@ -75,16 +71,16 @@ class NetworkPolicies(pulumi.ComponentResource):
         for scope in args.settings.task_scopes:
             self._task_namespace(f"{name}-{scope.namespace}", args, scope, to_api)
         if args.drill:
-            outside = [_dns(), *_backup_target(args.settings.backup)]
+            outside = [dns_egress(), *_backup_target(args.settings.backup)]
             self._policy(f"{name}-drill-deny", args.drill, "default-deny", {}, (), ())
             self._policy(f"{name}-drill", args.drill, backup.DRILL, {}, (), outside)
         self.register_outputs({})
 
     def _platform(self, name: str, args: NetworkPoliciesArgs, to_api: _Egress) -> None:
-        store, settings = minio.SERVICE, args.settings
-        clients = [*map(_all_of, settings.network.clients), *_controller(settings.ingress)]
-        tasks = [_all_of(scope.namespace) for scope in settings.task_scopes]
-        callers = [_all_of(scope.namespace) for scope in settings.task_scopes if scope.egress.flyte]
+        settings = args.settings
+        clients = [*map(all_pods_of, settings.network.clients), *_controller(settings.ingress)]
+        tasks = [all_pods_of(scope.namespace) for scope in settings.task_scopes]
+        callers = [all_pods_of(scope.namespace) for scope in settings.task_scopes if scope.egress.flyte]
 
         def policy(pods: str, ingress: Sequence[_Ingress] = (), egress: Sequence[_Egress] = ()) -> None:
             self._policy(
@@ -94,20 +90,22 @@ class NetworkPolicies(pulumi.ComponentResource):
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
         backups = [_pods(backup.POD)] if settings.backup.target else []
         clients_of_database = [_pods(names.RELEASE), *backups]
+        to_database, to_store = _database_egress(settings.postgres), _store_egress(settings)
         if settings.retention.rows:
             clients_of_database.append(_pods(CRON_JOB))
-            policy(CRON_JOB, egress=[_dns(), _to(postgres.PORT, _pods(postgres.SERVICE))])
-        policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
-        policy(
-            store,
-            ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients)],
-        )
+            policy(CRON_JOB, egress=[dns_egress(), to_database])
+        if settings.postgres.mode == "bundled":
+            policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
+        else:
+            policy(database.CHECK, egress=[dns_egress(), to_database])
+        if settings.minio.mode == "bundled":
+            users_of_store = [_pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients]
+            policy(minio.SERVICE, ingress=[_from(minio.PORT, *users_of_store)])
+            policy(users.JOBS, egress=[dns_egress(), *to_store])
         if backups:
-            servers = [_to(postgres.PORT, _pods(postgres.SERVICE)), _to(minio.PORT, _pods(store))]
-            policy(backup.POD, egress=[_dns(), *servers, *_backup_target(settings.backup)])
-        policy(users.JOBS, egress=[_dns(), _to(minio.PORT, _pods(store))])
+            policy(backup.POD, egress=[dns_egress(), to_database, *to_store, *_backup_target(settings.backup)])
         policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
-        policy(raw_outputs.JOB, egress=[_dns(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
+        policy(raw_outputs.JOB, egress=[dns_egress(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
         policy(
             names.RELEASE,
             ingress=[
@@ -115,9 +113,9 @@ class NetworkPolicies(pulumi.ComponentResource):
                 *([_from(names.GRPC_PORT, *callers, *clients)] if callers or clients else []),
             ],
             egress=[
-                _dns(),
-                _to(postgres.PORT, _pods(postgres.SERVICE)),
-                _to(minio.PORT, _pods(store)),
+                dns_egress(),
+                to_database,
+                *to_store,
                 to_api,
                 *(_reach(settings.auth.egress) if settings.auth.issuer else []),
             ],
@@ -126,9 +124,9 @@ class NetworkPolicies(pulumi.ComponentResource):
     def _task_namespace(self, name: str, args: NetworkPoliciesArgs, scope: TaskScope, to_api: _Egress) -> None:
         namespace = args.task_namespaces[scope.namespace]
         wanted = scope.egress
-        egress = [_dns(), _to(minio.PORT, {**_all_of(args.settings.namespace), **_pods(minio.SERVICE)})]
+        egress = [dns_egress(), *_store_egress(args.settings, elsewhere=True)]
         if wanted.flyte:
-            egress.append(_to(names.GRPC_PORT, {**_all_of(args.settings.namespace), **_pods(names.RELEASE)}))
+            egress.append(_to(names.GRPC_PORT, {**all_pods_of(args.settings.namespace), **_pods(names.RELEASE)}))
         egress += _reach(wanted)
         if scope.service_account_token:
             egress.append(to_api)
@@ -161,6 +159,33 @@ class NetworkPolicies(pulumi.ComponentResource):
         )
 
 
+def _database_egress(settings: PostgresSettings) -> _Egress:
+    """The way of a pod of the platform to the server of the database."""
+    if settings.mode == "external":
+        return _external_database_egress(settings.external)
+    return _to(postgres.PORT, _pods(postgres.SERVICE))
+
+
+def _external_database_egress(server: ExternalPostgres) -> _Egress:
+    """The way to a server outside the stack: to its addresses or its namespace, or if only a name is known, its port.
+
+    A policy cannot contain a name.
+    """
+    if server.service_namespace:
+        return _to(server.port, all_pods_of(server.service_namespace))
+    networks = [f"{server.address}/32"] if server.address else server.networks
+    blocks: list[_Peer] = [{"ip_block": {"cidr": network}} for network in networks]
+    return _to(server.port, *blocks) if blocks else {"ports": [{"port": server.port}]}
+
+
+def _store_egress(settings: Settings, elsewhere: bool = False) -> list[_Egress]:
+    """The way of a pod of the platform, or of one ``elsewhere``, to the object store."""
+    if settings.minio.mode == "external":
+        return external_store_egress(settings.minio.external)
+    server = _pods(minio.SERVICE)
+    return [_to(minio.PORT, {**all_pods_of(settings.namespace), **server} if elsewhere else server)]
+
+
 def _backup_target(settings: BackupSettings) -> list[_Egress]:
     """The way of a pod to the target of the backup: to its address, or if it has a name, to its port anywhere.
 
@@ -179,18 +204,13 @@ def _pods(name: str) -> _Peer:
     return {"pod_selector": {"match_labels": _LABELS.get(name, {NAME: name})}}
 
 
-def _all_of(namespace: str) -> _Peer:
-    # Kubernetes sets this label on every namespace.
-    return {"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}
-
-
 def _controller(ingress: IngressSettings) -> list[_Peer]:
     """The pods of the ingress controller, with the labels that k3s and the controllers' own charts give them."""
     known = {"traefik": ("kube-system", "traefik"), "nginx": ("ingress-nginx", "ingress-nginx")}
     if ingress.controller == "none":
         return []
     namespace, name = known[ingress.controller]
-    return [{**_all_of(ingress.namespace or namespace), "pod_selector": {"match_labels": {NAME: name}}}]
+    return [{**all_pods_of(ingress.namespace or namespace), "pod_selector": {"match_labels": {NAME: name}}}]
 
 
 def _from(port: int, *peers: _Peer) -> _Ingress:
@@ -208,9 +228,5 @@ def _reach(wanted: Reach) -> list[_Egress]:
     if wanted.networks:
         egress.append({"to": [{"ip_block": {"cidr": network}} for network in wanted.networks]})
     if wanted.namespaces:
-        egress.append({"to": [_all_of(other) for other in wanted.namespaces]})
+        egress.append({"to": [all_pods_of(other) for other in wanted.namespaces]})
     return egress
-
-
-def _dns() -> _Egress:
-    return {"to": [_all_of(_DNS_NAMESPACE), {"ip_block": {"cidr": _NODE_LOCAL_DNS}}], "ports": _DNS_PORTS}

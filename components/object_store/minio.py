@@ -9,8 +9,16 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.object_store.archives import flyte_archives, flyte_policy_names, reader_archives, task_archives
-from components.object_store.object_store import ObjectStore, StoreKey
-from components.object_store.users import StoreAdministration, administering_job, flyte_user, suffix, task_user
+from components.object_store.object_store import ObjectStore, StoreCredentials, StoreForBackup, StoreKey
+from components.object_store.users import (
+    RetiredUsers,
+    RetiredUsersArgs,
+    StoreAdministration,
+    administering_job,
+    flyte_user,
+    suffix,
+    task_user,
+)
 from components.pods import (
     LABELS,
     Platform,
@@ -69,9 +77,9 @@ class Minio(pulumi.ComponentResource):
     """The store for Flyte and its tasks, known before it is ready."""
     administration: StoreAdministration
     """What Jobs need to administer the store."""
-    keys: pulumi.Output[str]
-    """Name of the Secret with the secret keys of all users, by their names."""
-    provisioned: k8s.batch.v1.Job
+    backup: StoreForBackup
+    """How the backup opens it."""
+    ready: k8s.batch.v1.Job
     """The Job after which every key opens the store. Depend on it rather than on the component: a dependency on a
     component is one on each of its resources, of which there are several for each task scope."""
 
@@ -115,7 +123,6 @@ class Minio(pulumi.ComponentResource):
             string_data={key.access_key: key.secret_key for key in keys},
             opts=child,
         )
-        self.keys = key_files.metadata.name
         claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
         pod = placed(_server_pod(args, root.metadata.name, claim.metadata.name), platform.placement)
         server = stateful_server(name, platform.namespace, ("s3", PORT), pod, platform.safekeeping, self)
@@ -148,7 +155,7 @@ class Minio(pulumi.ComponentResource):
             flyte_archives(flyte_key.access_key, settings.bucket, args.scopes, args.object_days)
             | (reader_archives(args.reader) if args.reader else {}),
         )
-        self.provisioned = administering_job(
+        self.ready = administering_job(
             f"{name}-provision",
             "provision.sh",
             platform,
@@ -159,9 +166,23 @@ class Minio(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, depends_on=[server.stateful_set]),
         )
         self.store = ObjectStore(endpoint, settings.bucket, flyte_key, args.client_endpoint, task_keys)
-        self.register_outputs(
-            {"endpoint": endpoint, "bucket": settings.bucket, "provisioned": self.provisioned.metadata.name}
+        self.backup = StoreForBackup(
+            endpoint=endpoint,
+            reader=StoreCredentials(key_files.metadata.name, {args.reader: "store-key"}),
+            writer=StoreCredentials(root.metadata.name, {"root-user": "root-user", "root-password": "root-password"}),
+            reader_name=args.reader,
         )
+        self.register_outputs(
+            {"endpoint": endpoint, "bucket": settings.bucket, "provisioned": self.ready.metadata.name}
+        )
+
+
+def retire_users(
+    name: str, platform: Platform, store: pulumi.Resource, settings: MinioSettings, opts: pulumi.ResourceOptions
+) -> None:
+    """Remove the users that the stack no longer has, if it has a server of its own."""
+    if isinstance(store, Minio):
+        RetiredUsers(name, RetiredUsersArgs(platform, store.administration, settings.task_key_window), opts)
 
 
 def _server_pod(args: MinioArgs, root: pulumi.Input[str], claim: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:

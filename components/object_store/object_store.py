@@ -1,9 +1,12 @@
 """The contracts of an object store: what Flyte and its tasks need of it, whichever server provides it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
+
+AUTHORITY_FILE = "ca.pem"
+"""Key of a ConfigMap with the certificate of a private authority."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +24,24 @@ class ObjectStore:
     """The object store as Flyte and its tasks use it."""
 
     endpoint: pulumi.Input[str]
-    """Address inside the cluster, such as http://minio.flyte.svc:9000."""
+    """Address inside the cluster, such as http://minio.flyte.svc:9000; empty: AWS, which is found by its region."""
     bucket: str
     """Name of Flyte's own bucket."""
-    key: StoreKey
-    """Flyte's own key."""
+    key: StoreKey | None
+    """Flyte's own key; None: a role of AWS."""
     client_endpoint: str
-    """Address at which clients outside the cluster reach it; uploads are signed for it."""
-    task_keys: Mapping[str, StoreKey]
-    """Keys of the tasks, by task namespace."""
+    """Address at which clients outside the cluster reach it; uploads are signed for it. Empty: that of AWS."""
+    task_keys: Mapping[str, StoreKey | None]
+    """Keys of the tasks, by task namespace; None: a role of AWS."""
+    region: str = ""
+    """Region for signatures; empty: the store has none."""
+    tls: bool = False
+    """Whether the endpoint speaks TLS."""
+    authority: pulumi.Input[str] = ""
+    """Name of the ConfigMap in the platform namespace with the certificate of a private authority, as `AUTHORITY_FILE`;
+    empty: there is none."""
+    flyte_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of Flyte's service account, for a role of AWS."""
 
     @property
     def task_environment(self) -> dict[str, dict[str, pulumi.Input[str]]]:
@@ -37,11 +49,50 @@ class ObjectStore:
 
         https://docs-legacy.flyte.org/en/latest/api/flytekit/configuration.html (``FLYTE_AWS_*``)
         """
+        common: dict[str, pulumi.Input[str]] = {}
+        if self.endpoint != "":
+            common["FLYTE_AWS_ENDPOINT"] = self.endpoint
+        if self.region:
+            # flytekit passes no region to the libraries below it.
+            common["AWS_DEFAULT_REGION"] = self.region
         return {
             namespace: {
-                "FLYTE_AWS_ENDPOINT": self.endpoint,
-                "FLYTE_AWS_ACCESS_KEY_ID": key.access_key,
-                "FLYTE_AWS_SECRET_ACCESS_KEY": key.secret_key,
+                **common,
+                **(
+                    {"FLYTE_AWS_ACCESS_KEY_ID": key.access_key, "FLYTE_AWS_SECRET_ACCESS_KEY": key.secret_key}
+                    if key
+                    else {}
+                ),
             }
             for namespace, key in self.task_keys.items()
         }
+
+
+@dataclass(frozen=True)
+class StoreCredentials:
+    """A Secret with a key of the object store, for pods that mount it as files."""
+
+    secret: pulumi.Input[str]
+    """Name of the Secret."""
+    files: Mapping[str, str]
+    """Names of the files by the keys of the Secret."""
+
+
+@dataclass(frozen=True)
+class StoreForBackup:
+    """How the backup opens the object store."""
+
+    endpoint: pulumi.Input[str]
+    """Address inside the cluster."""
+    reader: StoreCredentials
+    """Key that reads every bucket: the files ``store-key`` and, without a ``reader_name``, ``store-user``."""
+    writer: StoreCredentials
+    """Key that writes every bucket: the files ``root-user`` and ``root-password``."""
+    reader_name: str = ""
+    """Access key of the reader, if it is a name and no secret; empty: it is in a file."""
+    buckets: Sequence[str] = ()
+    """Buckets of the stack, where the store has others too; empty: all that the key opens."""
+    region: str = ""
+    """Region for signatures; empty: the store has none."""
+    authority: str = ""
+    """Certificate in PEM of a private authority; empty: there is none."""

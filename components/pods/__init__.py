@@ -1,5 +1,6 @@
 """How every pod of the stack is built: no component, but what all components share."""
 
+from components.pods.egress import Egress, all_pods_of, dns_egress
 from components.pods.job import awaited_job
 from components.pods.labels import LABELS, NAME, labels, namespace_labels
 from components.pods.password import generated_password, random_password
@@ -15,12 +16,15 @@ __all__ = [
     "LABELS",
     "NAME",
     "PATIENCE_SECONDS",
+    "Egress",
     "Platform",
     "Safekeeping",
     "StatefulServer",
+    "all_pods_of",
     "awaited_job",
     "binary_config_map",
     "container_security",
+    "dns_egress",
     "empty_dir",
     "generated_password",
     "labels",

@@ -13,7 +13,12 @@ _RETRIES = 12
 
 
 def awaited_job(
-    name: str, namespace: pulumi.Input[str], label: str, pod: k8s.core.v1.PodSpecArgsDict, opts: pulumi.ResourceOptions
+    name: str,
+    namespace: pulumi.Input[str],
+    label: str,
+    pod: k8s.core.v1.PodSpecArgsDict,
+    opts: pulumi.ResourceOptions,
+    retries: int = _RETRIES,
 ) -> k8s.batch.v1.Job:
     """A Job that succeeds before what depends on it.
 
@@ -27,6 +32,7 @@ def awaited_job(
         label: value of the label of its pods.
         pod: spec of its pod.
         opts: options of the resource.
+        retries: number of further pods if the first one fails.
     """
     return k8s.batch.v1.Job(
         name,
@@ -35,6 +41,6 @@ def awaited_job(
             "labels": LABELS,
             "annotations": {"pulumi.com/replaceUnready": "true"},
         },
-        spec={"backoff_limit": _RETRIES, "template": {"metadata": {"labels": labels(label)}, "spec": pod}},
+        spec={"backoff_limit": retries, "template": {"metadata": {"labels": labels(label)}, "spec": pod}},
         opts=pulumi.ResourceOptions.merge(opts, patience()),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.database import PASSWORD, Database, connect_script, connection
+from components.database import Database, connect_script, connection, credentials_volume
 from components.pods import (
     LABELS,
     Platform,
@@ -108,14 +108,7 @@ def _pod(args: RetentionArgs, scripts: pulumi.Input[str]) -> k8s.core.v1.PodSpec
             }
         ],
         "volumes": [
-            {
-                "name": "credentials",
-                "secret": {
-                    "secret_name": args.database.credentials,
-                    "default_mode": 0o440,
-                    "items": [{"key": PASSWORD, "path": PASSWORD}],
-                },
-            },
+            credentials_volume("credentials", args.database),
             {"name": "scripts", "config_map": {"name": scripts}},
         ],
     }

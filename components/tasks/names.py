@@ -5,3 +5,5 @@ POD_TEMPLATE = SERVICE_ACCOUNT = "flyte-task"
 
 `plugins.k8s.default-pod-template-name` in charts/flyte-binary/values.yaml refers to it.
 """
+STORE_AUTHORITY = "flyte-object-store-authority"
+"""ConfigMap in each task namespace with the certificate of the private authority of an external object store."""

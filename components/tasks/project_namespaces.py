@@ -10,11 +10,13 @@ import pulumi_kubernetes as k8s
 
 from components.pods import LABELS, Platform, namespace_labels, placed, pod_security, resources
 from components.tasks import namespace_annotations
-from components.tasks.names import POD_TEMPLATE, SERVICE_ACCOUNT
-from settings.projects import TaskScope
+from components.tasks.names import POD_TEMPLATE, SERVICE_ACCOUNT, STORE_AUTHORITY
+from settings.external_store import ExternalStore
+from settings.projects import TaskScope, filled
 from settings.quantities import Resources
 from settings.tasks import TaskSettings
 
+_AUTHORITY_FOLDER, _AUTHORITY_FILE = "/etc/flyte-home/object-store", "ca.pem"
 # Otherwise the request would be the limit, and few pods would fit on a node.
 _EPHEMERAL_REQUEST = "100Mi"
 # The API server accepts only a valid pod in a pod template. Flyte replaces the image by the task's.
@@ -28,6 +30,8 @@ class ProjectNamespacesArgs:
     platform: Platform
     scopes: Sequence[TaskScope]
     tasks: TaskSettings
+    store: ExternalStore | None = None
+    """The object store, if it is an external one: what task pods need to open it besides their key."""
 
 
 class ProjectNamespaces(pulumi.ComponentResource):
@@ -53,10 +57,11 @@ class ProjectNamespaces(pulumi.ComponentResource):
             )
             self.names[scope.namespace] = namespace.metadata.name
             # Children of the component, not of the namespace, so that dependents of the component wait for them too.
-            self._defaults(scope, args.tasks, pulumi.ResourceOptions(parent=self, deleted_with=namespace))
+            self._defaults(scope, args, pulumi.ResourceOptions(parent=self, deleted_with=namespace))
         self.register_outputs({"names": self.names})
 
-    def _defaults(self, scope: TaskScope, tasks: TaskSettings, opts: pulumi.ResourceOptions) -> None:
+    def _defaults(self, scope: TaskScope, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions) -> None:
+        tasks = args.tasks
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": POD_TEMPLATE,
             "namespace": self.names[scope.namespace],
@@ -66,7 +71,7 @@ class ProjectNamespaces(pulumi.ComponentResource):
             k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": scope.quota.by_name}, opts=opts)
         k8s.core.v1.ServiceAccount(
             scope.namespace,
-            metadata={**metadata, "name": SERVICE_ACCOUNT},
+            metadata=_service_account(metadata, scope, args.store),
             automount_service_account_token=scope.service_account_token,
             opts=opts,
         )
@@ -86,18 +91,43 @@ class ProjectNamespaces(pulumi.ComponentResource):
             },
             opts=opts,
         )
+        authority = args.store.certificate_authority if args.store else ""
+        if authority:
+            k8s.core.v1.ConfigMap(
+                f"{scope.namespace}-store-authority",
+                metadata={**metadata, "name": STORE_AUTHORITY},
+                data={_AUTHORITY_FILE: authority},
+                opts=opts,
+            )
         k8s.core.v1.PodTemplate(
             scope.namespace,
             metadata=metadata,
-            template={"spec": placed(_task_pod(scope, tasks.resources), tasks.placement)},
+            template={"spec": placed(_task_pod(scope, tasks.resources, bool(authority)), tasks.placement)},
             opts=opts,
         )
 
 
-def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDict:
+def _service_account(
+    metadata: k8s.meta.v1.ObjectMetaArgsDict, scope: TaskScope, store: ExternalStore | None
+) -> k8s.meta.v1.ObjectMetaArgsDict:
+    """Metadata of the service account of tasks, with their role of AWS if they have one."""
+    account: k8s.meta.v1.ObjectMetaArgsDict = {**metadata, "name": SERVICE_ACCOUNT}
+    if store and store.task_annotations:
+        account["annotations"] = {
+            key: filled(text, scope.project, scope.domain) for key, text in store.task_annotations.items()
+        }
+    return account
+
+
+def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core.v1.PodSpecArgsDict:
     """The default pod of a task: hardened as *restricted* requires, except that the settings may allow root.
 
     A task cannot choose root: Flyte ignores ``runAsUser: 0`` in a task's own pod template.
+
+    Args:
+        scope: whose task it is.
+        amounts: requests and limits of its container.
+        authority: whether its containers trust the private authority of an external object store.
     """
     container: k8s.core.v1.ContainerArgsDict = {
         # Flyte bases every container of a task on the container of this name
@@ -110,7 +140,9 @@ def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDi
         # The root file system is writable: task images write to places of their own choice.
         "security_context": {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    return {
+    if authority:
+        container["env"], container["volume_mounts"] = _trust()
+    pod: k8s.core.v1.PodSpecArgsDict = {
         "service_account_name": SERVICE_ACCOUNT,
         "automount_service_account_token": scope.service_account_token,
         "enable_service_links": False,
@@ -120,3 +152,20 @@ def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDi
         # The same for init containers, such as the co-pilot.
         "init_containers": [{**container, "name": "default-init"}],
     }
+    if authority:
+        pod["volumes"] = [{"name": STORE_AUTHORITY, "config_map": {"name": STORE_AUTHORITY}}]
+    return pod
+
+
+def _trust() -> tuple[list[k8s.core.v1.EnvVarArgsDict], list[k8s.core.v1.VolumeMountArgsDict]]:
+    """Environment and mounts of a container that trusts the private authority of the object store."""
+    environment: list[k8s.core.v1.EnvVarArgsDict] = [
+        # flytekit opens the store with AWS' library, which then trusts this authority only.
+        {"name": "AWS_CA_BUNDLE", "value": f"{_AUTHORITY_FOLDER}/{_AUTHORITY_FILE}"},
+        # The co-pilot is written in Go, which reads these folders besides its own bundle.
+        {"name": "SSL_CERT_DIR", "value": f"/etc/ssl/certs:{_AUTHORITY_FOLDER}"},
+    ]
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = [
+        {"name": STORE_AUTHORITY, "mount_path": _AUTHORITY_FOLDER, "read_only": True}
+    ]
+    return environment, mounts

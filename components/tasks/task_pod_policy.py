@@ -58,6 +58,7 @@ _VARIABLES = {
     "unlisted": f"variables.volumes.filter(v, !({_of_type('v', HARMLESS_VOLUMES)} || {_LISTED})).map(v, v.name)",
 }
 _SETTING = "flyte-home:projects[].{}"
+_NO_ACCOUNT = "!has(s.serviceAccountToken)"
 # Each expression with the end of its message, which says how the owner of the stack may allow what is rejected.
 _VALIDATIONS: Sequence[tuple[str, str, str]] = (
     (
@@ -71,7 +72,7 @@ _VALIDATIONS: Sequence[tuple[str, str, str]] = (
         f"name the type in {_SETTING.format('volumeTypes')}",
     ),
     (
-        "variables.token || variables.projected.all(v, v.projected.sources.all(s, !has(s.serviceAccountToken)))",
+        f"variables.token || variables.projected.all(v, v.projected.sources.all(s, {_NO_ACCOUNT}))",
         "'it has a service account token'",
         f"set {_SETTING.format('serviceAccountToken')}",
     ),
@@ -110,6 +111,8 @@ class TaskPodPolicyArgs:
     platform: Platform
     task_namespaces: Sequence[str]
     """Names of the task namespaces."""
+    audience: str = ""
+    """Audience of a service account token that every task pod may have; empty: none."""
 
 
 class TaskPodPolicy(pulumi.ComponentResource):
@@ -144,7 +147,7 @@ class TaskPodPolicy(pulumi.ComponentResource):
                 "variables": [{"name": name, "expression": text} for name, text in _VARIABLES.items()],
                 "validations": [
                     {
-                        "expression": expression,
+                        "expression": expression.replace(_NO_ACCOUNT, _no_token_but(args.audience)),
                         "message_expression": f"'the stack allows no such task pod: ' + {found} + '; {remedy}'",
                     }
                     for expression, found, remedy in _VALIDATIONS
@@ -173,3 +176,11 @@ class TaskPodPolicy(pulumi.ComponentResource):
             opts=child,
         )
         self.register_outputs({})
+
+
+def _no_token_but(audience: str) -> str:
+    """The expression for a source of a projected volume that is no token, or one for this audience."""
+    if not audience:
+        return _NO_ACCOUNT
+    source = "s.serviceAccountToken"
+    return f"({_NO_ACCOUNT} || (has({source}.audience) && {source}.audience == '{audience}'))"

@@ -138,9 +138,12 @@ class _Rules:
 
 def _attempts(settings: Settings, around: Surroundings, rules: _Rules) -> list[Attempt]:
     task, services = rules.scope, around.services
-    found = [Attempt(DNS, "name", f"{minio.SERVICE}.{settings.namespace}.svc", 0, "open")]
+    known = minio.SERVICE if settings.minio.mode == "bundled" else flyte.HTTP_SERVICE
+    found = [Attempt(DNS, "name", f"{known}.{settings.namespace}.svc", 0, "open")]
     if host := services.get(postgres.SERVICE):
         found.append(Attempt(DATABASE, "tcp", host, postgres.PORT, rules.enters(host)))
+    if settings.postgres.mode == "external" and (host := settings.postgres.external.address):
+        found.append(Attempt(DATABASE, "tcp", host, settings.postgres.external.port, rules.leaves(host)))
     if host := services.get(minio.SERVICE):
         paths = ["/", f"/{settings.minio.bucket}/", *([f"/{task.bucket}/"] if task else [])]
         expected = rules.enters(host, bool(task))

@@ -18,7 +18,15 @@ from ops.doctor.log_links import check_log_links
 from ops.doctor.probes import Probes
 from ops.doctor.programs import check_programs
 from ops.doctor.retention import check_retention
-from ops.doctor.servers import SERVERS, check_database, check_ingress, check_jobs, check_namespaces, check_server
+from ops.doctor.servers import (
+    check_database,
+    check_ingress,
+    check_jobs,
+    check_namespaces,
+    check_other_database,
+    check_server,
+    servers_of,
+)
 from ops.doctor.signed_address import check_signed_address
 from ops.doctor.stack import Stack
 from ops.doctor.stuck import check_stuck
@@ -71,7 +79,7 @@ def _quick_checks(stack: Stack) -> Iterator[Check]:
     """The checks that only ask the API server."""
     yield Check("cluster", partial(check_context, stack))
     yield Check("rights", partial(check_rights, stack), ["cluster"])
-    for name in SERVERS:
+    for name in servers_of(stack.settings):
         yield Check(name, partial(check_server, stack, name), ["cluster"])
     yield Check("jobs", partial(check_jobs, stack), ["cluster"])
     yield Check("namespaces", partial(check_namespaces, stack), ["cluster"])
@@ -81,12 +89,15 @@ def _quick_checks(stack: Stack) -> Iterator[Check]:
 def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("tools", check_programs)
     yield from _quick_checks(stack)
-    yield Check("database", partial(check_database, stack), ["cluster", "postgres"])
+    if stack.settings.postgres.mode == "bundled":
+        yield Check("database", partial(check_database, stack), ["cluster", "postgres"])
+    else:
+        yield Check("database", partial(check_other_database, stack), ["cluster"], seconds=120)
     if stack.client.ingress:
         yield Check("ingress", partial(check_ingress, stack), ["cluster"])
     ports = Ports(stack, command, opened)
     for endpoint in client_endpoints(stack.client):
-        needs = ["cluster", _BEHIND[endpoint.setting]]
+        needs = ["cluster", *([_BEHIND[endpoint.setting]] if endpoint.service else [])]
         yield Check(_ADDRESSES[endpoint.setting], partial(ports.check, endpoint), needs)
     login = []
     if stack.client.login:
@@ -100,9 +111,9 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("gRPC", partial(check_grpc, stack), [_ADDRESSES["grpc"], *login])
     yield Check("webhook", partial(check_webhook, stack), ["cluster", "namespaces", "flyte"])
     yield Check("admission", partial(check_admission, stack), ["cluster", "namespaces", "webhook"])
-    servers = ["postgres", "minio", "flyte"]
     probes = opened.enter_context(Probes())
-    yield Check("isolation", partial(check_isolation, stack, probes), ["cluster", "namespaces", *servers], seconds=75)
+    needs = ["cluster", "namespaces", *servers_of(stack.settings)]
+    yield Check("isolation", partial(check_isolation, stack, probes), needs, seconds=75)
     yield Check("backup", partial(check_backup, stack), ["cluster"])
     if stack.settings.retention.rows:
         yield Check("retention", partial(check_retention, stack), ["cluster"])

@@ -10,8 +10,11 @@ from components.network.ingress import INGRESSES
 from components.object_store import minio
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
+from ops.lib.database_client import deployed_client
 from ops.lib.text import one_line
 from ops.lib.workloads import Waiting, statuses, terminated
+from settings import Settings
+from settings.errors import SettingsError
 
 SERVERS = {
     "postgres": ("StatefulSet", postgres.SERVICE),
@@ -19,6 +22,12 @@ SERVERS = {
     "flyte": ("Deployment", flyte.RELEASE),
 }
 """Kind and name of each server, by its key in the settings."""
+
+
+def servers_of(settings: Settings) -> list[str]:
+    """Return the keys of the servers that the stack runs; others may be outside of it."""
+    modes = {"postgres": settings.postgres.mode, "minio": settings.minio.mode}
+    return [name for name in SERVERS if modes.get(name) != "external"]
 
 
 def check_server(stack: Stack, setting: str) -> Iterator[Result]:
@@ -100,7 +109,8 @@ def check_ingress(stack: Stack) -> Iterator[Result]:
     The checks of the addresses show whether clients reach the services through them.
     """
     existing = {found["metadata"]["name"]: found for found in stack.of("Ingress")}
-    missing = sorted({f"flyte-{what}" for what in INGRESSES} - existing.keys())
+    wanted = [what for what in INGRESSES if what != "object-store" or stack.client.bundled_store]
+    missing = sorted({f"flyte-{what}" for what in wanted} - existing.keys())
     if missing:
         yield wrong(f"ingress/{', ingress/'.join(missing)} is not in {stack.namespace}", stack.up_again)
     certificates: dict[str, set[str]] = {}
@@ -155,6 +165,21 @@ def check_database(stack: Stack) -> Iterator[Result]:
         )
         return
     yield ok("a login with the mounted password works, and another password is rejected")
+
+
+def check_other_database(stack: Stack) -> Iterator[Result]:
+    """Check the server of the database that the stack does not run, from a pod in Flyte's namespace.
+
+    Unlike the check of ``make up``, the network policies apply to it.
+    """
+    host = stack.settings.postgres.external.host
+    try:
+        with deployed_client(stack.cluster, stack.settings) as client:
+            version = client.check()
+    except SettingsError as error:
+        yield wrong(str(error), stack.up_again)
+        return
+    yield ok(f"{version} at {host} lets Flyte's role in, and has what Flyte needs")
 
 
 def _of_psql(text: str) -> str:

@@ -78,7 +78,8 @@ def _use(
     host, expected = host_of(url), host_of(client.object_store)
     setting = client.setting("objectStore")
     foreign = "" if host == expected else f", but {setting} is {client.object_store}"
-    remedy = f"make up STACK={stack.name}" if foreign else f"curl -v {client.object_store}/minio/health/ready"
+    health = "/minio/health/ready" if client.bundled_store else ""
+    remedy = f"make up STACK={stack.name}" if foreign else f"curl -v {client.object_store}{health}"
     try:
         answer = client.request(url, method, body, headers)
     except NoAnswerError as error:

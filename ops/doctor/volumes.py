@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from ops.doctor.check import Result, ok, remark, wrong
-from ops.doctor.servers import SERVERS
+from ops.doctor.servers import SERVERS, servers_of
 from ops.doctor.stack import Stack
 from ops.lib.levels import days_until_full, remember
 from ops.lib.workloads import Object, claims_of
@@ -23,7 +23,7 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
     fine = True
     measured: dict[str, int] = {}
     claims = {claim["metadata"]["name"]: claim for claim in stack.of("PersistentVolumeClaim")}
-    for setting in _DATA:
+    for setting in filter(_DATA.__contains__, servers_of(stack.settings)):
         kind, name = SERVERS[setting]
         found = [one for one in stack.of(kind) if one["metadata"]["name"] == name]
         for claimed in [claim for workload in found for claim in claims_of(workload)]:

@@ -24,9 +24,6 @@ from settings.values import split_address
 
 # gRPC would also log its errors to the terminal.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-REGION = "us-east-1"
-"""Region in signatures. The object store has none, but a signature needs one; Flyte uses the same
-(charts/flyte-binary/values.yaml)."""
 
 
 class NoAnswerError(Exception):
@@ -73,6 +70,8 @@ class Client(Endpoints):
 
     def setting(self, name: str) -> str:
         """Return the key that sets an endpoint: ``http``, ``grpc`` or ``objectStore``."""
+        if name == "objectStore" and not self.bundled_store:
+            return f"{PROJECT}:minio.external"
         if not self.ingress:
             return f"{PROJECT}:clientEndpoints.{name}"
         return f"{PROJECT}:ingress.hosts.{'console' if name == 'http' else name}"
@@ -84,9 +83,9 @@ class Client(Endpoints):
             file: path of the configuration; its folder is created.
             secret: secret to log in with as Flyte's own client; empty to log in as a person with a browser.
         """
-        authority = file.with_suffix(".ca.pem")
-        if self.ca_certificate:
-            write_private(authority, self.ca_certificate)
+        authority, certificates = file.with_suffix(".ca.pem"), self._trusted()
+        if certificates:
+            write_private(authority, certificates)
         own = file.with_suffix(".secret")
         if secret:
             write_private(own, secret)
@@ -94,10 +93,27 @@ class Client(Endpoints):
             file,
             client_config(
                 self,
-                ca_file=str(authority) if self.ca_certificate else "",
+                ca_file=str(authority) if certificates else "",
                 client=(CLIENT_ID, str(own)) if secret else None,
             ),
         )
+
+    def _trusted(self) -> str:
+        """Return what Flyte's client trusts, for Flyte and for signed addresses; empty if any public authority will do.
+
+        It has one file for both, and trusts nothing else then.
+        """
+        private = [found.strip() for found in (self.ca_certificate, self.store_ca_certificate) if found]
+        if not private:
+            return ""
+        over_tls = (not self.insecure, not self.bundled_store and self.object_store.startswith("https://"))
+        lacks = (not self.ca_certificate, not self.store_ca_certificate)
+        if any(speaks and none for speaks, none in zip(over_tls, lacks, strict=True)):
+            # One of them has a certificate of a public authority.
+            import certifi
+
+            private.append(certifi.contents())
+        return "\n".join(private) + "\n"
 
     def request(
         self,
@@ -118,7 +134,7 @@ class Client(Endpoints):
         own = {"Authorization": f"Bearer {self.token}"} if self.token and url.startswith(f"{self.http}/api/") else {}
         request = urllib.request.Request(url, body, {**own, **(headers or {})}, method=method)  # noqa: S310 (the settings reject other schemes)
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls()), _NoRedirection()
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls(url)), _NoRedirection()
         )
         try:
             with opener.open(request, timeout=seconds) as answer:
@@ -170,9 +186,9 @@ class Client(Endpoints):
         )
         with ExitStack() as opened:
             authority: str | None = None
-            if self.ca_certificate:
+            if certificate := self._authority_of(self.object_store):
                 file = opened.enter_context(tempfile.NamedTemporaryFile("w", suffix=".pem"))
-                file.write(self.ca_certificate)
+                file.write(certificate)
                 file.flush()
                 authority = file.name
             client = boto3.client(
@@ -180,7 +196,7 @@ class Client(Endpoints):
                 endpoint_url=self.object_store,
                 aws_access_key_id=access_key,
                 aws_secret_access_key=secret_key,
-                region_name=REGION,
+                region_name=self.store_region,
                 config=config,
                 verify=authority,
             )
@@ -200,8 +216,15 @@ class Client(Endpoints):
         except OSError as error:
             raise NoAnswerError(_why(error, seconds)) from None
 
-    def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cadata=self.ca_certificate or None)
+    def _authority_of(self, url: str) -> str:
+        """Return the certificate of the private authority for an address; empty if there is none."""
+        host, store = split_address(url).netloc, split_address(self.object_store).netloc
+        # AWS has a host for each bucket.
+        external = not self.bundled_store and (host == store or host.endswith(f".{store}"))
+        return self.store_ca_certificate if external else self.ca_certificate
+
+    def _tls(self, url: str) -> ssl.SSLContext:
+        return ssl.create_default_context(cadata=self._authority_of(url) or None)
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):

@@ -16,7 +16,7 @@ class ClientEndpoint:
     """Name of the endpoint in the settings: ``http``, ``grpc`` or ``objectStore``."""
     address: str
     service: str
-    """Name of the Service behind the address."""
+    """Name of the Service behind the address; empty: the server is not in the stack."""
     port: int
     """Port of the Service."""
 
@@ -27,7 +27,7 @@ class ClientEndpoint:
         The services themselves speak no TLS. An address of this machine with TLS therefore belongs to another program.
         """
         parts = split_address(self.address)
-        return parts.hostname in LOOPBACK_HOSTS and parts.scheme != "https"
+        return bool(self.service) and parts.hostname in LOOPBACK_HOSTS and parts.scheme != "https"
 
     @property
     def host(self) -> str:

@@ -72,6 +72,11 @@ def drop_old_volumes(stack: Stack, deploy: Callable[[], int]) -> None:
     Raises:
         SettingsError: the last upgrade has not ended, or a step fails.
     """
+    if stack.settings.postgres.mode != "bundled":
+        raise SettingsError(
+            f"DROP_OLD_VOLUME: {PROJECT}:postgres.mode is {stack.settings.postgres.mode!r}, so that the stack uses no "
+            "volume for the database; docs/outgrowing.md says how to delete an earlier one. Nothing was deleted"
+        )
     record = records.read(stack.cluster, stack.settings.namespace)
     server = deployed_server(stack.cluster, stack.settings.namespace)
     used = database_claim(stack.settings.postgres.volume_generation)

@@ -81,7 +81,7 @@ def check_major_version(cluster: Cluster, settings: Settings, stack: str) -> Non
             f"make upgrade STACK={stack}, or go back with make upgrade BACK=yes STACK={stack}"
         )
     server = deployed_server(cluster, settings.namespace)
-    if not server:
+    if not server or settings.postgres.mode != "bundled":
         return
     generation = settings.postgres.volume_generation
     if server.claim != database_claim(generation):

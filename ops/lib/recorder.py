@@ -5,6 +5,7 @@ records the whole request: parent, provider, dependencies, protection, and which
 """
 
 import asyncio
+import base64
 import contextvars
 import gc
 import hashlib
@@ -60,7 +61,7 @@ def record(
         SettingsError: the program rejects the configuration.
     """
     uid = config.get(f"{PROJECT}:clusterUid", "") if cluster_uid is None else cluster_uid
-    monitor = _Monitor(stack, uid)
+    monitor = _Monitor(stack, uid, _existing_key(config))
 
     def run() -> None:
         # Results that an earlier, failed recording still waited for.
@@ -160,8 +161,8 @@ def _unregistered(_hook: pulumi.ResourceHook) -> asyncio.Future[None]:
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, stack: str, uid: str) -> None:
-        super().__init__(_Provider(uid))
+    def __init__(self, stack: str, uid: str, existing_key: str) -> None:
+        super().__init__(_Provider(uid, existing_key))
         self.stack = stack
         self.recording = Recording()
 
@@ -201,6 +202,15 @@ class _Monitor(mocks.MockMonitor):
         return empty_pb2.Empty()
 
 
+def _existing_key(config: Mapping[str, str]) -> str:
+    """Return the key of the password in the existing Secret that a configuration names."""
+    try:
+        server = json.loads(config.get(f"{PROJECT}:postgres", "{}"))["external"]["existingSecret"]
+        return str(server.get("key", "password"))
+    except (ValueError, KeyError, TypeError, AttributeError):  # it names none, or the program rejects it
+        return "password"
+
+
 def _provider(request: Any) -> str:
     """Return the URN of the provider from its reference, which is URN and id.
 
@@ -212,8 +222,8 @@ def _provider(request: Any) -> str:
 class _Provider(mocks.Mocks):
     """Answers like the cluster, as far as the program uses the answers."""
 
-    def __init__(self, uid: str) -> None:
-        self.uid = uid
+    def __init__(self, uid: str, existing_key: str) -> None:
+        self.uid, self.existing_key = uid, existing_key
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError(f"recordings support no functions of providers, but the program calls {args.token}")
@@ -226,6 +236,8 @@ class _Provider(mocks.Mocks):
             state["status"] = {"namespace": state["namespace"], "status": "deployed"}
         elif args.typ == "kubernetes:discovery.k8s.io/v1:EndpointSlice":
             state["ports"] = [{"name": "https", "port": API_PORT, "protocol": "TCP"}]
+        elif args.typ == "kubernetes:core/v1:Secret" and args.resource_id:  # one that exists, and is only read
+            state["data"] = {self.existing_key: base64.b64encode(GENERATED.encode()).decode()}
         elif args.typ.startswith("kubernetes:"):
             metadata = dict(state.get("metadata") or {})
             metadata.setdefault("name", _auto_name(args.name, state))

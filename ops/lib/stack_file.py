@@ -14,6 +14,7 @@ from ops.lib.stack_yaml import StackYamlError, StackYamlLoader, as_json, number_
 from paths import ROOT
 from settings import FIELDS, PROJECT
 from settings.errors import SettingsError
+from settings.external_store import STORE_KEY
 
 # Values that pass the checks of the secret settings: a JSON object, or text for a password.
 _PLACEHOLDER = '{"placeholder":"the-stack-file-has-it-encrypted"}'
@@ -68,7 +69,7 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
             raise SettingsError(f"{path.name}: {full} is set twice, with and without {PROJECT}:; keep one")
         given.add(full)
         problems += _plain_text_problems(full, value)
-        decrypted = _decrypted(value, _PLACEHOLDERS.get(full.removeprefix(f"{PROJECT}:"), _PLACEHOLDER))
+        decrypted = _decrypted(value, _placeholder(full.removeprefix(f"{PROJECT}:")))
         try:
             config[full] = _text(decrypted)
         except (ValueError, TypeError, RecursionError):
@@ -80,6 +81,14 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
     if problems:
         raise SettingsError(*(f"{path.name}: {problem}" for problem in problems))
     return config, secrets
+
+
+def _placeholder(name: str) -> str:
+    """Return what stands for the encrypted value of a secret setting, in the form that the setting must have."""
+    if name.split("-")[0] == STORE_KEY:
+        # Each with another access key, as the rules demand.
+        return json.dumps({"accessKeyId": name, "secretAccessKey": "the-stack-file-has-it-encrypted"})
+    return _PLACEHOLDERS.get(name, _PLACEHOLDER)
 
 
 def _no_such_stack(stack: str, folder: Path) -> str:

@@ -78,9 +78,17 @@ class State:
         """The volume claims that the stack has created, as NAMESPACE/NAME."""
         return [one["id"] for one in self._claims]
 
-    def safe(self, option: Literal["protect", "retainOnDelete"]) -> bool:
-        """Return whether the option is deployed for every volume claim."""
-        return all(one.get(option) for one in self._claims)
+    def safe(self, option: Literal["protect", "retainOnDelete"], prefix: str = "") -> bool:
+        """Return whether the option is deployed for every volume claim whose name begins with a prefix."""
+        return all(one.get(option) for one in self._claims if one["id"].partition("/")[2].startswith(prefix))
+
+    def has(self, kind: str) -> bool:
+        """Return whether a resource of a type is deployed, such as a component of the program."""
+        return any(one["type"] == kind for one in self.deployment.get("resources") or [])
+
+    def retained(self, claim: str) -> bool:
+        """Return whether a volume claim, as NAMESPACE/NAME, stays in the cluster when it is no longer declared."""
+        return any(one["id"] == claim and one.get("retainOnDelete") for one in self._claims)
 
     @property
     def _claims(self) -> list[Mapping[str, Any]]:

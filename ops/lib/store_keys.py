@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from components.object_store import minio
-from ops.lib.client import REGION, Client
+from ops.lib.client import Client
 from ops.lib.client_endpoints import ClientEndpoint
 from ops.lib.forwards import Forward
 from ops.lib.kubectl import Cluster, documents
@@ -21,7 +21,7 @@ _REJECTED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
 
 
 def rejected_users(cluster: Cluster, namespace: str, client: Client, bucket: str) -> list[str]:
-    """Return the users whose key the object store rejects; none if store or cluster does not answer.
+    """Return the users whose key the object store rejects; none if nothing answers, or the store is external.
 
     No user can change a key. Someone with the root credential can, and then tasks fail although every object in the
     cluster is as Pulumi left it.
@@ -33,6 +33,8 @@ def rejected_users(cluster: Cluster, namespace: str, client: Client, bucket: str
         bucket: Flyte's own bucket, whose location every user may ask for. A request for it takes the store the same
             time however many buckets there are, which a list of all buckets would not.
     """
+    if not client.bundled_store:
+        return []  # an external store's keys are settings
     endpoint = ClientEndpoint("objectStore", client.object_store, minio.SERVICE, minio.PORT)
     forward = Forward(cluster, namespace, endpoint, hidden=True)
     try:
@@ -45,7 +47,9 @@ def rejected_users(cluster: Cluster, namespace: str, client: Client, bucket: str
         parts = [users[first::_CONNECTIONS] for first in range(_CONNECTIONS)]
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             rejected = {
-                user for part in pool.map(lambda part: list(_rejected(place, bucket, part)), parts) for user in part
+                user
+                for part in pool.map(lambda part: list(_rejected(place, bucket, client.store_region, part)), parts)
+                for user in part
             }
     except (SettingsError, ForwardError):
         return []
@@ -63,7 +67,7 @@ def _keys(cluster: Cluster, namespace: str) -> dict[str, str]:
     return {user: base64.b64decode(key).decode() for user, key in found[-1]["data"].items()} if found else {}
 
 
-def _rejected(place: tuple[str, int], bucket: str, users: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _rejected(place: tuple[str, int], bucket: str, region: str, users: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Try the users, with their keys, over one connection; yield those that the store rejects until it does not answer.
 
     boto3 would need a client for each key, which takes longer to create than the request.
@@ -79,7 +83,7 @@ def _rejected(place: tuple[str, int], bucket: str, users: Iterable[tuple[str, st
     try:
         for user, key in users:
             request = AWSRequest("GET", f"http://{host}:{port}{path}")
-            S3SigV4Auth(Credentials(user, key), "s3", REGION).add_auth(request)
+            S3SigV4Auth(Credentials(user, key), "s3", region).add_auth(request)
             connection.request("GET", path, headers=dict(request.headers))
             answer = connection.getresponse().read().decode(errors="replace")
             code = re.search("<Code>(.*?)</Code>", answer)

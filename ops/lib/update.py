@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from ops.lib.database_mode import check_database
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
 from ops.lib.recovery import adopt_half_made, await_deletions, check_safekeeping, check_volumes, restore_release
 from ops.lib.state import State, last_update, release_lock
+from ops.lib.store_mode import check_store
 from ops.lib.watch import Watch
 from settings import Settings
 from settings.errors import SettingsError
@@ -22,6 +24,9 @@ def prepare(
     settings: Settings,
     command: Literal["up", "destroy"],
     empty: bool,
+    *,
+    database_moved: bool = False,
+    store_moved: bool = False,
 ) -> Cluster:
     """Put in order what a killed update has left; return the cluster of the stack.
 
@@ -32,6 +37,8 @@ def prepare(
         settings: settings of the stack.
         command: what comes next.
         empty: whether a volume that has disappeared may be replaced by an empty one.
+        database_moved: whether another database may take the place of the one with the rows, because it has them.
+        store_moved: whether another object store may take the place of the one with the data, because it has it.
 
     Raises:
         SettingsError: the update cannot begin.
@@ -49,9 +56,11 @@ def prepare(
     if command == "destroy":
         check_safekeeping(state, settings, stack)
     else:
+        check_store(state, settings, stack, store_moved)
         await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)
+        check_database(environment, state, cluster, settings, stack, database_moved)
     return cluster
 
 

@@ -6,21 +6,26 @@
 # WORK       directory of the backup: objects/BUCKET receives the objects, incoming/RUN/listing/BUCKET.json the listing
 # RUN        name of this run
 # STORE_URL  address of the object store, http://HOST:PORT
-# STORE_USER access key that may read every bucket
+# STORE_USER access key that may read every bucket; without it, it is in the file store-user
 # SOURCES    directory with the file store-key
+# BUCKETS    names of the buckets; empty: all that the key opens
 set -eu
 NAME=copy
-MC_HOST_store="${STORE_URL%%://*}://$STORE_USER:$(cat "$SOURCES/store-key")@${STORE_URL#*://}"
+user=${STORE_USER:-}
+[ -n "$user" ] || user=$(cat "$SOURCES/store-user")
+MC_HOST_store="${STORE_URL%%://*}://$user:$(cat "$SOURCES/store-key")@${STORE_URL#*://}"
 export MC_HOST_store
 listing=$WORK/incoming/$RUN/listing
 
 deadline=$(($(date +%s) + ${WAIT:-600}))
-until found=$(mc ls --json store 2>&1); do
+# A listing of one object that is rare, because one of everything might be long.
+until found=$(mc ls --json "store${BUCKETS:+/${BUCKETS%% *}/-/}" 2>&1); do
   if [ "$(date +%s)" -ge "$deadline" ]; then
     said=${found#*'"cause":{"message":"'} remedy='make doctor says more'
-    said=${said%%'","error"'*}
-    case $said in *signature* | *"ccess "[Kk]"ey"* | *Denied*) remedy='run make up, which sets its key again' ;; esac
-    echo "$NAME: the object store does not let $STORE_USER in: $said; $remedy" >&2
+    said=${said%%'","error"'*} again='run make up, which sets its key again'
+    [ -z "${BUCKETS:-}" ] || again='set flyte-home:objectStoreKey-backup, or without that key flyte-home:objectStoreKey'
+    case $said in *signature* | *"ccess "[Kk]"ey"* | *Denied*) remedy=$again ;; esac
+    echo "$NAME: the object store does not let ${STORE_USER:-the key of the backup} in: $said; $remedy" >&2
     exit 1
   fi
   sleep 2
@@ -42,11 +47,25 @@ progress() {
   while sleep 30; do echo "$NAME: still copying $1"; done
 }
 
+# names: one bucket a line.
+names() {
+  if [ -n "${BUCKETS:-}" ]; then
+    # shellcheck disable=SC2086  # the name of a bucket has no spaces
+    printf '%s\n' $BUCKETS
+    return
+  fi
+  while read -r line; do
+    case $line in *'"key":"'*) ;; *) continue ;; esac
+    bucket=${line#*'"key":"'} bucket=${bucket%%'"'*}
+    echo "${bucket%/}"
+  done <<LIST
+$found
+LIST
+}
+
 buckets=0
-echo "$found" >"$WORK/incoming/$RUN/buckets.json"
-while read -r line; do
-  case $line in *'"key":"'*) ;; *) continue ;; esac
-  bucket=${line#*'"key":"'} bucket=${bucket%%'"'*} bucket=${bucket%/}
+names >"$WORK/incoming/$RUN/buckets"
+while read -r bucket; do
   progress "$bucket" &
   ticking=$!
   mirror "$bucket"
@@ -59,6 +78,6 @@ while read -r line; do
   mirror "$bucket"
   kill "$ticking" 2>/dev/null || true
   buckets=$((buckets + 1))
-done <"$WORK/incoming/$RUN/buckets.json"
+done <"$WORK/incoming/$RUN/buckets"
 [ "$buckets" -gt 0 ] || { echo "$NAME: the object store has no buckets; nothing was stored" >&2; exit 1; }
 echo "$NAME: $buckets buckets are copied"

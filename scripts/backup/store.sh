@@ -6,20 +6,21 @@
 # WORK       the directory that fetch.sh has filled
 # STORE_URL  address of the object store, http://HOST:PORT
 # SOURCES    directory with the files root-user and root-password
+# BUCKETS    names of the buckets of a store in which the stack creates none; empty: it may create every bucket
 set -eu
 NAME=objects
 MC_HOST_store="${STORE_URL%%://*}://$(cat "$SOURCES/root-user"):$(cat "$SOURCES/root-password")@${STORE_URL#*://}"
 export MC_HOST_store
 
 deadline=$(($(date +%s) + ${WAIT:-300}))
-until found=$(mc ls --json store 2>&1); do
+until found=$(mc ls --json "store${BUCKETS:+/${BUCKETS%% *}/-/}" 2>&1); do
   [ "$(date +%s)" -lt "$deadline" ] || { echo "$NAME: the object store does not let root in: $found" >&2; exit 1; }
   sleep 1
 done
 
 list() {
   while read -r bucket; do
-    mc mb --quiet --ignore-existing "store/$bucket" >/dev/null
+    [ -n "${BUCKETS:-}" ] || mc mb --quiet --ignore-existing "store/$bucket" >/dev/null
     mc ls --recursive --json "store/$bucket" >"$WORK/store/$bucket.json"
   done <"$WORK/buckets"
 }

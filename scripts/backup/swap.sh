@@ -13,20 +13,7 @@ NAME=swap
 # A cached output without its object would fail every task that asks for it; without the row, the task just runs.
 if grep -q '^cache	' "$WORK/dangling.tsv"; then
   sed -n 's/^cache	//p' "$WORK/dangling.tsv" | cut -f1 | sort -u >"$WORK/uncached"
-  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" <<SQL
-BEGIN;
-CREATE TEMP TABLE dangling (row text);
-\\copy dangling FROM '$WORK/uncached'
-CREATE TEMP TABLE gone AS
-  SELECT DISTINCT dataset_project, dataset_domain, dataset_name, dataset_version, artifact_id FROM artifact_data
-  WHERE concat_ws('/', dataset_project, dataset_domain, dataset_name, dataset_version, artifact_id) IN
-    (SELECT row FROM dangling);
-DELETE FROM partitions USING gone WHERE partitions.artifact_id = gone.artifact_id;
-DELETE FROM tags USING gone WHERE tags.artifact_id = gone.artifact_id;
-DELETE FROM artifact_data USING gone WHERE artifact_data.artifact_id = gone.artifact_id;
-DELETE FROM artifacts USING gone WHERE artifacts.artifact_id = gone.artifact_id;
-COMMIT;
-SQL
+  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" --file="$SCRIPTS/uncache.sql" <"$WORK/uncached"
   echo "$NAME: $(wc -l <"$WORK/uncached") cached outputs without their object are removed; their tasks will run again"
 fi
 [ "${RUN_MISSED_SCHEDULES:-false}" = true ] ||

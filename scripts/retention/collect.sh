@@ -10,12 +10,11 @@
 set -eu
 NAME=retention
 . "$SCRIPTS/connect.sh"
-# Flyte waits for no lock of a batch for longer than this, nor a batch for one of Flyte's.
-export PGOPTIONS='-c lock_timeout=10s -c statement_timeout=120s'
-
-# run FILE DAYS: the output of a file of SQL.
+# run FILE DAYS: the output of a file of SQL. Flyte waits for no lock of a batch for longer than the timeouts, nor a batch
+# for one of Flyte's. They are no options of the connection, which a pooler may reject or ignore.
 run() {
-  psql -X -q -A -t -F ' ' -v ON_ERROR_STOP=1 -v days="$2" -v batch="${BATCH:-200}" -f "$SCRIPTS/$1"
+  psql -X -q -A -t -F ' ' -v ON_ERROR_STOP=1 -v days="$2" -v batch="${BATCH:-200}" \
+    -c "SET lock_timeout = '10s'" -c "SET statement_timeout = '120s'" -f "$SCRIPTS/$1"
 }
 
 # collect WHAT FILE DAYS

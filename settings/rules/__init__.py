@@ -6,7 +6,9 @@ from settings.chart_values import own_value_problems
 from settings.images import image_problems
 from settings.rules.backup import backup_problems, backup_warnings
 from settings.rules.buckets import bucket_problems
+from settings.rules.database import database_problems, database_warnings
 from settings.rules.endpoints import endpoint_problems
+from settings.rules.external_store import external_store_problems, external_store_warnings
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
@@ -33,11 +35,13 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from namespace_problems(settings)
     yield from bucket_problems(settings)
     yield from quota_problems(settings)
+    yield from database_problems(settings)
     yield from backup_problems(settings)
     yield from privilege_problems(settings)
     yield from secret_problems(settings)
     yield from retention_problems(settings)
     yield from endpoint_problems(settings)
+    yield from external_store_problems(settings)
     yield from image_problems(settings.images)
     yield from own_value_problems(settings.flyte_values, settings.flyte.rights)
 
@@ -47,4 +51,6 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from sample_warnings(settings)
     yield from api_access_warnings(settings)
     yield from quota_warnings(settings)
+    yield from database_warnings(settings)
     yield from backup_warnings(settings)
+    yield from external_store_warnings(settings)

@@ -15,6 +15,10 @@ def endpoint_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:clientEndpoints: has no effect, because clients come through {PROJECT}:ingress; "
             f"write pulumi config rm {PROJECT}:clientEndpoints"
         )
+    ingress = settings.ingress
+    if ingress.controller != "none" and settings.minio.mode == "bundled" and not ingress.hosts.object_store:
+        command = set_command(f"{PROJECT}:ingress.hosts.objectStore", "s3.home.example")
+        yield f"{PROJECT}:ingress: has no host for the object store; write it: {command}"
     yield from _login_problems(settings)
     yield from _port_problems(settings.client_endpoints)
     secret = settings.oidc_client_secret.get_secret_value()

@@ -11,7 +11,7 @@ from settings.messages.commands import remove_command, set_command
 from settings.messages.shown import is_harmless, shown
 from settings.messages.suggestions import closest
 from settings.secrets import TaskSecretKey
-from settings.stack import PROJECT, Settings
+from settings.stack import PROJECT, SECRET_FIELDS, Settings
 
 LARGEST_SECRET = 1024 * 1024
 """Bytes of all values of a Kubernetes Secret."""
@@ -49,6 +49,8 @@ def _password_problems(settings: Settings) -> Iterator[str]:
             f"{PROJECT}:postgresPassword: has {len(password)} characters; write at most {LONGEST_PASSWORD}, or leave "
             f"it empty: {remove_command(f'{PROJECT}:postgresPassword')}"
         )
+    if settings.postgres.mode == "external":  # its server decides about its passwords
+        return
     if password and settings.generations.postgres > 1:
         yield (
             f"{PROJECT}:generations.postgres: is for a generated password, but {PROJECT}:postgresPassword gives one; "
@@ -82,7 +84,7 @@ def _group_problems(settings: Settings) -> Iterator[str]:
 def _other_manager_problems(settings: Settings) -> Iterator[str]:
     """Secrets that Pulumi would keep although nothing reads them, and what Vault's agent needs."""
     manager = f"{PROJECT}:secretManager.type is {settings.secret_manager.type!r}"
-    for name in sorted(settings.secret_values.keys() - {"postgresPassword", "oidcClientSecret", "backupCredentials"}):
+    for name in sorted(filter(_is_for_tasks, settings.secret_values)):
         yield (
             f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
             f"pulumi config rm {PROJECT}:{name}"
@@ -107,6 +109,10 @@ def _other_manager_problems(settings: Settings) -> Iterator[str]:
                 f"; write {set_command(f'{key}.serviceAccountToken', True)}, or "
                 f"{remove_command(f'{key}.taskSecrets')}"
             )
+
+
+def _is_for_tasks(name: str) -> bool:
+    return name.split("-")[0] not in SECRET_FIELDS - {"tidalCreds"}
 
 
 def _size_problems(settings: Settings, group: str) -> Iterator[str]:

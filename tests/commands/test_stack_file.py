@@ -10,8 +10,9 @@ import yaml
 from ops.lib.stack_file import stack_config
 from ops.lib.stack_yaml import StackYamlLoader
 from paths import ROOT
-from settings import go_yaml
+from settings import go_yaml, settings_from
 from settings.errors import SettingsError
+from tests.external_store import external
 
 # A value in a stack file, and the text that the program gets.
 SCALARS = {
@@ -199,3 +200,17 @@ def test_what_is_written_for_kubernetes_and_flyte_is_read_there_as_the_same_text
     assert yaml.dump(text, Dumper=go_yaml.FastDumper).strip().strip("'") == text
     if text in {"y", "n", "N"}:  # true and false for the reader of kubectl
         assert f"'{text}'" in written
+
+
+def test_encrypted_keys_of_an_external_store_are_accepted_without_being_decrypted(tmp_path: Path):
+    encrypted = "{secure: 'v1:ez+G8nELEzu1BFxr:+qXfgU0MmAWmBdEwtkEjD1X1HdDH'}"
+    described = external("development")
+    names = ("objectStoreKey", "objectStoreKey-remedy-development", "objectStoreKey-backup")
+    lines = [f"  {name}: {encrypted}" for name in names]
+    lines += [f"  minio: {json.dumps(described['minio'])}", "  domains: [development]", "  kubernetes:context: home"]
+    lines += ["  projects: [{name: remedy}]"]
+
+    settings = settings_from(*stack_config("test", project(tmp_path, "\n".join(["config:", *lines]))))
+
+    assert settings.minio.mode == "external"
+    assert set(settings.secret_values) == set(names)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from components.pods import LABELS
 from ops import up
 from ops.lib import engine, pinning
 from ops.tools import TOOLS
+from paths import ROOT
 from settings.errors import SettingsError
 from tests.kubectl import FakeCluster, program_copy, settings
 
@@ -88,6 +90,7 @@ if arguments[:2] == ["config", "set"]:
 if arguments[0] in ("up", "destroy") and state.with_name("fails").exists():
     sys.exit(7)
 """
+_PLACES = {"log": "log", "state": "state.json", "program": "program"}
 _KUBECTL = """
 import sys
 with open({log!r}, "a") as file:
@@ -158,8 +161,7 @@ def machine(tmp_path: Path) -> Machine:
     for folder in ("bin", "backend"):
         (tmp_path / folder).mkdir()
     found.write_state()
-    places = {"log": "log", "state": "state.json", "program": "program"}
-    found.put("pulumi", _PULUMI.format(**{name: str(tmp_path / place) for name, place in places.items()}))
+    found.put("pulumi", _PULUMI.format(**{name: str(tmp_path / place) for name, place in _PLACES.items()}))
     found.put("kubectl", _KUBECTL.format(log=str(tmp_path / "log"), uid=UID))
     (tmp_path / "kubeconfig").write_text('{"contexts": [{"name": "k3s"}]}')
     for name in ("kubernetes", "random"):
@@ -481,6 +483,56 @@ def test_a_volume_that_has_disappeared_is_not_silently_replaced_by_an_empty_one(
     assert not any(line.startswith("up") for line in of_pulumi(log))
     assert machine.make("up", "dev", "--empty-volumes")[0].returncode == 0
     assert machine.make("destroy", "dev")[0].returncode == 0
+
+
+_CHECKED = """
+import sys
+arguments = sys.argv[1:]
+if "exec" in arguments and "--container=client" in arguments:
+    password = sys.stdin.readline()
+    if password != "planted-password\\n":
+        sys.exit("flyte-home:postgresPassword: the server rejects the password")
+    sys.exit(print("PostgreSQL 17.11"))
+if "exec" in arguments:
+    sys.exit(print("public.executions|7"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("password", "deployed", "options", "says"),
+    [
+        ("planted-wrong", "ExternalPostgres", [], "flyte-home:postgresPassword: the server rejects the password"),
+        ("planted-password", "Postgres", [], "flyte-home:postgres.mode: is 'external', but Flyte has 7 executions"),
+        ("planted-password", "Postgres", ["--database-moved"], ""),
+        ("planted-password", "ExternalPostgres", [], ""),
+    ],
+)
+def test_a_database_outside_the_stack_is_checked_before_the_update(
+    machine: Machine, password: str, deployed: str, options: list[str], says: str
+):
+    shutil.copytree(ROOT / "scripts", machine.folder / "program" / "scripts")
+    place = machine.folder / "program" / "Pulumi.dev.yaml"
+    content = yaml.safe_load(place.read_text())
+    server = {"host": "db.home.example", "tls": {"mode": "require"}}
+    content["config"] |= {
+        "flyte-home:postgres": {"mode": "external", "external": server},
+        "flyte-home:postgresPassword": {"secure": "v1:AAAAAAAAAAAAAAAA:encrypted"},
+    }
+    place.write_text(yaml.safe_dump(content))
+    machine.write_state(resources=[{"urn": "urn:d", "type": f"flyte-home:index:{deployed}"}])
+    program = _PULUMI.format(**{name: str(machine.folder / at) for name, at in _PLACES.items()})
+    machine.put(
+        "pulumi", f"import sys\nif sys.argv[1:3] == ['config', 'get']: sys.exit(print({password!r}))\n{program}"
+    )
+    machine.put("kubectl", _CHECKED + _KUBECTL.format(log=str(machine.folder / "log"), uid=UID))
+
+    done, log = machine.make("up", "dev", *options)
+
+    updated = any(line.startswith("up ") for line in of_pulumi(log))
+    assert (done.returncode, updated) == ((1, False) if says else (0, True)), done.stderr
+    assert says in done.stderr
+    assert ("has what Flyte needs: PostgreSQL 17.11" in done.stdout) is not bool(says)
+    assert "planted" not in done.stdout + done.stderr + log
 
 
 @pytest.mark.parametrize(("pinned", "refused"), [("another-cluster", True), ("uid-of-the-cluster", False)])

@@ -28,6 +28,8 @@ RUN = re.compile(
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 _LAYERS = re.findall(r"^LAYERS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
 _FOLDERS = "settings|components|ops|tests|docs|examples|charts|scripts"
+# Settings whose keys the reader chooses.
+_FREE = {"annotations", "flyteAnnotations", "taskAnnotations", "nodeSelector", "flyteValues"}
 each_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
 
 
@@ -96,7 +98,7 @@ def test_examples_of_stack_files_contain_only_existing_settings(paper: Path):
     def named(value: Any, path: str) -> set[str]:
         if isinstance(value, list):
             return {found for item in value for found in named(item, path)}
-        if not isinstance(value, dict) or path.split(".")[-1] in {"annotations", "nodeSelector", "flyteValues"}:
+        if not isinstance(value, dict) or path.split(".")[-1] in _FREE:
             return {path}
         return {found for key, item in value.items() for found in named(item, f"{path}.{key}")}
 

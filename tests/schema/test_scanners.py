@@ -1,11 +1,11 @@
-"""What public scanners find in the rendered manifests of both stacks, and in those of a backup."""
+"""What public scanners find in the rendered manifests of both stacks, of a backup, and of an external object store."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from tests.matrix import BACKUP, STACKS, manifests
+from tests.matrix import BACKUP, EXTERNAL, STACKS, manifests
 from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
 
 
@@ -14,19 +14,19 @@ def both() -> list[dict[str, Any]]:
     return [manifest for stack in STACKS for manifest in manifests(stack).values()]
 
 
-def of_a_backup() -> list[dict[str, Any]]:
-    """The manifests of a backup that neither stack has."""
+def more_of(case: str) -> list[dict[str, Any]]:
+    """The manifests of a case that neither stack has."""
 
     def place(manifest: dict[str, Any]) -> tuple[str, str]:
         return manifest["metadata"].get("namespace", ""), object_name(manifest)
 
     others = {place(manifest) for manifest in both()}
-    return [manifest for manifest in manifests(BACKUP).values() if place(manifest) not in others]
+    return [manifest for manifest in manifests(case).values() if place(manifest) not in others]
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
 def test_scanners_find_only_what_is_accepted_with_a_reason(scanner: str):
-    assert problems(scanner, [*both(), *of_a_backup()]) == []
+    assert problems(scanner, [*both(), *more_of(BACKUP), *more_of(EXTERNAL)]) == []
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from components.backup.backup import _BACKUP, _CHECK, _restore
+from components.backup.backup import _CHECK, _backup, _restore
 from components.backup.names import USER
 from components.backup.steps import Pods, SecretFiles, Sources, Step
+from components.database import Database
 from components.object_store.policies import reading_policy
 from components.pods import Platform
 from settings.backup import BackupSettings
@@ -126,8 +127,11 @@ class Home:
     def __init__(self, servers: Servers, work: Workspace, bin_folder: Path, bucket: str) -> None:
         self.servers, self.path, self._work = servers, work.path, work
         self.runs = 0
+        self.superuser = True
+        """Whether the stack runs the server, and so has its superuser."""
         self._log, self._errors = work.path / "log", work.path / "errors"
         self.bucket = bucket
+        self.buckets: Sequence[str] = ()
         self.settings = BackupSettings(target="claim:disk/flyte")
         self.repository = self.path / "target" / "flyte"
         self._images = _images(work, bin_folder)
@@ -150,6 +154,23 @@ class Home:
         """Write what opens the repository."""
         self._work.file("access/password", password)
         self._work.file("access/credentials", f"{credentials}\n")
+
+    def use_store_of_others(self, *buckets: str) -> None:
+        """Let the steps open only these buckets of the stack's store, with a user that sees no others."""
+        store = self.servers.store
+        user, key = "of-others", STORE_KEY
+        rights = ("s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject", "s3:PutObject")
+        resources = [f"arn:aws:s3:::{bucket}{rest}" for bucket in buckets for rest in ("", "/*")]
+        statement = {"Effect": "Allow", "Action": list(rights), "Resource": resources}
+        content = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        store.root("admin", "user", "add", "store", text=f"{user}\n{key}\n")
+        file = self._work.file("policy.json", content)
+        store.root("admin", "policy", "create", "store", user, str(file))
+        store.root("admin", "policy", "attach", "store", user, "--user", user)
+        self.buckets = buckets
+        self._work.file("store/store-user", user)
+        self._work.file("root-store/root-user", user)
+        self._work.file("root-store/root-password", key)
 
     def use_bucket(self, user: str = KEEPER, key: str = TARGET_KEY, *, create: bool = True) -> str:
         """Make the object store of the target the place of the backups. Returns the path of the repository in it."""
@@ -179,7 +200,7 @@ class Home:
 
     def backup(self, **environment: str) -> Done:
         """Run the pod of a backup."""
-        return self._pod(_BACKUP, "work", environment, administer=False)
+        return self._pod(_backup(self._database), "work", environment, administer=False)
 
     def must_backup(self, **environment: str) -> dict[str, Any]:
         """Run the pod of a backup, which has to succeed."""
@@ -189,7 +210,7 @@ class Home:
 
     def step(self, name: str, **environment: str) -> Done:
         """Run one step of a backup, of the same run as the last one."""
-        steps = [step for step in _BACKUP if step.name == name]
+        steps = [step for step in _backup(self._database) if step.name == name]
         return self._pod(steps, "work", environment, administer=False, run=f"backup-{self.runs}")
 
     def check(self, action: str, **environment: str) -> Done:
@@ -207,7 +228,7 @@ class Home:
         """Run the pod of a restore on a new volume, up to the step ``until``."""
         shutil.rmtree(self.path / "restore", ignore_errors=True)
         self._work.folder("restore")
-        steps = _restore(drill=False)
+        steps = _restore(self._database, drill=False)
         names = [step.name for step in steps]
         if until:
             steps = steps[: names.index(until) + 1]
@@ -221,23 +242,23 @@ class Home:
 
     def killed_backup(self, seconds: float) -> bool:
         """Run the pod of a backup, and kill all its processes after ``seconds``. Returns whether it still ran."""
-        return self._killed(_BACKUP, "work", seconds, administer=False)
+        return self._killed(_backup(self._database), "work", seconds, administer=False)
 
     def killed_restore(self, seconds: float) -> bool:
         """Run the pod of a restore on a new volume, and kill all its processes after ``seconds``."""
         shutil.rmtree(self.path / "restore", ignore_errors=True)
         self._work.folder("restore")
-        return self._killed(_restore(drill=False), "restore", seconds, administer=True)
+        return self._killed(_restore(self._database, drill=False), "restore", seconds, administer=True)
 
     def restore_step(self, name: str, **environment: str) -> Done:
         """Run one step of a restore on the volume of the last one."""
-        steps = [step for step in _restore(drill=False) if step.name == name]
+        steps = [step for step in _restore(self._database, drill=False) if step.name == name]
         return self._pod(steps, "restore", environment, administer=True)
 
     @contextmanager
     def started_restore_step(self, name: str) -> Iterator[subprocess.Popen[str]]:
         """Run one step of a restore in the background. At the end, all its processes are killed."""
-        steps = [step for step in _restore(drill=False) if step.name == name]
+        steps = [step for step in _restore(self._database, drill=False) if step.name == name]
         (container,) = self._containers(steps, administer=True)
         process = self._start(container, "restore", {}, "restore", True)
         try:
@@ -258,18 +279,24 @@ class Home:
                 _end(process)
         return False
 
+    @property
+    def _database(self) -> Database:
+        port = self.servers.database.port
+        return Database("127.0.0.1", port, "flyte", "flyte", FLYTE, "database", 100, superuser=self.superuser)
+
     def _containers(self, steps: Sequence[Step], *, administer: bool) -> list[dict[str, Any]]:
         platform = Platform("flyte", cast(Any, None), IMAGES, cast(Any, None), cast(Any, None))
         prefix = "root-" if administer else ""
-        database = self.servers.database
         sources = Sources(
             "scripts",
             "access",
-            ("127.0.0.1", database.port),
-            SecretFiles(f"{prefix}database", {}),
+            self._database,
+            {},
             self.servers.store.url,
             SecretFiles(f"{prefix}store", {}),
         )
+        if self.buckets:
+            sources = replace(sources, store_user="", store_buckets=self.buckets, store_region="us-east-1")
         return cast(list[dict[str, Any]], Pods(platform, self.settings, "dev").steps(steps, sources))
 
     def _pod(
@@ -309,7 +336,7 @@ class Home:
         folders = {
             "work": work,
             "repository": "access",
-            "database": "root-database" if administer else "database",
+            "database": "root-database" if administer and self.superuser else "database",
             "store": "root-store" if administer else "store",
         }
         environment = {entry["name"]: entry.get("value", run) for entry in container["env"]}

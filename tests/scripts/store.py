@@ -1,11 +1,14 @@
 """A real object store, and the script that provisions it, run as its Job runs it."""
 
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import trustme
 
 from components.object_store.archives import flyte_archives, flyte_policy_names, task_archives
 from settings import settings_from
@@ -50,6 +53,7 @@ class Store:
         self._own_home = work.folder("own-home")
         self._root, self._keys, self._scripts = (work.folder(name) for name in ("root", "keys", "scripts"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._trust: ssl.SSLContext | None = None
         self.mount()
 
     def mount(
@@ -95,17 +99,31 @@ class Store:
             "WAIT": str(wait),
         }
 
-    def start(self) -> None:
-        """Start the server and wait until it is ready."""
+    def start(self, authority: trustme.CA | None = None, region: str = "") -> None:
+        """Start the server and wait until it is ready.
+
+        Args:
+            authority: authority of its certificate; None: it speaks no TLS.
+            region: region that signatures must have; empty: any.
+        """
         env = {
             "HOME": str(self._own_home),
             "MINIO_ROOT_USER": "root",
             "MINIO_ROOT_PASSWORD": ROOT_PASSWORD,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            **({"MINIO_SITE_REGION": region} if region else {}),
         }
         log = self.work.path / "server.log"
         command = [self._server, "server", str(self.work.path / "data"), "--address", f"127.0.0.1:{self.port}"]
+        if authority:
+            certificates = self.work.folder("certificates")
+            issued = authority.issue_cert("127.0.0.1")
+            issued.private_key_pem.write_to_path(str(certificates / "private.key"))
+            issued.cert_chain_pems[0].write_to_path(str(certificates / "public.crt"))
+            self._trust = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+            self.url = self.url.replace("http://", "https://")
+            command += ["--certs-dir", str(certificates)]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=self.work.path
@@ -137,7 +155,7 @@ class Store:
     def answers(self, path: str) -> int | None:
         """The status of the response to a request without credentials; None if there is no response."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310 (the URL is ours)
+            with urllib.request.urlopen(self.url + path, timeout=5, context=self._trust) as answer:  # noqa: S310 (the URL is ours)
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code

@@ -12,6 +12,7 @@ from ops.lib.recording import Recording, Resource, Secret
 from settings.errors import SettingsError
 from settings.images import IMAGES
 from tests.conftest import containers, run
+from tests.external_store import AUTHORITY, external
 from tests.matrix import STACKS, of_stack
 from tests.unit.test_backup_settings import S3
 
@@ -23,13 +24,21 @@ PLANTED = {
 
 
 BACKUP = {"backup": S3, "backupCredentials": "planted-store-secret"}
+EXTERNAL = {**BACKUP, **external("development", "production", certificateAuthority=AUTHORITY)}
+DATABASE = {"mode": "external", "external": {"host": "192.168.1.21", "tls": {"certificateAuthority": AUTHORITY}}}
+CASES: dict[str, dict[str, Any]] = {
+    "no backup": {},
+    "backup": BACKUP,
+    "external store": EXTERNAL,
+    "external store and database": {**EXTERNAL, "postgres": DATABASE},
+}
 
 
-@pytest.fixture(scope="module", params=[(name, more) for name in STACKS for more in ({}, BACKUP)], ids=str)
+@pytest.fixture(scope="module", params=[f"{name}, {case}" for name in STACKS for case in CASES])
 def stack(request: pytest.FixtureRequest) -> Recording:
-    """The program with each stack file of this repository and planted secrets, without a backup and with one."""
-    name, more = request.param
-    return of_stack(name, **PLANTED, **more)
+    """The program with each stack file of this repository and planted secrets, in each of the `CASES`."""
+    name, _, case = request.param.partition(", ")
+    return of_stack(name, **PLANTED, **CASES[case])
 
 
 def kubernetes(recording: Recording) -> list[Resource]:
@@ -102,7 +111,9 @@ def test_generated_passwords_are_encrypted_everywhere(stack: Recording):
     # One for each server, one for the webhook, Flyte's key for the object store, and the task keys of three domains.
     # Flyte's database password is configured here, so it is not generated.
     # A backup has a password for its repository, one for its rehearsals, and its own key for the object store.
-    assert len(stack.of("RandomPassword")) == (10 if stack.of("Backup") else 7)
+    # The keys of an external store are settings.
+    expected = 10 if stack.of("Backup") else 7
+    assert len(stack.of("RandomPassword")) == (4 if stack.of("ExternalObjectStore") else expected)
 
 
 def test_every_secret_object_has_only_encrypted_values(stack: Recording):
@@ -117,7 +128,8 @@ def test_every_container_of_the_platform_runs_an_image_from_the_table(stack: Rec
     workloads = [found.plain for kind in ("StatefulSet", "Job") for found in stack.of(kind)]
     workloads += [found.plain["spec"]["jobTemplate"] for found in stack.of("CronJob")]
 
-    assert len(workloads) == (9 if stack.of("Backup") else 5)
+    expected = 9 if stack.of("Backup") else 5
+    assert len(workloads) == (7 if stack.of("ExternalObjectStore") else expected)
     assert {container["image"] for found in workloads for container in containers(found)} <= allowed
 
 

@@ -3,7 +3,7 @@
 import io
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,8 @@ from components.flyte import names as flyte
 from ops.lib.backup.jobs import Job
 from ops.lib.backup.sets import check_has_backup, chosen, listed, take
 from ops.lib.database import Database
+from ops.lib.database_client import deployed_client
+from ops.lib.database_mode import content, external_content
 from ops.lib.flyte_rest import FlyteError
 from ops.lib.reached import flyte_within_reach
 from ops.lib.stuck import end_all_stuck, places
@@ -21,18 +23,34 @@ from ops.lib.volumes import Stack, start_flyte, stop_flyte
 from paths import ROOT
 from settings.errors import SettingsError
 
-_TABLES = ("executions", "workflows", "tasks", "launch_plans")
 _CAUSE = "It was running when the backup was made that has been restored."
-_FORGET = "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)"
-_REPLACED = "SELECT 1 FROM pg_database WHERE datname = 'flyte_replaced'"
-_EXCHANGE = """
+# What a restore replaces: a database where the stack has the superuser (True), a schema where it has only the owner.
+_FORGET = {
+    True: "DROP DATABASE IF EXISTS flyte_replaced WITH (FORCE)",
+    False: "SET client_min_messages = warning; DROP SCHEMA IF EXISTS flyte_replaced CASCADE",
+}
+_REPLACED = {
+    True: "SELECT 1 FROM pg_database WHERE datname = 'flyte_replaced'",
+    False: "SELECT 1 FROM pg_namespace WHERE nspname = 'flyte_replaced'",
+}
+_EXCHANGE = {
+    True: """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('flyte', 'flyte_replaced');
 BEGIN;
 ALTER DATABASE flyte RENAME TO flyte_restored;
 ALTER DATABASE flyte_replaced RENAME TO flyte;
 COMMIT;
 DROP DATABASE flyte_restored WITH (FORCE);
-"""
+""",
+    False: """
+BEGIN;
+ALTER SCHEMA public RENAME TO flyte_restored;
+ALTER SCHEMA flyte_replaced RENAME TO public;
+COMMIT;
+SET client_min_messages = warning;
+DROP SCHEMA flyte_restored CASCADE;
+""",
+}
 # Whatever began after Flyte's start has a FlyteWorkflow.
 _GRACE = timedelta(seconds=20)
 _READY_SECONDS = 300
@@ -89,17 +107,15 @@ def _content(stack: Stack) -> str:
     Raises:
         SettingsError: the server does not run.
     """
+    if stack.settings.postgres.mode != "bundled":
+        with deployed_client(stack.cluster, stack.settings) as client:
+            return external_content(client)
     database = Database(stack.cluster, stack.settings.namespace)
     if database.major() is None:
         raise SettingsError(
             f"the server of the database does not run; a restore needs it: make doctor STACK={stack.name} says why"
         )
-    try:
-        counts = database.counts()
-    except SettingsError:
-        return "a database that cannot be read"
-    found = {name: counts.get(f"public.{name}", 0) for name in _TABLES}
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items() if count)
+    return content(database)
 
 
 def _restore_point(stack: Stack, wishes: Wishes, content: str, say: Callable[[str], None]) -> str:
@@ -186,10 +202,15 @@ def _back(stack: Stack, point: str, say: Callable[[str], None]) -> str:
         start_flyte(stack)
 
 
-def _sql(stack: Stack, statements: str) -> str:
+def _sql(stack: Stack, statements: Mapping[bool, str]) -> str:
+    """Return the output of statements: those for the bundled server, or those for another one."""
+    bundled = stack.settings.postgres.mode == "bundled"
+    if not bundled:
+        with deployed_client(stack.cluster, stack.settings) as client:
+            return client.sql(statements[bundled])
     pod = ["exec", "--stdin", "postgres-0", f"--namespace={stack.settings.namespace}", "--container=postgres"]
     psql = ["psql", "--username=postgres", "--dbname=postgres", "-XqAt", "--set=ON_ERROR_STOP=1"]
-    answer = stack.cluster.run(*pod, "--", *psql, given=statements, seconds=60)
+    answer = stack.cluster.run(*pod, "--", *psql, given=statements[bundled], seconds=60)
     if answer.returncode:
         raise SettingsError(f"the database rejects a step of the restore: {one_line(answer.stderr)}")
     return answer.stdout.strip()

@@ -1,0 +1,94 @@
+"""Which object store a stack has, and whether another one may take its place."""
+
+from dataclasses import dataclass
+
+from ops.lib.kubectl import Cluster
+from ops.lib.state import State
+from settings import PROJECT, Settings
+from settings.errors import SettingsError
+from settings.messages.commands import set_command
+
+_BUNDLED, _EXTERNAL = "flyte-home:index:Minio", "flyte-home:index:ExternalObjectStore"
+_RELEASE = "kubernetes:helm.sh/v3:Release"
+_VOLUME = "minio-data"
+
+
+@dataclass(frozen=True)
+class StoreInUse:
+    """An object store, as the settings or the state describe it."""
+
+    endpoint: str
+    """Address of an external store; empty: the bundled server."""
+    bucket: str
+    """Flyte's own bucket; of the bundled server it does not matter here."""
+
+    def __str__(self) -> str:
+        return f"the bucket {self.bucket!r} at {self.endpoint}" if self.endpoint else "the bundled server"
+
+
+def wanted_store(settings: Settings) -> StoreInUse:
+    """Return the store that the settings describe."""
+    external = settings.minio.used_external
+    return StoreInUse(external.address, settings.minio.bucket) if external else StoreInUse("", "")
+
+
+def deployed_stores(state: State) -> list[StoreInUse]:
+    """Return the store that was deployed; two if the last update was to replace one and did not end.
+
+    Without Flyte, no store holds data of the stack.
+    """
+    resources = state.deployment.get("resources") or []
+    if not any(one["type"] == _RELEASE for one in resources):
+        return []
+    found = []
+    for one in resources:
+        outputs = one.get("outputs") or {}
+        if one["type"] == _BUNDLED and outputs.get("endpoint"):
+            found.append(StoreInUse("", ""))
+        elif one["type"] == _EXTERNAL and outputs.get("endpoint"):
+            found.append(StoreInUse(outputs["endpoint"], outputs["bucket"]))
+    return found
+
+
+def check_store(state: State, settings: Settings, stack: str, moved: bool) -> None:
+    """Check that no other store takes the place of the one with the data.
+
+    Args:
+        state: state of the stack.
+        settings: settings of the stack.
+        stack: name of the stack.
+        moved: whether the user says that the data is in the other store.
+
+    Raises:
+        SettingsError: another store would, or the volume with the data would be deleted.
+    """
+    deployed, wanted = deployed_stores(state), wanted_store(settings)
+    if not deployed:
+        return
+    key = f"{PROJECT}:minio.mode" if {wanted.endpoint, deployed[0].endpoint} & {""} else f"{PROJECT}:minio.external"
+    if wanted not in deployed and not moved:
+        raise SettingsError(
+            f"{key}: the stack would use {wanted}, but its data is in {deployed[0]}, to which the rows of its database "
+            "refer. Nothing was changed. Copy all buckets while Flyte is stopped (docs/outgrowing.md), then run "
+            f"make up STACK={stack} STORE_MOVED=yes; or set {key} back"
+        )
+    volume = f"{settings.namespace}/{_VOLUME}"
+    if wanted.endpoint and not settings.minio.keep_volume and volume in state.claims and not state.retained(volume):
+        keep = f"{PROJECT}:minio.keepVolume"
+        raise SettingsError(
+            f"{keep}: is false, so the volume {_VOLUME} with the objects would be deleted. Nothing was changed. Write "
+            f"{set_command(keep, True)}; it can be deleted when the other store has proved itself (docs/outgrowing.md)"
+        )
+
+
+def isolation_warnings(cluster: Cluster, namespace: str, label: str) -> list[str]:
+    """Return what the check of an external store has found that its keys open beyond their own data.
+
+    Args:
+        cluster: cluster of the stack.
+        namespace: platform namespace.
+        label: label of the pods of the check.
+    """
+    log = cluster.run("logs", f"--selector={label}", f"--namespace={namespace}", "--tail=-1").stdout
+    warnings = (line.removeprefix("warning: ") for line in log.splitlines() if line.startswith("warning: "))
+    return list(dict.fromkeys(warnings))
