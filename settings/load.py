@@ -67,6 +67,9 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
             "postgres_password": given.get("postgresPassword", SecretStr("")),
             "backup_credentials": given.get("backupCredentials", SecretStr("")),
             "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),
+            "smtp_password": given.get("smtpPassword", SecretStr("")),
+            "registry_password": given.get("registryPassword", SecretStr("")),
+            "secret_manager": settings.secret_manager.through(settings.registries.mirror),
         }
     )
     problems += rules.key_problems(own.keys(), names)
@@ -85,9 +88,13 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
 
 
 def _secret_names(settings: Settings) -> set[str]:
-    """Names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
+    """Names that secret settings may have: the stack's own, and those that registries and task secrets name.
+
+    Those of task secrets may be followed by a domain.
+    """
     names = {key.setting for group in settings.task_secrets for key in group.keys} - (FIELDS.keys() - SECRET_FIELDS)
-    return SECRET_FIELDS | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
+    passwords = {login.setting for login in settings.registries.logins} - FIELDS.keys()
+    return SECRET_FIELDS | passwords | names | {f"{name}-{domain}" for name in names for domain in settings.domains}
 
 
 def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[str, Any], list[str]]:

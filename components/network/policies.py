@@ -16,7 +16,6 @@ from components.flyte import names, raw_outputs
 from components.object_store import minio, users
 from components.pods import LABELS, NAME, Platform
 from components.retention.names import CRON_JOB
-from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
 from settings.projects import TaskScope
@@ -75,7 +74,7 @@ class NetworkPolicies(pulumi.ComponentResource):
         for scope in args.settings.task_scopes:
             self._task_namespace(f"{name}-{scope.namespace}", args, scope, to_api)
         if args.drill:
-            outside = [_dns(), *_backup_target(args.settings.backup)]
+            outside = [_dns(), *_server(args.settings.backup.host, args.settings.backup.port)]
             self._policy(f"{name}-drill-deny", args.drill, "default-deny", {}, (), ())
             self._policy(f"{name}-drill", args.drill, backup.DRILL, {}, (), outside)
         self.register_outputs({})
@@ -104,7 +103,7 @@ class NetworkPolicies(pulumi.ComponentResource):
         )
         if backups:
             servers = [_to(postgres.PORT, _pods(postgres.SERVICE)), _to(minio.PORT, _pods(store))]
-            policy(backup.POD, egress=[_dns(), *servers, *_backup_target(settings.backup)])
+            policy(backup.POD, egress=[_dns(), *servers, *_server(settings.backup.host, settings.backup.port)])
         policy(users.JOBS, egress=[_dns(), _to(minio.PORT, _pods(store))])
         policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
         policy(raw_outputs.JOB, egress=[_dns(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
@@ -120,6 +119,7 @@ class NetworkPolicies(pulumi.ComponentResource):
                 _to(minio.PORT, _pods(store)),
                 to_api,
                 *(_reach(settings.auth.egress) if settings.auth.issuer else []),
+                *_server(settings.notifications.host, settings.notifications.port),
             ],
         )
 
@@ -161,18 +161,18 @@ class NetworkPolicies(pulumi.ComponentResource):
         )
 
 
-def _backup_target(settings: BackupSettings) -> list[_Egress]:
-    """The way of a pod to the target of the backup: to its address, or if it has a name, to its port anywhere.
+def _server(host: str, port: int) -> list[_Egress]:
+    """The way of a pod to a server outside the stack: to its address, or if it has a name, to its port anywhere.
 
-    A policy cannot contain a name. A claim is mounted by the node.
+    A policy cannot contain a name. Without a host there is no way.
     """
-    if not settings.host:
+    if not host:
         return []
     try:
-        address = ipaddress.IPv4Address(settings.host)
+        address = ipaddress.IPv4Address(host)
     except ValueError:
-        return [{"ports": [{"port": settings.port}]}]
-    return [{"to": [{"ip_block": {"cidr": f"{address}/32"}}], "ports": [{"port": settings.port}]}]
+        return [{"ports": [{"port": port}]}]
+    return [{"to": [{"ip_block": {"cidr": f"{address}/32"}}], "ports": [{"port": port}]}]
 
 
 def _pods(name: str) -> _Peer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.pods import LABELS, Platform, namespace_labels, placed, pod_security, resources
+from components.pods import LABELS, Platform, namespace_labels, placed, pod_security, pull_secrets, resources
 from components.tasks import namespace_annotations
 from components.tasks.names import POD_TEMPLATE, SERVICE_ACCOUNT
 from settings.projects import TaskScope
@@ -28,6 +28,8 @@ class ProjectNamespacesArgs:
     platform: Platform
     scopes: Sequence[TaskScope]
     tasks: TaskSettings
+    docker_config: str = ""
+    """Logins for the images of tasks; empty: none."""
 
 
 class ProjectNamespaces(pulumi.ComponentResource):
@@ -53,21 +55,26 @@ class ProjectNamespaces(pulumi.ComponentResource):
             )
             self.names[scope.namespace] = namespace.metadata.name
             # Children of the component, not of the namespace, so that dependents of the component wait for them too.
-            self._defaults(scope, args.tasks, pulumi.ResourceOptions(parent=self, deleted_with=namespace))
+            self._defaults(scope, args, pulumi.ResourceOptions(parent=self, deleted_with=namespace))
         self.register_outputs({"names": self.names})
 
-    def _defaults(self, scope: TaskScope, tasks: TaskSettings, opts: pulumi.ResourceOptions) -> None:
+    def _defaults(self, scope: TaskScope, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions) -> None:
+        tasks, namespace = args.tasks, self.names[scope.namespace]
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": POD_TEMPLATE,
-            "namespace": self.names[scope.namespace],
+            "namespace": namespace,
             "labels": LABELS,
         }
+        hard = {**scope.quota.by_name, **scope.devices}
         if scope.quota.enabled:
-            k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": scope.quota.by_name}, opts=opts)
+            k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": hard}, opts=opts)
+        logins = pull_secrets(f"registries-{scope.namespace}", namespace, args.docker_config, opts)
         k8s.core.v1.ServiceAccount(
             scope.namespace,
             metadata={**metadata, "name": SERVICE_ACCOUNT},
             automount_service_account_token=scope.service_account_token,
+            # The API server gives them to every pod of the account that names none.
+            image_pull_secrets=[{"name": login} for login in logins] or None,
             opts=opts,
         )
         # For containers that do not come from the pod template, such as the co-pilot or the sidecar of a pod task:
@@ -110,7 +117,7 @@ def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDi
         # The root file system is writable: task images write to places of their own choice.
         "security_context": {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    return {
+    pod: k8s.core.v1.PodSpecArgsDict = {
         "service_account_name": SERVICE_ACCOUNT,
         "automount_service_account_token": scope.service_account_token,
         "enable_service_links": False,
@@ -120,3 +127,6 @@ def _task_pod(scope: TaskScope, amounts: Resources) -> k8s.core.v1.PodSpecArgsDi
         # The same for init containers, such as the co-pilot.
         "init_containers": [{**container, "name": "default-init"}],
     }
+    if scope.runtime_class:
+        pod["runtime_class_name"] = scope.runtime_class
+    return pod

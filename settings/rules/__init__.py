@@ -7,9 +7,12 @@ from settings.images import image_problems
 from settings.rules.backup import backup_problems, backup_warnings
 from settings.rules.buckets import bucket_problems
 from settings.rules.endpoints import endpoint_problems
+from settings.rules.gpus import gpu_problems, gpu_warnings
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
+from settings.rules.notifications import notification_problems, notification_warnings
+from settings.rules.registries import registry_problems
 from settings.rules.retention import retention_problems
 from settings.rules.secrets import sample_warnings, secret_problems, strict_json
 from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems, quota_warnings
@@ -39,6 +42,9 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from retention_problems(settings)
     yield from endpoint_problems(settings)
     yield from image_problems(settings.images)
+    yield from registry_problems(settings)
+    yield from gpu_problems(settings)
+    yield from notification_problems(settings)
     yield from own_value_problems(settings.flyte_values, settings.flyte.rights)
 
 
@@ -48,3 +54,5 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from api_access_warnings(settings)
     yield from quota_warnings(settings)
     yield from backup_warnings(settings)
+    yield from gpu_warnings(settings)
+    yield from notification_warnings(settings)

@@ -11,7 +11,7 @@ from settings.messages.commands import remove_command, set_command
 from settings.messages.shown import is_harmless, shown
 from settings.messages.suggestions import closest
 from settings.secrets import TaskSecretKey
-from settings.stack import PROJECT, Settings
+from settings.stack import PROJECT, SECRET_FIELDS, Settings
 
 LARGEST_SECRET = 1024 * 1024
 """Bytes of all values of a Kubernetes Secret."""
@@ -82,7 +82,8 @@ def _group_problems(settings: Settings) -> Iterator[str]:
 def _other_manager_problems(settings: Settings) -> Iterator[str]:
     """Secrets that Pulumi would keep although nothing reads them, and what Vault's agent needs."""
     manager = f"{PROJECT}:secretManager.type is {settings.secret_manager.type!r}"
-    for name in sorted(settings.secret_values.keys() - {"postgresPassword", "oidcClientSecret", "backupCredentials"}):
+    passwords = {login.setting for login in settings.registries.logins}
+    for name in sorted(settings.secret_values.keys() - (SECRET_FIELDS - {"tidalCreds"}) - passwords):
         yield (
             f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
             f"pulumi config rm {PROJECT}:{name}"
