@@ -147,6 +147,9 @@ def _ask_image(cluster: Cluster, namespace: str, reference: str) -> int:
         "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}},
     }
     spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
+    running = ["get", "statefulset", "postgres", where, "--ignore-not-found"]
+    if logins := cluster.ask(*running, "--output=jsonpath={.spec.template.spec.imagePullSecrets}"):
+        spec["imagePullSecrets"] = json.loads(logins)
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     try:
         cluster.run("create", "--filename=-", where, given=json.dumps(pod))

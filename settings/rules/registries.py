@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 
 from settings.messages.commands import remove_command, set_command
-from settings.messages.shown import shown
 from settings.stack import FIELDS, PROJECT, SECRET_FIELDS, Settings
 
 _SETTING = "registryPassword"  # the default of registries.logins[].setting
@@ -17,7 +16,7 @@ def registry_problems(settings: Settings) -> Iterator[str]:
         place = f"{PROJECT}:registries.logins[{index}]"
         first = seen.setdefault(login.host, index)
         if first != index:
-            yield f"{place}.host: {shown(login.host)} occurs twice; leave one out: {remove_command(place)}"
+            yield f"{place}.host: {login.host!r} occurs twice; leave one out: {remove_command(place)}"
         if login.setting in FIELDS.keys() - {_SETTING} or login.setting in _settings_of_tasks(settings):
             yield (
                 f"{place}.setting: {login.setting!r} is a setting with another meaning; choose another name: "
