@@ -1,5 +1,6 @@
 """The check of Flyte's mails."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ _HOURS = 24
 # https://github.com/flyteorg/flyte/blob/v1.16.8/flyteadmin/pkg/async/notifications/implementations/smtp_emailer.go
 _ERROR = re.compile(
     r"Error (?:creating email client|initiating connection to SMTP server|authenticating email client|"
-    r"creating email instance|adding email recipient|writing mail body|closing mail body): (?P<why>[^\"\\\n]+)"
+    r"creating email instance|adding email recipient|writing mail body|closing mail body): (?P<why>.+)"
 )
 
 
@@ -23,7 +24,7 @@ def check_mail(stack: Stack) -> Iterator[Result]:
     if answer.returncode:
         yield remark(f"Flyte's log cannot be read: {one_line(answer.stderr)}")
         return
-    lost = list(_ERROR.finditer(answer.stdout))
+    lost = [found for line in answer.stdout.splitlines() if (found := _ERROR.match(_message(line)))]
     server = f"{stack.settings.notifications.host}:{stack.settings.notifications.port}"
     if not lost:
         yield ok(f"none was lost in {_HOURS} hours; they go to {server}")
@@ -33,6 +34,15 @@ def check_mail(stack: Stack) -> Iterator[Result]:
         f"{one_line(lost[-1]['why'], 200)}",
         _remedy(stack, lost[-1][0].lower()),
     )
+
+
+def _message(line: str) -> str:
+    """Return the message of a line of Flyte's log, which is JSON."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return ""
+    return str(content.get("msg", "")) if isinstance(content, dict) else ""
 
 
 def _remedy(stack: Stack, error: str) -> str:

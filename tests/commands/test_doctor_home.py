@@ -79,7 +79,7 @@ def test_a_user_who_may_not_see_nodes_gets_a_remark():
 def mails(*errors: str) -> Result:
     lines = [json.dumps({"json": {"src": "smtp_emailer.go:103"}, "level": "error", "msg": error}) for error in errors]
     cluster = FakeCluster()
-    cluster.on("logs deployment/flyte-binary", "\n".join(['{"level":"info","msg":"started"}', *lines]))
+    cluster.on("logs deployment/flyte-binary", "\n".join(["not JSON: Error creating email client: x", *lines]))
     (said,) = check_mail(examined(cluster, **MAIL))
     assert "planted" not in said.says + said.remedy
     return said
@@ -96,8 +96,8 @@ def test_without_an_error_in_flytes_log_no_mail_was_lost():
     ("error", "why", "remedy"),
     [
         (
-            "Error authenticating email client: 535 5.7.8 Authentication credentials invalid",
-            "535 5.7.8 Authentication credentials invalid",
+            'Error authenticating email client: 535 "5.7.8 Authentication credentials invalid"',
+            '535 "5.7.8 Authentication credentials invalid"',
             "pulumi config set --secret flyte-home:smtpPassword --stack dev && make up STACK=dev",
         ),
         (
