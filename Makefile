@@ -73,7 +73,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 .DEFAULT_GOAL := help
 .PHONY: help up upgrade backup backups backup-key backup-prune restore recover drill preview destroy leftovers render connect doctor abort-stuck gc rotate
 .PHONY: smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
-.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-comment ci-issue
+.PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-images ci-comment ci-issue
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -227,6 +227,9 @@ ci-release: $(VENV)/.installed ## deploy the last release, or RELEASE, with the 
 
 ci-diagnostics: $(VENV)/.installed ## write the condition of the stack and its cluster to REPORTS, without secrets
 	@$(PY) -m ops.ci.diagnostics $(call quoted,$(STACK)) $(call quoted,$(REPORTS))
+
+ci-images: $(VENV)/.installed ## print the references of all images, for the scan of vulnerabilities
+	@$(PY) -m ops.ci.images
 
 # With plain Python: the job that may write on GitHub installs no packages.
 ci-comment: ## write the REPORTS into the only comment on PULL_REQUEST

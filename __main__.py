@@ -6,10 +6,9 @@ import pulumi
 import pulumi_random as random
 
 from components import backup, cluster, database, flyte, network, object_store, retention, tasks
-from components.pods import Platform, Safekeeping
+from components.pods import Platform, Safekeeping, pull_secrets
 from components.program import end_quietly_when_interrupted
 from settings import load_settings
-from settings.images import images
 from settings.secrets import TASK_STORE_SECRET
 
 if __name__ == "__main__":  # not in make render, or in tests
@@ -26,14 +25,17 @@ in_cluster = pulumi.ResourceOptions(providers=[fence.contents, random.Provider("
 chart = flyte.release_chart(settings.chart)
 safekeeping = Safekeeping(settings.protect, settings.keep_volumes)
 namespace = cluster.platform_namespace(settings.namespace, safekeeping, fence).metadata.name
-platform = Platform(namespace, fence.provider, images(settings.images), settings.placement, safekeeping)
+logins = pull_secrets("registries", namespace, settings.docker_config, in_cluster)
+platform = Platform(namespace, fence.provider, settings.chosen_images, settings.placement, safekeeping, logins)
 
 # An external object store is checked before anything else is created or changed.
 external = object_store.external_store("object-store", platform, settings, in_cluster)
 in_cluster = object_store.after(external, in_cluster)
 
 # The namespaces of the tasks, the database, the object store, and the secrets of the tasks.
-namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks, settings.minio.used_external)
+namespaces = tasks.ProjectNamespacesArgs(
+    platform, scopes, settings.tasks, settings.minio.used_external, settings.docker_config
+)
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
 server = database.PostgresArgs(platform, settings.postgres, generations, password)
@@ -76,13 +78,14 @@ if settings.network.enabled:
     policies = network.NetworkPoliciesArgs(platform, settings, projects.names, drill)
     guards.append(network.NetworkPolicies("network", policies, in_cluster))
 
-# Flyte, with a login if the stack has one.
+# Flyte, with a login and mails if the stack has them.
 login = None
 if endpoints.login:
     client_secret = settings.oidc_client_secret.get_secret_value()
     auth = flyte.AuthArgs(platform, settings.auth, client_secret, endpoints.http, generations.auth)
     login = flyte.Auth("auth", auth, in_cluster).flyte
-configuration = flyte.FlyteConfiguration(settings, postgres.database, store.store, login)
+mail = flyte.mail("mail", platform, settings, in_cluster)
+configuration = flyte.FlyteConfiguration(settings, postgres.database, store.store, login, mail)
 release = flyte.FlyteBinary(
     "flyte",
     flyte.FlyteBinaryArgs(

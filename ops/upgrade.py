@@ -27,7 +27,6 @@ from ops.up import deploy
 from paths import ROOT
 from settings import PROJECT, settings_from
 from settings.errors import SettingsError
-from settings.images import images
 from settings.servers import database_claim
 
 
@@ -125,7 +124,7 @@ def _needed_copy(stack: Stack) -> Copy | None:
         )
     chosen, used = stack.settings.postgres.volume_generation, generation_of(server.claim)
     major = server.major
-    if server.image != images(stack.settings.images)["postgres"].reference:
+    if server.image != stack.settings.chosen_images["postgres"].reference:
         major = wanted_major(stack.cluster, stack.settings)
         check_not_down(major, server)
     if major == server.major and chosen == used:

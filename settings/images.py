@@ -1,11 +1,11 @@
 """Every container image of the stack: the only place where names, tags and digests are written down.
 
-``flyte-home:images`` replaces any of them, for a mirror or an air-gapped cluster.
+``flyte-home:images`` replaces any of them, and ``flyte-home:registries.mirror`` the registry of all others.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from settings.messages.commands import typed
 from settings.messages.shown import is_harmless
@@ -110,9 +110,17 @@ def image_problems(overrides: Mapping[str, str]) -> Iterator[str]:
             )
 
 
-def images(overrides: Mapping[str, str]) -> dict[str, Image]:
-    """The images to run: the table above, with ``overrides`` (name to full reference) in place of its entries."""
-    chosen = dict(IMAGES)
+def mirrored(repository: str, mirror: str) -> str:
+    """``repository`` with ``mirror`` in place of its registry; unchanged if there is no mirror."""
+    return f"{mirror}/{repository.partition('/')[2]}" if mirror else repository
+
+
+def images(overrides: Mapping[str, str], mirror: str = "") -> dict[str, Image]:
+    """The images to run: the table above, with ``overrides`` (name to full reference) in place of its entries.
+
+    A ``mirror`` replaces the registries of the others. Tags and digests stay as they are.
+    """
+    chosen = {name: replace(image, repository=mirrored(image.repository, mirror)) for name, image in IMAGES.items()}
     for name, reference in overrides.items():
         match = _REFERENCE.fullmatch(reference)
         if match and name in IMAGES:  # anything else is one of the image_problems

@@ -69,6 +69,9 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
             "backup_credentials": given.get("backupCredentials", SecretStr("")),
             "object_store_key": given.get(STORE_KEY, SecretStr("")),
             "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),
+            "smtp_password": given.get("smtpPassword", SecretStr("")),
+            "registry_password": given.get("registryPassword", SecretStr("")),
+            "secret_manager": settings.secret_manager.through(settings.registries.mirror),
         }
     )
     problems += rules.key_problems(own.keys(), names)
@@ -87,10 +90,14 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
 
 
 def _secret_names(settings: Settings) -> set[str]:
-    """Names that secret settings may have: the stack's own, and those that task secrets name, also per domain."""
+    """Names that secret settings may have: the stack's own, and those that registries and task secrets name.
+
+    Those of task secrets may be followed by a domain.
+    """
     names = {key.setting for group in settings.task_secrets for key in group.keys} - (FIELDS.keys() - SECRET_FIELDS)
     names |= {f"{name}-{domain}" for name in names for domain in settings.domains}
-    return SECRET_FIELDS | names | {BACKUP_KEY, *settings.store_key_settings.values()}
+    passwords = {login.setting for login in settings.registries.logins} - FIELDS.keys()
+    return SECRET_FIELDS | names | passwords | {BACKUP_KEY, *settings.store_key_settings.values()}
 
 
 def _decoded(own: Mapping[str, str], encrypted: Collection[str]) -> tuple[dict[str, Any], list[str]]:

@@ -1,7 +1,7 @@
 """Flyte projects, and what each of them gets in each domain."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -50,6 +50,8 @@ class Project(Model):
     """Types of volumes that the project's task pods may have besides claims, Secrets, ConfigMaps and scratch space."""
     bucket_quota: StorageLimit = ""
     """The most that each bucket of the project may hold, in place of flyte-home:minio.bucketQuota."""
+    gpus: int = Field(default=0, ge=0, le=1000)
+    """GPUs that all pods of each of the project's namespaces may request together; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class TaskScope:
     """Priority classes that task pods may have."""
     sidecars: Sequence[str]
     """Images of containers that the webhook adds to task pods."""
+    devices: Mapping[str, str]
+    """What the quota of the namespace has for GPUs; empty if no project has any."""
+    runtime_class: str
+    """RuntimeClass of task pods; empty: the default of the cluster."""
 
     @property
     def metadata_prefix(self) -> str:

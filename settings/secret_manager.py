@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from settings.annotations import Annotations
-from settings.images import is_full_reference
+from settings.images import is_full_reference, mirrored
 from settings.quantities import Resources
 from settings.values import Model, SecretName
 
@@ -66,6 +66,13 @@ class SecretManager(Model):
         """Image of the container that the webhook adds to task pods; empty if it adds none."""
         default = _DEFAULT_SIDECARS.get(self.type, "")
         return self.sidecar.image or default if default else ""
+
+    def through(self, mirror: str) -> "SecretManager":
+        """The same with the sidecar's default image from ``mirror``, if there is one."""
+        if not mirror or self.sidecar.image or not self.sidecar_image:
+            return self
+        sidecar = self.sidecar.model_copy(update={"image": mirrored(self.sidecar_image, mirror)})
+        return self.model_copy(update={"sidecar": sidecar})
 
     @property
     def unused(self) -> list[str]:

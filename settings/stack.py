@@ -10,12 +10,16 @@ from settings.backup import BackupSettings
 from settings.chart import ChartSettings
 from settings.endpoints import ClientEndpoints, Endpoints
 from settings.external_store import scope_key
+from settings.gpus import GpuSettings
+from settings.images import Image, images
 from settings.ingress import IngressSettings
 from settings.log_links import LogLinks
 from settings.login import AuthSettings
 from settings.network import NetworkSettings
+from settings.notifications import Notifications
 from settings.placement import Placement
 from settings.projects import Project, ProjectPodSecurity, TaskScope, filled
+from settings.registries import Registries, docker_config
 from settings.retention import RetentionSettings
 from settings.secret_manager import SecretManager
 from settings.secrets import TASK_STORE_SECRET, Generations, TaskSecretGroup, TaskSecretKey, is_sample
@@ -68,6 +72,8 @@ class Settings(Model):
     """Flyte, and its webhook."""
     tasks: TaskSettings = TaskSettings()
     """Defaults, maximum, quota per namespace, and restrictions of task pods."""
+    gpus: GpuSettings = GpuSettings()
+    """How tasks get GPUs, in the projects that have some."""
     retention: RetentionSettings = RetentionSettings()
     """How long Flyte's rows, its objects and its finished pods are kept."""
     placement: Placement = Placement()
@@ -88,6 +94,14 @@ class Settings(Model):
     """Secret: what opens backup.target: an S3 secret key, or an SSH private key."""
     log_links: LogLinks = LogLinks()
     """Links in the console to the logs of a task; by default none."""
+    notifications: Notifications = Notifications()
+    """Mails about executions through a mail server; without a host there are none."""
+    smtp_password: SecretStr = SecretStr("")
+    """Secret: password of notifications.user at the mail server."""
+    registries: Registries = Registries()
+    """Mirror of all images, and logins at registries."""
+    registry_password: SecretStr = SecretStr("")
+    """Secret: password of registries.logins[].user, unless the login names another secret setting."""
     images: dict[str, str] = {}
     """Image references that replace those of the table in settings/images.py."""
     chart: ChartSettings = ChartSettings()
@@ -126,6 +140,25 @@ class Settings(Model):
             service_accounts=project.service_accounts,
             priority_classes=self.tasks.priority_classes,
             sidecars=[self.secret_manager.sidecar_image] if self.secret_manager.sidecar_image else [],
+            devices={f"requests.{self.gpus.resource_name}": str(project.gpus)} if self.most_gpus else {},
+            runtime_class=self.gpus.runtime_class if project.gpus else "",
+        )
+
+    @property
+    def most_gpus(self) -> int:
+        """The most GPUs that any project has; 0 if tasks get none."""
+        return max((project.gpus for project in self.projects), default=0)
+
+    @property
+    def chosen_images(self) -> dict[str, Image]:
+        """The images to run, by their names in settings/images.py."""
+        return images(self.images, self.registries.mirror)
+
+    @property
+    def docker_config(self) -> str:
+        """Content of the Secrets with which the cluster pulls images; empty if no registry requires a login."""
+        return docker_config(
+            self.registries, {name: value.get_secret_value() for name, value in self.secret_values.items()}
         )
 
     @property

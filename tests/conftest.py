@@ -36,7 +36,15 @@ os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 UID = "1f0c7a8e-0000-4000-8000-000000000001"
 TIDAL = '{"token": "planted-tidal-token"}'
-SECRET_SETTINGS = {"tidalCreds", "postgresPassword", "oidcClientSecret", "backupCredentials", "objectStoreKey"}
+SECRET_SETTINGS = {
+    "tidalCreds",
+    "postgresPassword",
+    "oidcClientSecret",
+    "backupCredentials",
+    "objectStoreKey",
+    "smtpPassword",
+    "registryPassword",
+}
 
 
 def stack(**settings: Any) -> tuple[dict[str, str], set[str]]:

@@ -188,6 +188,23 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "flyte": {"scheduleCatchUp": "1h"},
         "backup": {"target": "claim:nas"},
     },
+    "a mirror, logins at registries, GPUs, mails": {
+        "domains": ["development"],
+        "projects": [{"name": "vision", "gpus": 2, "taskSecrets": ["tidal-creds"]}, {"name": "remedy"}],
+        "gpus": {"runtimeClass": "nvidia", "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]},
+        "registries": {
+            "mirror": "registry.home:5000/mirror",
+            "logins": [
+                {"host": "registry.home:5000", "user": "flyte"},
+                {"host": "docker.io", "user": "me", "setting": "hubCreds"},
+            ],
+        },
+        "registryPassword": "given-registry-password",
+        "hubCreds": "given-hub-password",
+        "notifications": {"host": "mail.home.example", "sender": "flyte@home.example", "user": "flyte"},
+        "smtpPassword": "given-smtp-password",
+        "backup": {"target": "claim:backups/flyte"},
+    },
     CHART_RIGHTS: {
         "domains": ["development"],
         "flyte": {"rights": "chart"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -23,6 +23,7 @@ from components.pods import (
     Platform,
     generated_password,
     labels,
+    pull_secrets,
     script_config_map,
     volume_claim,
 )
@@ -167,13 +168,15 @@ class Backup(pulumi.ComponentResource):
             "http://127.0.0.1:9000",
             SecretFiles(servers_name, {"root-user": "root-user", "root-password": "root-password"}),
         )
-        rehearsal = pods.pod(
-            pods.steps(_restore(rehearsed, drill=True), drill),
+        logins = pull_secrets(f"{name}-drill-registries", drill_name, args.settings.docker_config, inside)
+        drill_pods = Pods(replace(platform, pull_secrets=logins), settings, args.stack)
+        rehearsal = drill_pods.pod(
+            drill_pods.steps(_restore(rehearsed, drill=True), drill),
             drill,
             _scratch(settings),
             drill_servers(platform, settings, servers_name),
         )
-        pods.cron_job(names.DRILL, drill_name, settings.drill_schedule, rehearsal, labels(names.DRILL), inside)
+        drill_pods.cron_job(names.DRILL, drill_name, settings.drill_schedule, rehearsal, labels(names.DRILL), inside)
         self.register_outputs({"target": settings.target})
 
     @staticmethod

@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 
 from components.backup.names import STATE, STATE_PARTS, USER
 from components.database import Database, credentials_volume, tls_variables
-from components.pods import Platform, container_security, empty_dir, placed, pod_security, resources
+from components.pods import Platform, container_security, empty_dir, pod_security, resources
 from settings.backup import BackupSettings
 
 # A user that every image has: ssh does not start for one without a name.
@@ -125,7 +125,7 @@ class Pods:
             "containers": [containers[-1]],
             "volumes": volumes,
         }
-        return placed(pod, self._platform.placement)
+        return self._platform.pod(pod)
 
     def cron_job(
         self,

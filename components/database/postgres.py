@@ -14,7 +14,6 @@ from components.pods import (
     container_security,
     empty_dir,
     generated_password,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -88,7 +87,7 @@ class Postgres(pulumi.ComponentResource):
             name,
             platform.namespace,
             ("postgresql", PORT),
-            placed(pod, platform.placement),
+            platform.pod(pod),
             platform.safekeeping,
             self,
         )

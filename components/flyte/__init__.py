@@ -4,6 +4,7 @@ from components.flyte.archive import chart_archive, project_path, release_chart
 from components.flyte.auth import Auth, AuthArgs, FlyteAuth
 from components.flyte.flyte_binary import FlyteBinary, FlyteBinaryArgs
 from components.flyte.interrupted_release import forget_interrupted_release
+from components.flyte.mail import FlyteMail, mail
 from components.flyte.names import RELEASE
 from components.flyte.raw_outputs import RawOutputs, RawOutputsArgs
 from components.flyte.rights import FlyteRights, FlyteRightsArgs
@@ -18,6 +19,7 @@ __all__ = [
     "FlyteBinary",
     "FlyteBinaryArgs",
     "FlyteConfiguration",
+    "FlyteMail",
     "FlyteRights",
     "FlyteRightsArgs",
     "RawOutputs",
@@ -26,6 +28,7 @@ __all__ = [
     "SecretsWebhookArgs",
     "chart_archive",
     "forget_interrupted_release",
+    "mail",
     "project_path",
     "release_chart",
 ]

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.flyte.login_keys import login_keys
-from components.flyte.names import HTTP_PORT
+from components.flyte.names import HTTP_PORT, SECRETS_FOLDER
 from components.pods import LABELS, Platform, generated_password, random_password
 from settings import go_yaml
 from settings.login import AuthSettings
@@ -23,7 +23,7 @@ CLIENT_SECRET, CA = "client_secret", "ca.pem"
 VOLUME = "login"
 """Name of the volume of Flyte's pod with the login's Secret."""
 
-_DIRECTORY, _TRUST = "/etc/flyte/login", "/etc/flyte/trust"
+_DIRECTORY, _TRUST = SECRETS_FOLDER, "/etc/flyte/trust"
 _TOKEN_URL = f"http://localhost:{HTTP_PORT}/oauth2/token"
 _TRUST_VOLUME = "login-trust"
 _SCOPES = ["all", "offline"]
@@ -60,9 +60,12 @@ class FlyteAuth:
             items = [{"key": CA, "path": CA}]
             values["extraVolumes"].append({"name": _TRUST_VOLUME, "secret": {"secretName": secret, "items": items}})
             values["extraVolumeMounts"].append({"name": _TRUST_VOLUME, "mountPath": _TRUST, "readOnly": True})
-            # In addition to the image's own bundle (https://pkg.go.dev/crypto/x509#SystemCertPool).
-            values["extraEnvVars"] = [{"name": "SSL_CERT_DIR", "value": _TRUST}]
         return values
+
+    @property
+    def trust_folder(self) -> str:
+        """Folder with the certificate of a private authority; empty without one."""
+        return _TRUST if self.trusts_private_authority else ""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class FlyteBinary(pulumi.ComponentResource):
             store_authority=store.authority,
             credentials=credentials.metadata.name,
             login=auth.secret if auth else "",
+            mail=configuration.mail.secret if configuration.mail else "",
+            pull_secrets=platform.pull_secrets,
             catch_up=catch_up,
         ).apply(lambda known: chart_values(platform, configuration, **known))
         release = k8s.helm.v3.Release(

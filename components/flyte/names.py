@@ -20,6 +20,8 @@ WEBHOOK_REGISTRATION = f"{RELEASE}-webhook"
 """Name of the webhook's registration, which is the one that Flyte gave it before version 0.4."""
 WEBHOOK_PORT = 9443
 """Port of the secrets webhook."""
+SECRETS_FOLDER = "/etc/flyte/login"
+"""Folder in Flyte's pod in which Flyte looks for all its secrets; only the login's are there."""
 METRICS_PORT = 10254
 """Port at which Flyte and its webhook serve their metrics."""
 

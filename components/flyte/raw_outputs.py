@@ -14,7 +14,6 @@ from components.pods import (
     Platform,
     awaited_job,
     container_security,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -52,7 +51,7 @@ class RawOutputs(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         outputs = "".join(f"{scope.project} {scope.domain} s3://{scope.bucket}/data\n" for scope in args.scopes)
         scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "flyte", child, {"outputs": outputs})
-        pod = placed(_pod(args, scripts.metadata.name), args.platform.placement)
+        pod = args.platform.pod(_pod(args, scripts.metadata.name))
         job = awaited_job(name, args.platform.namespace, JOB, pod, child)
         self.register_outputs({"told": job.metadata.name})
 

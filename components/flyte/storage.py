@@ -1,12 +1,12 @@
 """How Flyte opens its object store, as values of the chart."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.object_store import AUTHORITY_FILE, ObjectStore
 
-_TRUST, _VOLUME = "/etc/flyte/store-trust", "store-trust"
-_CERTIFICATES = "SSL_CERT_DIR"
+STORE_TRUST = "/etc/flyte/store-trust"
+"""Folder with the certificate of the private authority of the object store."""
+_VOLUME = "store-trust"
 
 
 def store_values(store: ObjectStore, endpoint: str, authority: str) -> dict[str, Any]:
@@ -30,17 +30,6 @@ def store_values(store: ObjectStore, endpoint: str, authority: str) -> dict[str,
         items = [{"key": AUTHORITY_FILE, "path": AUTHORITY_FILE}]
         values["deployment"] = {
             "extraVolumes": [{"name": _VOLUME, "configMap": {"name": authority, "items": items}}],
-            "extraVolumeMounts": [{"name": _VOLUME, "mountPath": _TRUST, "readOnly": True}],
-            # In addition to the image's own bundle (https://pkg.go.dev/crypto/x509#SystemCertPool).
-            "extraEnvVars": [{"name": _CERTIFICATES, "value": _TRUST}],
+            "extraVolumeMounts": [{"name": _VOLUME, "mountPath": STORE_TRUST, "readOnly": True}],
         }
     return values
-
-
-def joined_paths(variables: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Environment variables in which the folders with certificates, of the login and of the store, are one list."""
-    folders = [str(one["value"]) for one in variables if one.get("name") == _CERTIFICATES and one.get("value")]
-    if len(folders) < 2:
-        return list(variables)
-    others = [one for one in variables if one.get("name") != _CERTIFICATES]
-    return [*others, {"name": _CERTIFICATES, "value": ":".join(folders)}]

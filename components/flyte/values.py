@@ -1,7 +1,7 @@
 """The values of the flyte-binary chart."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,10 @@ import yaml
 from components.database import AUTHORITY, Database
 from components.flyte.auth import FlyteAuth
 from components.flyte.log_links import log_link_plugins
-from components.flyte.storage import joined_paths, store_values
+from components.flyte.mail import FlyteMail
+from components.flyte.storage import STORE_TRUST, store_values
 from components.object_store import ObjectStore
-from components.pods import Platform, placement_values, resources
+from components.pods import Platform, placement_values, resources, toleration_fields
 from settings.chart import CHART_DIR
 from settings.chart_values import check_values
 from settings.ingress import IngressSettings
@@ -43,6 +44,8 @@ class FlyteConfiguration:
     store: ObjectStore
     auth: FlyteAuth | None
     """The login; None: anyone who reaches Flyte may do everything."""
+    mail: FlyteMail | None
+    """Mails about executions; None: there are none."""
 
 
 def chart_values(
@@ -54,6 +57,8 @@ def chart_values(
     store_authority: str,
     credentials: str,
     login: str,
+    mail: str,
+    pull_secrets: Sequence[str],
     catch_up: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The chart's values: the static file, what depends on the stack, and the stack's own values, in this order.
@@ -67,6 +72,8 @@ def chart_values(
         store_authority: name of the ConfigMap with the certificate of the store's authority; empty: there is none.
         credentials: name of the Secret with Flyte's credentials.
         login: name of the Secret with the login's keys; empty without a login.
+        mail: name of the Secret for the mail server; empty without mails.
+        pull_secrets: names of the Secrets with which the cluster pulls Flyte's image.
         catch_up: values that limit what schedules start after Flyte was away; may be empty.
 
     Raises:
@@ -128,13 +135,23 @@ def chart_values(
             "configuration": {"inline": configuration.auth.configuration},
             "deployment": configuration.auth.deployment(login),
         }
+    mails: dict[str, Any] = {}
+    if configuration.mail:
+        mails = {
+            "configuration": {"inline": _literals(configuration.mail.configuration)},
+            "deployment": configuration.mail.deployment(mail),
+        }
     layers: tuple[Mapping[str, Any], ...] = (
         static,
         dynamic,
         _database_tls(database, database_authority),
         store_values(store, endpoint, store_authority),
         _retention_values(settings.retention),
+        _gpu_values(settings),
+        _pull_values(pull_secrets),
         auth,
+        mails,
+        _trust(configuration, store_authority),
         catch_up,
         settings.flyte_values,
     )
@@ -143,7 +160,6 @@ def chart_values(
         values = merged(values, layer)
     for name in _ADDED_UP:
         values["deployment"][name] = [item for layer in layers for item in layer.get("deployment", {}).get(name, [])]
-    values["deployment"]["extraEnvVars"] = joined_paths(values["deployment"]["extraEnvVars"])
     if not values["deployment"]["initContainers"]:
         del values["deployment"]["initContainers"]
     check_values(values)
@@ -180,6 +196,56 @@ def _retention_values(retention: RetentionSettings) -> dict[str, Any]:
     if retention.finished_pods == "delete":
         inline["plugins"] = {"k8s": {"delete-resource-on-finalize": True}}
     return {"configuration": {"inline": inline}} if inline else {}
+
+
+def _gpu_values(settings: Settings) -> dict[str, Any]:
+    """How Flyte requests GPUs; empty if no project has any.
+
+    https://docs-legacy.flyte.org/en/latest/user_guide/productionizing/configuring_access_to_gpus.html
+    """
+    if not settings.most_gpus:
+        return {}
+    gpus = settings.gpus
+    k8s: dict[str, Any] = {
+        "gpu-resource-name": gpus.resource_name,
+        "gpu-device-node-label": gpus.device_label,
+        "gpu-partition-size-node-label": gpus.partition_label,
+    }
+    if gpus.tolerations:
+        # A list, because Flyte would take the dots in the key of a map for levels
+        # (https://github.com/flyteorg/flyte/blob/v1.16.8/flytestdlib/config/viper/viper.go, sliceToMapHook).
+        k8s["resource-tolerations"] = [
+            {gpus.resource_name: [toleration_fields(toleration) for toleration in gpus.tolerations]}
+        ]
+    limits = {"limits": {"gpu": str(settings.most_gpus)}}
+    return {"configuration": {"inline": {"plugins": {"k8s": k8s}, "task_resources": limits}}}
+
+
+def _pull_values(names: Sequence[str]) -> dict[str, Any]:
+    """Secrets with which the cluster pulls Flyte's image; empty without any."""
+    if not names:
+        return {}
+    return {"deployment": {"extraPodSpec": {"imagePullSecrets": [{"name": name} for name in names]}}}
+
+
+def _trust(configuration: FlyteConfiguration, store_authority: str) -> dict[str, Any]:
+    """Folders with the certificates of private authorities, which Flyte trusts besides its image's own bundle.
+
+    https://pkg.go.dev/crypto/x509#SystemCertPool
+    """
+    parts = (configuration.auth, configuration.mail)
+    folders = [part.trust_folder for part in parts if part and part.trust_folder]
+    folders += [STORE_TRUST] if store_authority else []
+    if not folders:
+        return {}
+    return {"deployment": {"extraEnvVars": [{"name": "SSL_CERT_DIR", "value": ":".join(folders)}]}}
+
+
+def _literals(value: Any) -> Any:
+    """``value`` with every text escaped, see :func:`_literal`."""
+    if isinstance(value, Mapping):
+        return {key: _literals(item) for key, item in value.items()}
+    return _literal(value) if isinstance(value, str) else value
 
 
 def _grpc_annotations(ingress: IngressSettings) -> dict[str, str]:

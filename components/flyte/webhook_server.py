@@ -15,7 +15,6 @@ from components.pods import (
     empty_dir,
     labels,
     patience,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -96,9 +95,8 @@ def webhook_server(
             "strategy": {"rolling_update": {"max_surge": 1, "max_unavailable": 0}},
             "template": {
                 "metadata": {"labels": {**labels(WEBHOOK), **selector}},
-                "spec": placed(
-                    _pod(platform, settings, secret_manager, files.metadata.name, certificate, selector),
-                    platform.placement,
+                "spec": platform.pod(
+                    _pod(platform, settings, secret_manager, files.metadata.name, certificate, selector)
                 ),
             },
         },

@@ -18,7 +18,6 @@ from components.object_store import minio, users
 from components.object_store.egress import external_store_egress
 from components.pods import LABELS, NAME, Platform, all_pods_of, dns_egress
 from components.retention.names import CRON_JOB
-from settings.backup import BackupSettings
 from settings.egress import NOT_PUBLIC, Reach
 from settings.ingress import IngressSettings
 from settings.postgres_external import ExternalPostgres
@@ -71,7 +70,7 @@ class NetworkPolicies(pulumi.ComponentResource):
         for scope in args.settings.task_scopes:
             self._task_namespace(f"{name}-{scope.namespace}", args, scope, to_api)
         if args.drill:
-            outside = [dns_egress(), *_backup_target(args.settings.backup)]
+            outside = [dns_egress(), *_server(args.settings.backup.host, args.settings.backup.port)]
             self._policy(f"{name}-drill-deny", args.drill, "default-deny", {}, (), ())
             self._policy(f"{name}-drill", args.drill, backup.DRILL, {}, (), outside)
         self.register_outputs({})
@@ -103,7 +102,8 @@ class NetworkPolicies(pulumi.ComponentResource):
             policy(minio.SERVICE, ingress=[_from(minio.PORT, *users_of_store)])
             policy(users.JOBS, egress=[dns_egress(), *to_store])
         if backups:
-            policy(backup.POD, egress=[dns_egress(), to_database, *to_store, *_backup_target(settings.backup)])
+            target = _server(settings.backup.host, settings.backup.port)
+            policy(backup.POD, egress=[dns_egress(), to_database, *to_store, *target])
         policy(names.WEBHOOK, ingress=[{"ports": [{"port": names.WEBHOOK_PORT}]}])
         policy(raw_outputs.JOB, egress=[dns_egress(), _to(names.HTTP_PORT, _pods(names.RELEASE))])
         policy(
@@ -118,6 +118,7 @@ class NetworkPolicies(pulumi.ComponentResource):
                 *to_store,
                 to_api,
                 *(_reach(settings.auth.egress) if settings.auth.issuer else []),
+                *_server(settings.notifications.host, settings.notifications.port),
             ],
         )
 
@@ -186,18 +187,18 @@ def _store_egress(settings: Settings, elsewhere: bool = False) -> list[_Egress]:
     return [_to(minio.PORT, {**all_pods_of(settings.namespace), **server} if elsewhere else server)]
 
 
-def _backup_target(settings: BackupSettings) -> list[_Egress]:
-    """The way of a pod to the target of the backup: to its address, or if it has a name, to its port anywhere.
+def _server(host: str, port: int) -> list[_Egress]:
+    """The way of a pod to a server outside the stack: to its address, or if it has a name, to its port anywhere.
 
-    A policy cannot contain a name. A claim is mounted by the node.
+    A policy cannot contain a name. Without a host there is no way.
     """
-    if not settings.host:
+    if not host:
         return []
     try:
-        address = ipaddress.IPv4Address(settings.host)
+        address = ipaddress.IPv4Address(host)
     except ValueError:
-        return [{"ports": [{"port": settings.port}]}]
-    return [{"to": [{"ip_block": {"cidr": f"{address}/32"}}], "ports": [{"port": settings.port}]}]
+        return [{"ports": [{"port": port}]}]
+    return [{"to": [{"ip_block": {"cidr": f"{address}/32"}}], "ports": [{"port": port}]}]
 
 
 def _pods(name: str) -> _Peer:

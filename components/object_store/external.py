@@ -25,7 +25,6 @@ from components.pods import (
     container_security,
     dns_egress,
     empty_dir,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -151,7 +150,7 @@ class ExternalObjectStore(pulumi.ComponentResource):
             f"{name}-check",
             platform.namespace,
             CHECK,
-            placed(pod, platform.placement),
+            platform.pod(pod),
             pulumi.ResourceOptions(parent=self, depends_on=before),
             # The script repeats what time may help.
             retries=0,

@@ -26,7 +26,6 @@ from components.pods import (
     container_security,
     empty_dir,
     generated_password,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -124,7 +123,7 @@ class Minio(pulumi.ComponentResource):
             opts=child,
         )
         claim = volume_claim(f"{name}-data", platform.namespace, settings.volume, platform.safekeeping, self)
-        pod = placed(_server_pod(args, root.metadata.name, claim.metadata.name), platform.placement)
+        pod = platform.pod(_server_pod(args, root.metadata.name, claim.metadata.name))
         server = stateful_server(name, platform.namespace, ("s3", PORT), pod, platform.safekeeping, self)
         endpoint = pulumi.Output.concat("http://", server.host, f":{PORT}")
         self.administration = StoreAdministration(

@@ -15,7 +15,6 @@ from components.pods import (
     container_security,
     empty_dir,
     labels,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -170,7 +169,7 @@ def administering_job(
         ],
         "volumes": volumes,
     }
-    placed_pod = placed(pod, platform.placement)
+    placed_pod = platform.pod(pod)
     if not sleeps:
         return awaited_job(name, platform.namespace, JOBS, placed_pod, opts)
     return k8s.batch.v1.Job(

@@ -5,8 +5,9 @@ from components.pods.job import awaited_job
 from components.pods.labels import LABELS, NAME, labels, namespace_labels
 from components.pods.password import generated_password, random_password
 from components.pods.patience import PATIENCE_SECONDS, patience
-from components.pods.placement import placed, placement_values
+from components.pods.placement import placed, placement_values, toleration_fields
 from components.pods.platform import Platform
+from components.pods.pull_secret import pull_secrets, with_pull_secrets
 from components.pods.scripts import binary_config_map, script_config_map
 from components.pods.security import container_security, empty_dir, pod_security, resources
 from components.pods.stateful_server import StatefulServer, stateful_server
@@ -33,9 +34,12 @@ __all__ = [
     "placed",
     "placement_values",
     "pod_security",
+    "pull_secrets",
     "random_password",
     "resources",
     "script_config_map",
     "stateful_server",
+    "toleration_fields",
     "volume_claim",
+    "with_pull_secrets",
 ]

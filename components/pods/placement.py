@@ -18,7 +18,7 @@ def placed(pod: k8s.core.v1.PodSpecArgsDict, placement: Placement) -> k8s.core.v
     if placement.node_selector:
         changed["node_selector"] = dict(placement.node_selector)
     if placement.tolerations:
-        changed["tolerations"] = [_fields(toleration) for toleration in placement.tolerations]
+        changed["tolerations"] = [toleration_fields(toleration) for toleration in placement.tolerations]
     return changed
 
 
@@ -27,14 +27,15 @@ def placement_values(placement: Placement) -> dict[str, Any]:
     return {
         **({"nodeSelector": dict(placement.node_selector)} if placement.node_selector else {}),
         **(
-            {"tolerations": [_fields(toleration) for toleration in placement.tolerations]}
+            {"tolerations": [toleration_fields(toleration) for toleration in placement.tolerations]}
             if placement.tolerations
             else {}
         ),
     }
 
 
-def _fields(toleration: Toleration) -> k8s.core.v1.TolerationArgsDict:
+def toleration_fields(toleration: Toleration) -> k8s.core.v1.TolerationArgsDict:
+    """``toleration`` as a pod has it."""
     fields: k8s.core.v1.TolerationArgsDict = {"key": toleration.key, "operator": "Exists"}
     if toleration.value:
         fields |= {"operator": "Equal", "value": toleration.value}

@@ -1,10 +1,15 @@
 """What all parts of the stack share."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_kubernetes as k8s
 
+from components.pods.placement import placed
+from components.pods.pull_secret import with_pull_secrets
 from components.pods.volume import Safekeeping
 from settings.images import Image
 from settings.placement import Placement
@@ -24,3 +29,9 @@ class Platform:
     """Nodes for the pods."""
     safekeeping: Safekeeping
     """What protects the data from deletion."""
+    pull_secrets: Sequence[pulumi.Input[str]] = ()
+    """Names of the Secrets with which the cluster pulls the images; without a login at a registry there is none."""
+
+    def pod(self, spec: k8s.core.v1.PodSpecArgsDict) -> k8s.core.v1.PodSpecArgsDict:
+        """The pod ``spec`` on the nodes for the stack, with the logins for its images."""
+        return with_pull_secrets(placed(spec, self.placement), self.pull_secrets)

@@ -13,7 +13,6 @@ from components.pods import (
     Platform,
     container_security,
     labels,
-    placed,
     pod_security,
     resources,
     script_config_map,
@@ -58,7 +57,7 @@ class Retention(pulumi.ComponentResource):
         super().__init__("flyte-home:index:Retention", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         scripts = script_config_map(f"{name}-scripts", args.platform.namespace, "retention", child, connect_script())
-        pod = placed(_pod(args, scripts.metadata.name), args.platform.placement)
+        pod = args.platform.pod(_pod(args, scripts.metadata.name))
         job = k8s.batch.v1.CronJob(
             name,
             metadata={"name": CRON_JOB, "namespace": args.platform.namespace, "labels": LABELS},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.pods import LABELS, Platform, namespace_labels, placed, pod_security, resources
+from components.pods import LABELS, Platform, namespace_labels, placed, pod_security, pull_secrets, resources
 from components.tasks import namespace_annotations
 from components.tasks.names import POD_TEMPLATE, SERVICE_ACCOUNT, STORE_AUTHORITY
 from settings.external_store import ExternalStore
@@ -32,6 +32,8 @@ class ProjectNamespacesArgs:
     tasks: TaskSettings
     store: ExternalStore | None = None
     """The object store, if it is an external one: what task pods need to open it besides their key."""
+    docker_config: str = ""
+    """Logins for the images of tasks; empty: none."""
 
 
 class ProjectNamespaces(pulumi.ComponentResource):
@@ -61,18 +63,22 @@ class ProjectNamespaces(pulumi.ComponentResource):
         self.register_outputs({"names": self.names})
 
     def _defaults(self, scope: TaskScope, args: ProjectNamespacesArgs, opts: pulumi.ResourceOptions) -> None:
-        tasks = args.tasks
+        tasks, namespace = args.tasks, self.names[scope.namespace]
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": POD_TEMPLATE,
-            "namespace": self.names[scope.namespace],
+            "namespace": namespace,
             "labels": LABELS,
         }
+        hard = {**scope.quota.by_name, **scope.devices}
         if scope.quota.enabled:
-            k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": scope.quota.by_name}, opts=opts)
+            k8s.core.v1.ResourceQuota(scope.namespace, metadata=metadata, spec={"hard": hard}, opts=opts)
+        logins = pull_secrets(f"registries-{scope.namespace}", namespace, args.docker_config, opts)
         k8s.core.v1.ServiceAccount(
             scope.namespace,
             metadata=_service_account(metadata, scope, args.store),
             automount_service_account_token=scope.service_account_token,
+            # The API server gives them to every pod of the account that names none.
+            image_pull_secrets=[{"name": login} for login in logins] or None,
             opts=opts,
         )
         # For containers that do not come from the pod template, such as the co-pilot or the sidecar of a pod task:
@@ -154,6 +160,8 @@ def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core
     }
     if authority:
         pod["volumes"] = [{"name": STORE_AUTHORITY, "config_map": {"name": STORE_AUTHORITY}}]
+    if scope.runtime_class:
+        pod["runtime_class_name"] = scope.runtime_class
     return pod
 
 

@@ -24,7 +24,6 @@ from ops.lib.kubectl import documents
 from ops.lib.text import one_line
 from ops.lib.workloads import Object
 from settings.errors import SettingsError
-from settings.images import images
 from settings.projects import TaskScope
 
 # Policy that closes a namespace of the stack; the others open something.
@@ -50,7 +49,7 @@ def check_isolation(stack: Stack, probes: Probes) -> Iterator[Result]:
             f"what pods reach is unknown: {one_line(str(error))}", stack.cluster.shown("auth", "can-i", "--list")
         )
         return
-    image = images(stack.settings.images)["postgres"].reference
+    image = stack.settings.chosen_images["postgres"].reference
     of_database = [pod for pod in stack.of("Pod") if pod["metadata"]["name"] == f"{postgres.SERVICE}-0"]
     node = next((str(pod.get("spec", {}).get("nodeName", "")) for pod in of_database), "")
     yield from judged(stack, around, probes.run(stack.cluster, image, node, sources(stack.settings, scope, around)))

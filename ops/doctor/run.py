@@ -12,9 +12,11 @@ from ops.doctor.buckets import check_buckets
 from ops.doctor.certificate import check_certificate
 from ops.doctor.check import Check, Finding, examine
 from ops.doctor.flyte_api import check_api, check_login
+from ops.doctor.gpus import check_gpus
 from ops.doctor.grpc_api import check_grpc
 from ops.doctor.isolation import check_isolation
 from ops.doctor.log_links import check_log_links
+from ops.doctor.mail import check_mail
 from ops.doctor.probes import Probes
 from ops.doctor.programs import check_programs
 from ops.doctor.retention import check_retention
@@ -84,6 +86,8 @@ def _quick_checks(stack: Stack) -> Iterator[Check]:
     yield Check("jobs", partial(check_jobs, stack), ["cluster"])
     yield Check("namespaces", partial(check_namespaces, stack), ["cluster"])
     yield Check("volumes", partial(check_volumes, stack), ["cluster"])
+    if stack.settings.most_gpus:
+        yield Check("GPUs", partial(check_gpus, stack), ["cluster"])
 
 
 def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
@@ -117,6 +121,8 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("backup", partial(check_backup, stack), ["cluster"])
     if stack.settings.retention.rows:
         yield Check("retention", partial(check_retention, stack), ["cluster"])
+    if stack.settings.notifications.host:
+        yield Check("mails", partial(check_mail, stack), ["cluster", "flyte"])
     yield Check("certificate", partial(check_certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in links_of(stack.settings.log_links)]
     yield Check("log links", partial(check_log_links, stack, links))

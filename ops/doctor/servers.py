@@ -12,7 +12,7 @@ from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
 from ops.lib.database_client import deployed_client
 from ops.lib.text import one_line
-from ops.lib.workloads import Waiting, statuses, terminated
+from ops.lib.workloads import Trouble, Waiting, statuses, terminated
 from settings import Settings
 from settings.errors import SettingsError
 
@@ -70,8 +70,25 @@ def _remedy(stack: Stack, setting: str, waiting: Waiting) -> str:
         return stack.shown("logs", waiting.pod, "--container", trouble.container, "--previous", "--tail=40")
     describe = stack.shown("describe", "pod", waiting.pod)
     if trouble.cause == "image":
-        return f"{describe}  # or set another image with flyte-home:images.*"
+        return _image_remedy(stack, trouble, describe)
     return describe
+
+
+def _image_remedy(stack: Stack, trouble: Trouble, describe: str) -> str:
+    """Return the command that lets the cluster pull an image."""
+    registry = trouble.image.partition("/")[0]
+    if trouble.pull_problem == "certificate":
+        return f"{describe}\n# each node must trust the certificate of {registry}, see docs/fitting-in.md"
+    if trouble.pull_problem == "login":
+        for login in stack.settings.registries.logins:
+            if login.host == registry:
+                command = f"pulumi config set --secret flyte-home:{login.setting} --stack {stack.name}"
+                return f"{command} && {stack.up_again}  # if {registry} has the image"
+        return (
+            f"pulumi config set --path flyte-home:registries.logins[0].host {registry} --stack {stack.name}  # and "
+            "its user, see docs/fitting-in.md; or set another image with flyte-home:images.*"
+        )
+    return f"{describe}  # or set another image with flyte-home:images.*"
 
 
 def _more_memory(stack: Stack, setting: str) -> str:

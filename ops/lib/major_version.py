@@ -12,7 +12,7 @@ from ops.lib.text import one_line
 from ops.lib.workloads import claims_of
 from settings import PROJECT, Settings
 from settings.errors import SettingsError
-from settings.images import Image, images
+from settings.images import Image
 from settings.servers import database_claim
 
 _KEY = f"{PROJECT}:images.postgres"
@@ -61,7 +61,7 @@ def wanted_major(cluster: Cluster, settings: Settings) -> int:
     Raises:
         SettingsError: the tag names none, and the image does not start.
     """
-    image = images(settings.images)["postgres"]
+    image = settings.chosen_images["postgres"]
     return major_of(image) or _ask_image(cluster, settings.namespace, image.reference)
 
 
@@ -90,7 +90,7 @@ def check_major_version(cluster: Cluster, settings: Settings, stack: str) -> Non
             "the other one would be empty, or out of date. Nothing was changed. Only make upgrade changes it: set it "
             f"back to {generation_of(server.claim)}"
         )
-    if server.major and server.image != images(settings.images)["postgres"].reference:
+    if server.major and server.image != settings.chosen_images["postgres"].reference:
         _compare(cluster, settings, server, stack)
 
 
@@ -147,6 +147,9 @@ def _ask_image(cluster: Cluster, namespace: str, reference: str) -> int:
         "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}},
     }
     spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
+    running = ["get", "statefulset", "postgres", where, "--ignore-not-found"]
+    if logins := cluster.ask(*running, "--output=jsonpath={.spec.template.spec.imagePullSecrets}"):
+        spec["imagePullSecrets"] = json.loads(logins)
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     try:
         cluster.run("create", "--filename=-", where, given=json.dumps(pod))

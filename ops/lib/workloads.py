@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ops.lib.kubectl import Cluster
+from ops.lib.pull_problems import PullProblem, pull_problem
 from ops.lib.text import one_line
 
 Object = dict[str, Any]
@@ -28,6 +29,10 @@ class Trouble:
     """Description, with the name of the pod."""
     container: str = ""
     """Container that the cause is about, if it is about one."""
+    image: str = ""
+    """Image that cannot be pulled, if that is the cause."""
+    pull_problem: PullProblem = ""
+    """Why it cannot be pulled, if that is known."""
 
     @property
     def time_helps(self) -> bool:
@@ -157,7 +162,7 @@ class Workloads:
         if "Image" in reason:
             message = one_line(waiting.get("message", ""), 200)
             says = f"{name} cannot get its image {status['image']} ({': '.join(filter(None, [reason, message]))})"
-            return Trouble("image", says, container)
+            return Trouble("image", says, container, status["image"], pull_problem(waiting.get("message", "")))
         if reason == "CrashLoopBackOff":
             code = status.get("lastState", {}).get("terminated", {}).get("exitCode", "unknown")
             return Trouble("crash", f"{name} keeps exiting with code {code} (CrashLoopBackOff)", container)

@@ -9,9 +9,12 @@ from settings.rules.buckets import bucket_problems
 from settings.rules.database import database_problems, database_warnings
 from settings.rules.endpoints import endpoint_problems
 from settings.rules.external_store import external_store_problems, external_store_warnings
+from settings.rules.gpus import gpu_problems, gpu_warnings
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
+from settings.rules.notifications import notification_problems, notification_warnings
+from settings.rules.registries import registry_problems
 from settings.rules.retention import retention_problems
 from settings.rules.secrets import sample_warnings, secret_problems, strict_json
 from settings.rules.tasks import api_access_warnings, privilege_problems, quota_problems, quota_warnings
@@ -43,6 +46,9 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from endpoint_problems(settings)
     yield from external_store_problems(settings)
     yield from image_problems(settings.images)
+    yield from registry_problems(settings)
+    yield from gpu_problems(settings)
+    yield from notification_problems(settings)
     yield from own_value_problems(settings.flyte_values, settings.flyte.rights)
 
 
@@ -54,3 +60,5 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from database_warnings(settings)
     yield from backup_warnings(settings)
     yield from external_store_warnings(settings)
+    yield from gpu_warnings(settings)
+    yield from notification_warnings(settings)

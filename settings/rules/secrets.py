@@ -84,7 +84,8 @@ def _group_problems(settings: Settings) -> Iterator[str]:
 def _other_manager_problems(settings: Settings) -> Iterator[str]:
     """Secrets that Pulumi would keep although nothing reads them, and what Vault's agent needs."""
     manager = f"{PROJECT}:secretManager.type is {settings.secret_manager.type!r}"
-    for name in sorted(filter(_is_for_tasks, settings.secret_values)):
+    passwords = {login.setting for login in settings.registries.logins}
+    for name in sorted(filter(_is_for_tasks, settings.secret_values.keys() - passwords)):
         yield (
             f"{PROJECT}:{name}: has no effect, because {manager}; put the secret there, and write "
             f"pulumi config rm {PROJECT}:{name}"

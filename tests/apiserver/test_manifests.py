@@ -12,13 +12,21 @@ from tests.generated import recordings
 from tests.helm import template
 from tests.matrix import CASES, KUBERNETES, distinct, manifests, objects, recording
 
+# What the administrator of a cluster installs, and the matrix names.
+RUNTIME_CLASS = {
+    "apiVersion": "node.k8s.io/v1",
+    "kind": "RuntimeClass",
+    "metadata": {"name": "nvidia"},
+    "handler": "nvidia",
+}
+
 
 @functools.cache
 def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
     """The manifests of the cases. Their namespaces and service accounts are created on the server first."""
     found = distinct(manifest for case in cases for manifest in manifests(case).values())
     api.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
-    assert api.apply([one for one in found if one["kind"] == "ServiceAccount"], dry_run=False) == []
+    assert api.apply([RUNTIME_CLASS, *(one for one in found if one["kind"] == "ServiceAccount")], dry_run=False) == []
     return found
 
 

@@ -204,7 +204,7 @@ def test_flyte_trusts_the_authorities_of_the_login_and_of_the_store():
     variables = found.one("Release").plain["values"]["deployment"]["extraEnvVars"]
 
     (folders,) = [one["value"] for one in variables if one["name"] == "SSL_CERT_DIR"]
-    assert folders.split(":") == ["/etc/flyte/store-trust", "/etc/flyte/trust"]
+    assert folders.split(":") == ["/etc/flyte/trust", "/etc/flyte/store-trust"]
 
 
 def test_uploads_are_signed_for_the_address_of_laptops():

@@ -24,13 +24,23 @@ PLANTED = {
 
 
 BACKUP = {"backup": S3, "backupCredentials": "planted-store-secret"}
+# Everything that docs/fitting-in.md is about.
+HOME = {
+    **BACKUP,
+    "registries": {"logins": [{"host": "registry.home:5000", "user": "flyte"}]},
+    "registryPassword": "planted-registry",
+    "notifications": {"host": "mail.home.example", "sender": "flyte@home.example", "user": "flyte"},
+    "smtpPassword": "planted-smtp",
+}
 EXTERNAL = {**BACKUP, **external("development", "production", certificateAuthority=AUTHORITY)}
 DATABASE = {"mode": "external", "external": {"host": "192.168.1.21", "tls": {"certificateAuthority": AUTHORITY}}}
 CASES: dict[str, dict[str, Any]] = {
     "no backup": {},
     "backup": BACKUP,
+    "registries and mails": HOME,
     "external store": EXTERNAL,
     "external store and database": {**EXTERNAL, "postgres": DATABASE},
+    "everything": {**HOME, **EXTERNAL, "postgres": DATABASE},
 }
 
 
@@ -64,7 +74,8 @@ def test_every_resource_is_a_child_of_its_component(stack: Recording):
     roots |= {found.name for found in stack.resources if found.parent.endswith("::flyte-home-prod")}
     components = {found.name for found in stack.resources if found.type.startswith("flyte-home:index:")}
 
-    assert roots == components | {"flyte", "random"}  # "flyte" is both the namespace and the component
+    # "flyte" is both the namespace and the component. The platform's login at registries belongs to all components.
+    assert roots - {"registries"} == components | {"flyte", "random"}
     assert all(found.type.split(":")[:2] == ["flyte-home", "index"] for found in stack.resources if not found.custom)
 
 
@@ -94,6 +105,7 @@ def test_configured_secrets_appear_only_as_encrypted_values(stack: Recording):
         text = json.dumps(visible(found.inputs))
         assert "planted" not in text, found.urn
         assert "cGxhbnRl" not in text, found.urn  # the same text in base64
+        assert "Zmx5dGU6cGxhbnRl" not in text, found.urn  # with the user before it
     assert "planted" not in json.dumps(visible(stack.outputs))
 
 
