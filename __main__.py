@@ -5,7 +5,7 @@ from dataclasses import replace
 import pulumi
 import pulumi_random as random
 
-from components import backup, cluster, database, flyte, network, object_store, retention, tasks
+from components import backup, cluster, database, flyte, monitoring, network, object_store, retention, tasks
 from components.pods import Platform, Safekeeping
 from components.program import end_quietly_when_interrupted
 from settings import load_settings
@@ -32,16 +32,12 @@ platform = Platform(namespace, fence.provider, images(settings.images), settings
 namespaces = tasks.ProjectNamespacesArgs(platform, scopes, settings.tasks)
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
-server = database.PostgresArgs(platform, settings.postgres, generations, password)
+monitored = settings.monitoring.enabled
+server = database.PostgresArgs(platform, settings.postgres, generations, password, monitored)
 postgres = database.Postgres("postgres", server, in_cluster)
+days, reader = settings.retention.objects, backup.reader(settings.backup)
 store = object_store.MinioArgs(
-    platform,
-    settings.minio,
-    generations,
-    scopes,
-    endpoints.object_store,
-    settings.retention.objects,
-    backup.reader(settings.backup),
+    platform, settings.minio, generations, scopes, endpoints.object_store, days, reader, monitored
 )
 minio = object_store.Minio("minio", store, in_cluster)
 secrets: dict[str, tasks.SecretValues] = {
@@ -59,6 +55,7 @@ drill = None
 if settings.backup.target:
     sets = backup.BackupArgs(platform, settings, pulumi.get_stack(), postgres, minio)
     drill = backup.Backup("backup", sets, in_cluster).drill_namespace
+monitoring.monitoring("monitoring", platform, settings, postgres, minio, in_cluster)
 
 # The guards: what must be in place before Flyte starts a task. With the chart's rights Flyte creates namespaces itself,
 # so that their names are not known here.

@@ -51,6 +51,8 @@ def next_generations(settings: Settings, names: Sequence[str]) -> dict[str, int]
         unused["postgres"] = "its password is the setting postgresPassword, see docs/secrets.md"
     if not settings.endpoints.login:
         unused["auth"] = "the stack has no login (auth)"
+    if not settings.monitoring.enabled:
+        unused["monitoring"] = "the stack has no monitoring (monitoring.scrape)"
     for name in names:
         if name not in _NAMES:
             raise SettingsError(f"GENERATION: there is no generation {name!r}; choose from {', '.join(_NAMES)}")

@@ -12,6 +12,7 @@ from settings.endpoints import ClientEndpoints, Endpoints
 from settings.ingress import IngressSettings
 from settings.log_links import LogLinks
 from settings.login import AuthSettings
+from settings.monitoring import MonitoringSettings
 from settings.network import NetworkSettings
 from settings.placement import Placement
 from settings.projects import Project, ProjectPodSecurity, TaskScope, filled
@@ -83,6 +84,8 @@ class Settings(Model):
     """Backup of the database, the object store and Pulumi's state; without a target there is none."""
     backup_credentials: SecretStr = SecretStr("")
     """Secret: what opens backup.target: an S3 secret key, or an SSH private key."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """Metrics, alerts and dashboards for Prometheus and Grafana; by default none."""
     log_links: LogLinks = LogLinks()
     """Links in the console to the logs of a task; by default none."""
     images: dict[str, str] = {}

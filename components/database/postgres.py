@@ -21,14 +21,19 @@ from components.pods import (
     stateful_server,
     volume_claim,
 )
+from paths import ROOT
 from settings.secrets import Generations
 from settings.servers import PostgresSettings, database_claim
 
 SERVICE, PORT = "postgres", 5432
 """Name of the Service and of the pods' label, and its port."""
+_MONITOR_SCRIPT = "monitor-role.sh"
 _UID = 999  # user "postgres" in the official Debian-based image, which declares no USER
 _CREDENTIALS = "/run/secrets/postgres"
+_MONITOR = "/run/secrets/monitor"
 _DATA = "/var/lib/postgresql/data"
+MONITOR, MONITOR_PASSWORD = "monitoring", "password"
+"""Name of the role that reads statistics, and key of its password in its Secret."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class PostgresArgs:
     generations: Generations
     password: str
     """Password of the role flyte; empty: Pulumi generates one."""
+    monitored: bool = False
+    """Whether there is a role that reads statistics, for the monitoring."""
 
 
 class Postgres(pulumi.ComponentResource):
@@ -51,6 +58,8 @@ class Postgres(pulumi.ComponentResource):
 
     database: Database
     """The database for Flyte, known before the server is ready."""
+    monitor: pulumi.Output[str] | None = None
+    """Name of the Secret with the password of the role `MONITOR`; None if there is no such role."""
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Postgres", name, None, opts)
@@ -70,7 +79,18 @@ class Postgres(pulumi.ComponentResource):
             string_data={"superuser-password": superuser_password, PASSWORD: password},
             opts=child,
         )
-        scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
+        more_scripts = {}
+        if args.monitored:
+            monitor_password = generated_password(f"{name}-monitor-password", 32, child, generations.monitoring)
+            self.monitor = k8s.core.v1.Secret(
+                f"{name}-monitor",
+                metadata={"namespace": platform.namespace, "labels": LABELS},
+                immutable=True,
+                string_data={MONITOR_PASSWORD: monitor_password},
+                opts=child,
+            ).metadata.name
+            more_scripts = {_MONITOR_SCRIPT: (ROOT / "scripts" / "monitoring" / _MONITOR_SCRIPT).read_text()}
+        scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child, more_scripts)
         claims = {
             generation: volume_claim(
                 database_claim(generation),
@@ -84,6 +104,8 @@ class Postgres(pulumi.ComponentResource):
         }
         claim = claims[settings.volume_generation].metadata.name
         pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim)
+        if self.monitor:
+            pod = _monitored(pod, self.monitor)
         server = stateful_server(
             name,
             platform.namespace,
@@ -96,6 +118,26 @@ class Postgres(pulumi.ComponentResource):
             server.host, PORT, "flyte", "flyte", password, credentials.metadata.name, settings.max_connections
         )
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
+
+
+def _monitored(pod: k8s.core.v1.PodSpecArgsDict, secret: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
+    """``pod`` whose server has the role `MONITOR`, after every start."""
+    (container,) = pod["containers"]
+    roles = f"/bin/sh /scripts/ensure-roles.sh && exec /bin/sh /scripts/{_MONITOR_SCRIPT}"
+    monitored: k8s.core.v1.ContainerArgsDict = {
+        **container,
+        "env": [*container["env"], {"name": "MONITOR", "value": _MONITOR}],
+        "lifecycle": {**container["lifecycle"], "post_start": {"exec_": {"command": ["/bin/sh", "-c", roles]}}},
+        "volume_mounts": [
+            *container["volume_mounts"],
+            {"name": "monitor", "mount_path": _MONITOR, "read_only": True},
+        ],
+    }
+    volume: k8s.core.v1.VolumeArgsDict = {
+        "name": "monitor",
+        "secret": {"secret_name": secret, "default_mode": 0o440},
+    }
+    return {**pod, "containers": [monitored], "volumes": [*pod["volumes"], volume]}
 
 
 def _pod(

@@ -13,6 +13,7 @@ import pulumi_kubernetes as k8s
 from components.backup import names as backup
 from components.database import postgres
 from components.flyte import names, raw_outputs
+from components.monitoring import names as monitoring
 from components.object_store import minio, users
 from components.pods import LABELS, NAME, Platform
 from components.retention.names import CRON_JOB
@@ -94,13 +95,23 @@ class NetworkPolicies(pulumi.ComponentResource):
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
         backups = [_pods(backup.POD)] if settings.backup.target else []
         clients_of_database = [_pods(names.RELEASE), *backups]
+        prometheus = [_all_of(settings.monitoring.namespace)] if settings.monitoring.enabled else []
+        if prometheus:
+            clients_of_database.append(_pods(monitoring.EXPORTER))
+            policy(
+                monitoring.EXPORTER,
+                ingress=[_from(monitoring.EXPORTER_PORT, *prometheus)],
+                egress=[_dns(), _to(postgres.PORT, _pods(postgres.SERVICE))],
+            )
         if settings.retention.rows:
             clients_of_database.append(_pods(CRON_JOB))
             policy(CRON_JOB, egress=[_dns(), _to(postgres.PORT, _pods(postgres.SERVICE))])
         policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
         policy(
             store,
-            ingress=[_from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients)],
+            ingress=[
+                _from(minio.PORT, _pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients, *prometheus)
+            ],
         )
         if backups:
             servers = [_to(postgres.PORT, _pods(postgres.SERVICE)), _to(minio.PORT, _pods(store))]
@@ -113,6 +124,7 @@ class NetworkPolicies(pulumi.ComponentResource):
             ingress=[
                 _from(names.HTTP_PORT, _pods(raw_outputs.JOB), *clients),
                 *([_from(names.GRPC_PORT, *callers, *clients)] if callers or clients else []),
+                *([_from(names.METRICS_PORT, *prometheus)] if prometheus else []),
             ],
             egress=[
                 _dns(),

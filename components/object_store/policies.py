@@ -59,6 +59,26 @@ def reading_policy() -> Policy:
     return _policy(_allow(["s3:ListAllMyBuckets", "s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"], "*"))
 
 
+def monitoring_policy(bucket: str) -> Policy:
+    """The policy of a user that may read the metrics, and nothing else.
+
+    It may also list a prefix of Flyte's ``bucket`` that no object has: so the provisioning sees whether its key opens
+    the store. ``admin:*`` cannot be denied, because the metrics are an action of the administration, too.
+    """
+    actions = ["admin:Prometheus", "s3:GetBucketLocation", "s3:ListBucket"]
+    listing = _allow(["s3:ListBucket"], bucket)
+    listing["Condition"] = {"StringLike": {"s3:prefix": ["-/"]}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["admin:Prometheus"]},
+            _allow(["s3:GetBucketLocation"], bucket),
+            listing,
+            {"Effect": "Deny", "NotAction": actions, "Resource": ["arn:aws:s3:::*"]},
+        ],
+    }
+
+
 def _allow(actions: Sequence[str], *resources: str) -> dict[str, Any]:
     return {
         "Effect": "Allow",

@@ -8,6 +8,7 @@ from settings.rules.backup import backup_problems, backup_warnings
 from settings.rules.buckets import bucket_problems
 from settings.rules.endpoints import endpoint_problems
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
+from settings.rules.monitoring import monitoring_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
 from settings.rules.retention import retention_problems
@@ -34,6 +35,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from bucket_problems(settings)
     yield from quota_problems(settings)
     yield from backup_problems(settings)
+    yield from monitoring_problems(settings)
     yield from privilege_problems(settings)
     yield from secret_problems(settings)
     yield from retention_problems(settings)
