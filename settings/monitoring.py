@@ -29,8 +29,13 @@ class DashboardSettings(Model):
     """Folder of the dashboards in Grafana."""
     grafana_operator: bool = False
     """Whether the Grafana Operator gets them too, as GrafanaDashboard; the cluster must have its definition."""
-    instance_labels: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)] = {"dashboards": "grafana"}
-    """Labels of the Grafana that shows them, for the Grafana Operator."""
+    instance_labels: dict[LabelKey, LabelValue] = {}
+    """Labels of the Grafana that shows them, for the Grafana Operator; empty: dashboards: grafana."""
+
+    @property
+    def instance_selector(self) -> dict[str, str]:
+        """Labels that select the Grafana."""
+        return self.instance_labels or {"dashboards": "grafana"}
 
 
 class MonitoringSettings(Model):
@@ -41,8 +46,8 @@ class MonitoringSettings(Model):
     prometheus.io annotations; none: no monitoring."""
     namespace: Label = "monitoring"
     """Namespace of Prometheus, whose pods may read the metrics; no other namespace may."""
-    labels: dict[LabelKey, LabelValue] = {"release": "kube-prometheus-stack"}
-    """Labels by which Prometheus selects ServiceMonitors and rules."""
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels by which Prometheus selects ServiceMonitors and rules; empty: release: kube-prometheus-stack."""
     interval: Annotated[int, Field(ge=5, le=120)] = 30
     """Seconds between two scrapes, for the Prometheus Operator."""
     cluster_metrics: bool = True
@@ -56,6 +61,11 @@ class MonitoringSettings(Model):
     """The dashboards for Grafana, in ConfigMaps."""
     resources: Resources = default_resources("10m", "32Mi", "500m", "128Mi")
     """Requests and limits of the container that reads the metrics of the database."""
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels by which Prometheus selects ServiceMonitors and rules."""
+        return self.labels or {"release": "kube-prometheus-stack"}
 
     @property
     def enabled(self) -> bool:

@@ -96,7 +96,7 @@ class Monitoring(pulumi.ComponentResource):
                 name,
                 api_version="monitoring.coreos.com/v1",
                 kind="PrometheusRule",
-                metadata={"name": RULES, "namespace": platform.namespace, "labels": {**settings.labels, **LABELS}},
+                metadata={"name": RULES, "namespace": platform.namespace, "labels": {**settings.selector, **LABELS}},
                 spec=content,
                 opts=opts,
             )
@@ -138,7 +138,7 @@ class Monitoring(pulumi.ComponentResource):
                 kind="GrafanaDashboard",
                 metadata={"name": f"{DASHBOARDS}-{file}", "namespace": platform.namespace, "labels": LABELS},
                 spec={
-                    "instanceSelector": {"matchLabels": dict(settings.instance_labels)},
+                    "instanceSelector": {"matchLabels": settings.instance_selector},
                     # Grafana runs in another namespace.
                     "allowCrossNamespaceImport": True,
                     "folder": settings.folder,

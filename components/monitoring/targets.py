@@ -97,7 +97,7 @@ def service_monitor(
         metadata={
             "name": target.name,
             "namespace": platform.namespace,
-            "labels": {**settings.labels, **LABELS},
+            "labels": {**settings.selector, **LABELS},
         },
         spec={"selector": {"matchLabels": {NAME: target.name}}, "endpoints": endpoints},
         opts=pulumi.ResourceOptions(parent=parent),

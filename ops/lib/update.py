@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from ops.lib.definitions import check_definitions
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
@@ -38,6 +39,8 @@ def prepare(
     """
     cluster = Cluster.of(settings.context, settings.kubeconfig)
     cluster.check_is(settings.cluster_uid, stack)
+    if command == "up":
+        check_definitions(cluster, settings)
     began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
     if state.interrupted or command == "destroy":
