@@ -37,8 +37,7 @@ def _overview(space: str) -> Row:
     def flyte(metric: str, *matchers: str) -> str:
         return metrics.flyte(metric, space, *matchers)
 
-    servers = (f'namespace="{space}"', f'service=~"{FLYTE}|{STORE}|{DATABASE}"')
-    targets = series("up", *servers)
+    targets = series("up", f'namespace="{space}"', f'service=~"{FLYTE}|{STORE}|{DATABASE}"')
     used = metrics.database("pg_stat_database_numbackends", space)
     limit = metrics.database("pg_settings_max_connections", space)
     free = metrics.store("minio_cluster_capacity_usable_free_bytes", space)
@@ -66,10 +65,14 @@ def _overview(space: str) -> Row:
             ),
             Panel(
                 "Memory of the servers",
-                [Query(series("process_resident_memory_bytes", *servers), "{{service}}")],
+                [
+                    Query(flyte("process_resident_memory_bytes"), "Flyte"),
+                    Query(metrics.store("minio_node_process_resident_memory_bytes", space), "object store"),
+                    Query(metrics.database("process_resident_memory_bytes", space), "exporter of the database"),
+                ],
                 unit="bytes",
                 width=12,
-                about="PostgreSQL itself has no such metric; postgres-metrics is its exporter.",
+                about="PostgreSQL itself has no such metric.",
             ),
         ],
     )
@@ -171,7 +174,7 @@ def _store(space: str) -> Row:
             Panel(
                 "Requests that failed",
                 [
-                    Query(f"sum(rate({store('minio_s3_requests_5xx_errors_total')}[5m]))", "by the store (5xx)"),
+                    Query(f"sum(rate({store('minio_s3_requests_errors_total')}[5m]))", "all"),
                     Query(f"sum(rate({store('minio_s3_requests_4xx_errors_total')}[5m]))", "by the client (4xx)"),
                 ],
                 unit="reqps",
