@@ -375,6 +375,22 @@ MUTATIONS = (
         '.id\' "$errors.plan"',
         "the newest complete set is removed",
         _BACKUP_SCRIPTS,
+        "components/object_store/policies.py",
+        '{"Effect": "Deny", "NotAction": actions, "Resource": ["arn:aws:s3:::*"]},',
+        "",
+        "the user that reads the metrics of the store can change its own key",
+    ),
+    Mutation(
+        "components/network/policies.py",
+        "[_all_of(settings.monitoring.namespace)] if settings.monitoring.enabled else []",
+        '[{"namespace_selector": {}}] if settings.monitoring.enabled else []',
+        "every namespace reaches the metrics",
+    ),
+    Mutation(
+        "components/monitoring/exporter.py",
+        '"automount_service_account_token": False,',
+        "",
+        "the exporter has a token of Kubernetes",
     ),
 )
 

@@ -81,14 +81,7 @@ class Postgres(pulumi.ComponentResource):
         )
         more_scripts = {}
         if args.monitored:
-            monitor_password = generated_password(f"{name}-monitor-password", 32, child, generations.monitoring)
-            self.monitor = k8s.core.v1.Secret(
-                f"{name}-monitor",
-                metadata={"namespace": platform.namespace, "labels": LABELS},
-                immutable=True,
-                string_data={MONITOR_PASSWORD: monitor_password},
-                opts=child,
-            ).metadata.name
+            self.monitor = _monitor_secret(f"{name}-monitor", platform, generations, child)
             more_scripts = {_MONITOR_SCRIPT: (ROOT / "scripts" / "monitoring" / _MONITOR_SCRIPT).read_text()}
         scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child, more_scripts)
         claims = {
@@ -118,6 +111,21 @@ class Postgres(pulumi.ComponentResource):
             server.host, PORT, "flyte", "flyte", password, credentials.metadata.name, settings.max_connections
         )
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
+
+
+def _monitor_secret(
+    name: str, platform: Platform, generations: Generations, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Name of a Secret with the password of the role `MONITOR`."""
+    password = generated_password(f"{name}-password", 32, opts, generations.monitoring)
+    secret = k8s.core.v1.Secret(
+        name,
+        metadata={"namespace": platform.namespace, "labels": LABELS},
+        immutable=True,
+        string_data={MONITOR_PASSWORD: password},
+        opts=opts,
+    )
+    return secret.metadata.name
 
 
 def _monitored(pod: k8s.core.v1.PodSpecArgsDict, secret: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
