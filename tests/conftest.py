@@ -86,7 +86,12 @@ _TOGETHER = {
     "rendered secrets": ("tests/apiserver/test_rendered_secrets.py",),
     "task pods": ("tests/apiserver/test_task_pods.py",),
     # A cluster can have only one Flyte.
-    "cluster": ("tests/engine/test_broken_stack.py", "tests/engine/test_lifecycle.py", "tests/engine/test_recovery.py"),
+    "cluster": (
+        "tests/engine/test_broken_stack.py",
+        "tests/engine/test_lifecycle.py",
+        "tests/engine/test_monitored_stack.py",
+        "tests/engine/test_recovery.py",
+    ),
     "github": ("tests/engine/test_github_job.py",),
     "reports": ("tests/engine/test_ci_engine.py",),
     "previews": ("tests/engine/test_preview.py",),

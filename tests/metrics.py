@@ -64,3 +64,7 @@ def captured(component: str) -> set[str]:
     """Names in the committed capture of a component."""
     lines = (CAPTURED / f"{component}.txt").read_text().splitlines()
     return {line for line in lines if line and not line.startswith("#")}
+
+
+AFTER_A_WORKFLOW = {"flyte:propeller:all:workflow:success_duration_ms_count"}
+"""Metrics that Flyte has only after a workflow has succeeded, because they have its project as a label."""
