@@ -1,11 +1,11 @@
-"""What public scanners find in the rendered manifests of both stacks, and in those of a backup."""
+"""What public scanners find in the rendered manifests of both stacks, and in those of a backup and of monitoring."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from tests.matrix import BACKUP, STACKS, manifests
+from tests.matrix import BACKUP, MONITORED, STACKS, is_builtin, manifests
 from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
 
 
@@ -14,19 +14,24 @@ def both() -> list[dict[str, Any]]:
     return [manifest for stack in STACKS for manifest in manifests(stack).values()]
 
 
-def of_a_backup() -> list[dict[str, Any]]:
-    """The manifests of a backup that neither stack has."""
+def of_parts() -> list[dict[str, Any]]:
+    """The manifests of a backup and of monitoring that neither stack has."""
 
     def place(manifest: dict[str, Any]) -> tuple[str, str]:
         return manifest["metadata"].get("namespace", ""), object_name(manifest)
 
     others = {place(manifest) for manifest in both()}
-    return [manifest for manifest in manifests(BACKUP).values() if place(manifest) not in others]
+    found = []
+    for manifest in [*manifests(BACKUP).values(), *manifests(MONITORED).values()]:
+        if place(manifest) not in others and is_builtin(manifest):
+            others.add(place(manifest))
+            found.append(manifest)
+    return found
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
 def test_scanners_find_only_what_is_accepted_with_a_reason(scanner: str):
-    assert problems(scanner, [*both(), *of_a_backup()]) == []
+    assert problems(scanner, [*both(), *of_parts()]) == []
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
