@@ -375,8 +375,10 @@ MUTATIONS = (
         '.id\' "$errors.plan"',
         "the newest complete set is removed",
         _BACKUP_SCRIPTS,
+    ),
+    Mutation(
         "components/object_store/policies.py",
-        '{"Effect": "Deny", "NotAction": actions, "Resource": ["arn:aws:s3:::*"]},',
+        '{"Effect": "Deny", "Action": _ON_ITSELF},',
         "",
         "the user that reads the metrics of the store can change its own key",
     ),

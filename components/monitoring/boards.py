@@ -350,7 +350,7 @@ def _cache(space: str) -> Row:
             ),
             Panel(
                 "Executions that were started",
-                [Query(f"increase({flyte('flyte:admin:execution_manager:executions_created')}[5m])", "started")],
+                [Query(f"increase({flyte('flyte:admin:admin:execution_manager:executions_created')}[5m])", "started")],
             ),
         ],
     )

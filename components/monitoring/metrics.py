@@ -16,6 +16,7 @@ TOO_LARGE = f"{_PROPELLER}:wf_too_large"
 PANICS = (
     f"{_PROPELLER}:round:panic_unlabeled",
     "flyte:admin:admin:handler_panic",
+    "flyte:admin:signal:handler_panic",
     f"{_SCHEDULER}:initialization_panic",
     f"{_SCHEDULER}:job_func_panic_counter",
 )

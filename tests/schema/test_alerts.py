@@ -147,6 +147,7 @@ CASES: dict[str, list[Case]] = {
         for metric in (
             f"{PROPELLER}:round:panic_unlabeled",
             "flyte:admin:admin:handler_panic",
+            "flyte:admin:signal:handler_panic",
             f"{SCHEDULER}:initialization_panic",
             f"{SCHEDULER}:job_func_panic_counter",
         )

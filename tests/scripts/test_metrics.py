@@ -229,6 +229,26 @@ def test_the_keys_of_tasks_and_of_flyte_give_no_metrics(store: Store):
         assert refused(store, CLUSTER_PATH, token(key, user)), user
 
 
+def test_another_user_that_reads_metrics_replaces_the_one_before(store: Store):
+    later = monitor_user(2)
+    (store.work.path / "scripts" / "access-later.zip").write_bytes(
+        monitor_archives(later, BUCKET)["access-monitor.zip"]
+    )
+    with (store.work.path / "scripts" / "users").open("a") as table:
+        table.write(f"{later} {BUCKET}\n")
+    store.work.file(f"keys/{later}", "plantedMonitorKey2")
+    store.provision()
+    assert not refused(store, CLUSTER_PATH, token("plantedMonitorKey2", later))
+
+    # What RetiredUsers runs after the rotation: here it removes the later one.
+    with (store.work.path / "scripts" / "kept").open("a") as kept:
+        kept.write(f"{USER}\n")
+    store.retire()
+
+    assert not refused(store, CLUSTER_PATH, token())
+    assert refused(store, CLUSTER_PATH, token("plantedMonitorKey2", later))
+
+
 def test_the_user_that_reads_metrics_can_do_nothing_else(store: Store):
     store.root("pipe", f"store/{BUCKET}/metadata/x", text="secret content")
 
