@@ -33,6 +33,12 @@ def dashboards(settings: Settings) -> dict[str, str]:
     }
 
 
+def _short(metric: str) -> str:
+    """The name of a counter of failures in a legend, such as ``admin read``."""
+    part, kind = metric.split(":")[-3:-1], metric.rpartition(":")[2]
+    return f"{'engine' if part[0] == 'all' else part[0]} {kind.removesuffix('_failure_unlabeled')}"
+
+
 def _overview(space: str) -> Row:
     def flyte(metric: str, *matchers: str) -> str:
         return metrics.flyte(metric, space, *matchers)
@@ -111,10 +117,7 @@ def _engine(space: str) -> Row:
             ),
             Panel(
                 "Requests to the object store that failed",
-                [
-                    Query(f"increase({flyte(metric)}[5m])", metric.removeprefix("flyte:").removesuffix("_unlabeled"))
-                    for metric in STORE_FAILURES
-                ],
+                [Query(f"increase({flyte(metric)}[5m])", _short(metric)) for metric in STORE_FAILURES],
             ),
             Panel(
                 "Failures of the scheduler",

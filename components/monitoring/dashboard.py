@@ -137,7 +137,7 @@ def _thresholds(panel: Panel) -> dict[str, Any]:
 
 def _target(panel: Panel, number: int, query: Query) -> dict[str, Any]:
     target = {
-        "refId": "ABCDEFGH"[number],
+        "refId": chr(ord("A") + number),
         "datasource": _DATASOURCE,
         "expr": query.expression,
         "legendFormat": query.legend or "__auto",

@@ -23,7 +23,7 @@ PANICS = (
 """Counters of panics that Flyte has survived."""
 STORE_FAILURES = tuple(
     f"{part}:{kind}_failure_unlabeled"
-    for part in (f"{_PROPELLER}:metastore", "flyte:admin:storage")
+    for part in (f"{_PROPELLER}:metastore", "flyte:admin:storage", "datacatalog:datacatalog:storage")
     for kind in ("head", "read", "write")
 )
 """Counters of requests to the object store that have failed, as Flyte sees them."""

@@ -170,7 +170,7 @@ CASES: dict[str, list[Case]] = {
                 at("flyte-metrics"),
                 "30 requests of Flyte to the object store have failed within ten minutes.",
             )
-            for part in (f"{PROPELLER}:metastore", "flyte:admin:storage")
+            for part in (f"{PROPELLER}:metastore", "flyte:admin:storage", "datacatalog:datacatalog:storage")
             for kind in ("head", "read", "write")
         ),
         Case(from_flyte(f"{PROPELLER}:metastore:read_failure_unlabeled", "0x20 1x20"), 30),
