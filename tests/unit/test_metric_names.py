@@ -1,7 +1,10 @@
 """Every metric that an alert or a dashboard names exists; for database and store, tests/scripts checks it itself."""
 
+import re
+
 import pytest
 
+from components.monitoring.targets import TARGETS, Target
 from tests.metrics import AFTER_A_WORKFLOW, captured, expressions, names, of_service
 
 
@@ -11,6 +14,11 @@ def test_every_metric_is_in_the_capture_of_its_component(service: str, component
 
     assert len(wanted) > 5
     assert wanted - captured(component) == set()
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_no_metric_that_is_used_is_dropped(target: Target):
+    assert not [name for name in of_service(target.name) if re.fullmatch(target.dropped, name)]
 
 
 def test_every_metric_in_an_expression_belongs_to_a_component():
