@@ -94,9 +94,7 @@ def service_monitor(
         if target.token:
             endpoint["authorization"] = {"type": "Bearer", "credentials": {"name": token, "key": TOKEN}}
         if target.dropped:
-            endpoint["metricRelabelings"] = [
-                {"sourceLabels": ["__name__"], "regex": target.dropped, "action": "drop"}
-            ]
+            endpoint["metricRelabelings"] = [{"sourceLabels": ["__name__"], "regex": target.dropped, "action": "drop"}]
         endpoints.append(endpoint)
     return k8s.apiextensions.CustomResource(
         name,
