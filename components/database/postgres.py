@@ -96,9 +96,7 @@ class Postgres(pulumi.ComponentResource):
             for generation in settings.generations
         }
         claim = claims[settings.volume_generation].metadata.name
-        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim)
-        if self.monitor:
-            pod = _monitored(pod, self.monitor)
+        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim, self.monitor)
         server = stateful_server(
             name,
             platform.namespace,
@@ -128,29 +126,22 @@ def _monitor_secret(
     return secret.metadata.name
 
 
-def _monitored(pod: k8s.core.v1.PodSpecArgsDict, secret: pulumi.Input[str]) -> k8s.core.v1.PodSpecArgsDict:
-    """``pod`` whose server has the role `MONITOR`, after every start."""
-    (container,) = pod["containers"]
-    roles = f"/bin/sh /scripts/ensure-roles.sh && exec /bin/sh /scripts/{_MONITOR_SCRIPT}"
-    monitored: k8s.core.v1.ContainerArgsDict = {
-        **container,
-        "env": [*container["env"], {"name": "MONITOR", "value": _MONITOR}],
-        "lifecycle": {**container["lifecycle"], "post_start": {"exec_": {"command": ["/bin/sh", "-c", roles]}}},
-        "volume_mounts": [
-            *container["volume_mounts"],
-            {"name": "monitor", "mount_path": _MONITOR, "read_only": True},
-        ],
-    }
-    volume: k8s.core.v1.VolumeArgsDict = {
-        "name": "monitor",
-        "secret": {"secret_name": secret, "default_mode": 0o440},
-    }
-    return {**pod, "containers": [monitored], "volumes": [*pod["volumes"], volume]}
-
-
 def _pod(
-    args: PostgresArgs, credentials: pulumi.Input[str], scripts: pulumi.Input[str], claim: pulumi.Input[str]
+    args: PostgresArgs,
+    credentials: pulumi.Input[str],
+    scripts: pulumi.Input[str],
+    claim: pulumi.Input[str],
+    monitor: pulumi.Input[str] | None,
 ) -> k8s.core.v1.PodSpecArgsDict:
+    started = ["/bin/sh", "/scripts/ensure-roles.sh"]
+    variables: list[k8s.core.v1.EnvVarArgsDict] = []
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = []
+    volumes: list[k8s.core.v1.VolumeArgsDict] = []
+    if monitor:
+        started = ["/bin/sh", "-c", f"{' '.join(started)} && exec /bin/sh /scripts/{_MONITOR_SCRIPT}"]
+        variables.append({"name": "MONITOR", "value": _MONITOR})
+        mounts.append({"name": "monitor", "mount_path": _MONITOR, "read_only": True})
+        volumes.append({"name": "monitor", "secret": {"secret_name": monitor, "default_mode": 0o440}})
     return {
         "automount_service_account_token": False,
         "enable_service_links": False,
@@ -172,12 +163,13 @@ def _pod(
                         "value": "--data-checksums --encoding=UTF8 --auth-host=scram-sha-256",
                     },
                     {"name": "CREDENTIALS", "value": _CREDENTIALS},
+                    *variables,
                 ],
                 "ports": [{"name": "postgresql", "container_port": PORT}],
                 "resources": resources(args.settings.resources),
                 "security_context": container_security(),
                 "lifecycle": {
-                    "post_start": {"exec_": {"command": ["/bin/sh", "/scripts/ensure-roles.sh"]}},
+                    "post_start": {"exec_": {"command": started}},
                     "pre_stop": {"exec_": {"command": ["/bin/sh", "/scripts/stop.sh"]}},
                 },
                 # Only the startup probe logs in; the others ask the postmaster, which costs the database nothing.
@@ -204,6 +196,7 @@ def _pod(
                     {"name": "scripts", "mount_path": "/scripts", "read_only": True},
                     {"name": "run", "mount_path": "/var/run/postgresql"},
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
+                    *mounts,
                 ],
             }
         ],
@@ -213,5 +206,6 @@ def _pod(
             {"name": "scripts", "config_map": {"name": scripts}},
             empty_dir("run", "10Mi"),
             empty_dir("tmp", "100Mi"),
+            *volumes,
         ],
     }

@@ -136,7 +136,7 @@ def _thresholds(panel: Panel) -> dict[str, Any]:
 
 
 def _target(panel: Panel, number: int, query: Query) -> dict[str, Any]:
-    target = {
+    target: dict[str, Any] = {
         "refId": chr(ord("A") + number),
         "datasource": _DATASOURCE,
         "expr": query.expression,
