@@ -5,7 +5,7 @@ from dataclasses import replace
 import pulumi
 import pulumi_random as random
 
-from components import backup, cluster, database, flyte, network, object_store, retention, tasks
+from components import backup, cluster, database, flyte, monitoring, network, object_store, retention, tasks
 from components.pods import Platform, Safekeeping, pull_secrets
 from components.program import end_quietly_when_interrupted
 from settings import load_settings
@@ -38,16 +38,12 @@ namespaces = tasks.ProjectNamespacesArgs(
 )
 projects = tasks.ProjectNamespaces("projects", namespaces, in_cluster)
 password = settings.postgres_password.get_secret_value()
-server = database.PostgresArgs(platform, settings.postgres, generations, password)
+monitored = settings.monitoring.enabled
+server = database.PostgresArgs(platform, settings.postgres, generations, password, monitored)
 postgres = database.flyte_database("postgres", server, in_cluster)
+days, reader = settings.retention.objects, backup.reader(settings.backup)
 bundled = object_store.MinioArgs(
-    platform,
-    settings.minio,
-    generations,
-    scopes,
-    endpoints.object_store,
-    settings.retention.objects,
-    backup.reader(settings.backup),
+    platform, settings.minio, generations, scopes, endpoints.object_store, days, reader, monitored
 )
 store = external or object_store.Minio("minio", bundled, in_cluster)
 secrets: dict[str, tasks.SecretValues] = {
@@ -63,6 +59,7 @@ drill = None
 if settings.backup.target:
     sets = backup.BackupArgs(platform, settings, pulumi.get_stack(), postgres, store.backup)
     drill = backup.Backup("backup", sets, in_cluster).drill_namespace
+monitoring.monitoring("monitoring", platform, settings, postgres, store, in_cluster)
 
 # The guards: what must be in place before Flyte starts a task. With the chart's rights Flyte creates namespaces itself,
 # so that their names are not known here.

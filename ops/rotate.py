@@ -57,6 +57,10 @@ def next_generations(settings: Settings, names: Sequence[str]) -> dict[str, int]
     if settings.minio.mode == "external":
         keys = "the keys of the external object store are the settings objectStoreKey*, see docs/secrets.md"
         unused |= {"minioRoot": keys, "minioFlyte": keys, "minioTasks": keys}
+    if not settings.monitoring.enabled:
+        unused["monitoring"] = "the stack has no monitoring (monitoring.scrape)"
+    elif {settings.postgres.mode, settings.minio.mode} == {"external"}:
+        unused["monitoring"] = "the stack runs no server whose metrics need a password or a key"
     for name in names:
         if name not in _NAMES:
             raise SettingsError(f"GENERATION: there is no generation {name!r}; choose from {', '.join(_NAMES)}")

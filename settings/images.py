@@ -82,6 +82,12 @@ IMAGES: dict[str, Image] = {
         "sha256:cfc83108c3abb371f8fb84d99c1fdc88f8c237e022409b0081fb7c0a3be634dd",
         "the object store's client, in the Job that creates buckets and users",
     ),
+    "exporter": Image(
+        "quay.io/prometheuscommunity/postgres-exporter",
+        "v0.20.1",
+        "sha256:ac5ec343104fae0e2d84a27bb8d69b38430a11910c5382cad85d478d2bab713e",
+        "reads the metrics of the database, for Prometheus",
+    ),
     "restic": Image(
         "docker.io/restic/restic",
         "0.19.1",

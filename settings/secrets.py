@@ -69,3 +69,5 @@ class Generations(Model):
     """Generation of the certificate of Flyte's webhook."""
     auth: int = _generation()
     """Generation of the keys of Flyte's login. Everyone has to log in again."""
+    monitoring: int = _generation()
+    """Generation of the password and the key with which the metrics of the database and the object store are read."""

@@ -15,6 +15,7 @@ from settings.images import Image, images
 from settings.ingress import IngressSettings
 from settings.log_links import LogLinks
 from settings.login import AuthSettings
+from settings.monitoring import MonitoringSettings
 from settings.network import NetworkSettings
 from settings.notifications import Notifications
 from settings.placement import Placement
@@ -92,6 +93,8 @@ class Settings(Model):
     """Backup of the database, the object store and Pulumi's state; without a target there is none."""
     backup_credentials: SecretStr = SecretStr("")
     """Secret: what opens backup.target: an S3 secret key, or an SSH private key."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """Metrics, alerts and dashboards for Prometheus and Grafana; by default none."""
     log_links: LogLinks = LogLinks()
     """Links in the console to the logs of a task; by default none."""
     notifications: Notifications = Notifications()

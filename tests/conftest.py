@@ -98,6 +98,7 @@ _TOGETHER = {
         "tests/engine/test_broken_stack.py",
         "tests/engine/test_external_store.py",
         "tests/engine/test_lifecycle.py",
+        "tests/engine/test_monitored_stack.py",
         "tests/engine/test_recovery.py",
     ),
     "github": ("tests/engine/test_github_job.py",),

@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,6 +18,10 @@ from tests.external_store import AUTHORITY, external, iam
 # PyYAML's safe loader, in C if PyYAML was built with it, which is ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+DEFINITIONS = [
+    json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "captured" / "definitions").glob("*.json"))
+]
+"""Definitions of other software, of whose kinds the stack can have objects."""
 STACKS = ("dev", "prod")
 # The oldest and the newest supported minor version of Kubernetes.
 KUBERNETES = ("1.31", "1.37")
@@ -28,6 +33,7 @@ _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in 
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
 EXTERNAL = "external store with a private authority"
 OUTSIDE = "a database and a store outside, with a backup and rows that expire"
+MONITORED = "monitoring for both operators"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -132,6 +138,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "domains": ["development"],
         "backup": {"target": "claim:nas/flyte", "keep": {"daily": 3, "weekly": 0, "monthly": 0}},
         "network": {"enabled": False},
+    },
+    MONITORED: {
+        "domains": ["development"],
+        "monitoring": {"scrape": "operator", "dashboards": {"grafanaOperator": True}},
+        "backup": {"target": "claim:nas/flyte"},
+    },
+    "monitoring with annotations, without metrics of the cluster": {
+        "domains": ["development"],
+        "monitoring": {"scrape": "annotations", "namespace": "observability", "clusterMetrics": False},
     },
     "nginx at another port with a given certificate": {
         "domains": ["development"],
@@ -249,6 +264,11 @@ def objects(recorded: Recording) -> dict[str, dict[str, Any]]:
         for label in READ_ONLY if manifest["kind"] == "Secret" else ():
             del manifest["metadata"]["labels"][label]
     return found
+
+
+def is_builtin(manifest: Mapping[str, Any]) -> bool:
+    """Whether Kubernetes itself has the kind of an object."""
+    return manifest["kind"] not in {definition["spec"]["names"]["kind"] for definition in DEFINITIONS}
 
 
 def distinct(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

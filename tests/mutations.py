@@ -466,6 +466,24 @@ MUTATIONS = (
         "the newest complete set is removed",
         _BACKUP_SCRIPTS,
     ),
+    Mutation(
+        "components/object_store/policies.py",
+        '{"Effect": "Deny", "Action": _ON_ITSELF},',
+        "",
+        "the user that reads the metrics of the store can change its own key",
+    ),
+    Mutation(
+        "components/network/policies.py",
+        "[_all_of(settings.monitoring.namespace)] if settings.monitoring.enabled else []",
+        '[{"namespace_selector": {}}] if settings.monitoring.enabled else []',
+        "every namespace reaches the metrics",
+    ),
+    Mutation(
+        "components/monitoring/exporter.py",
+        '"automount_service_account_token": False,',
+        "",
+        "the exporter has a token of Kubernetes",
+    ),
 )
 
 

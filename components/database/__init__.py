@@ -3,11 +3,13 @@
 from components.database.client import connect_script, connection, credentials_volume, tls_variables
 from components.database.database import AUTHORITY, PASSWORD, Database
 from components.database.external import ExternalPostgres
-from components.database.postgres import Postgres, PostgresArgs
+from components.database.postgres import MONITOR, MONITOR_PASSWORD, Postgres, PostgresArgs
 from components.database.providers import FlyteDatabase, flyte_database
 
 __all__ = [
     "AUTHORITY",
+    "MONITOR",
+    "MONITOR_PASSWORD",
     "PASSWORD",
     "Database",
     "ExternalPostgres",

@@ -20,14 +20,19 @@ from components.pods import (
     stateful_server,
     volume_claim,
 )
+from paths import ROOT
 from settings.secrets import Generations
 from settings.servers import PostgresSettings, database_claim
 
 SERVICE, PORT = "postgres", 5432
 """Name of the Service and of the pods' label, and its port."""
+_MONITOR_SCRIPT = "monitor-role.sh"
 _UID = 999  # user "postgres" in the official Debian-based image, which declares no USER
 _CREDENTIALS = "/run/secrets/postgres"
+_MONITOR = "/run/secrets/monitor"
 _DATA = "/var/lib/postgresql/data"
+MONITOR, MONITOR_PASSWORD = "monitoring", "password"
+"""Name of the role that reads statistics, and key of its password in its Secret."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class PostgresArgs:
     generations: Generations
     password: str
     """Password of the role flyte; empty: Pulumi generates one."""
+    monitored: bool = False
+    """Whether there is a role that reads statistics, for the monitoring."""
 
 
 class Postgres(pulumi.ComponentResource):
@@ -50,6 +57,8 @@ class Postgres(pulumi.ComponentResource):
 
     database: Database
     """The database for Flyte, known before the server is ready."""
+    monitor: pulumi.Output[str] | None = None
+    """Name of the Secret with the password of the role `MONITOR`; None if there is no such role."""
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flyte-home:index:Postgres", name, None, opts)
@@ -69,7 +78,11 @@ class Postgres(pulumi.ComponentResource):
             string_data={"superuser-password": superuser_password, PASSWORD: password},
             opts=child,
         )
-        scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child)
+        more_scripts = {}
+        if args.monitored:
+            self.monitor = _monitor_secret(f"{name}-monitor", platform, generations, child)
+            more_scripts = {_MONITOR_SCRIPT: (ROOT / "scripts" / "monitoring" / _MONITOR_SCRIPT).read_text()}
+        scripts = script_config_map(f"{name}-scripts", platform.namespace, "postgres", child, more_scripts)
         claims = {
             generation: volume_claim(
                 database_claim(generation),
@@ -82,7 +95,7 @@ class Postgres(pulumi.ComponentResource):
             for generation in settings.generations
         }
         claim = claims[settings.volume_generation].metadata.name
-        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim)
+        pod = _pod(args, credentials.metadata.name, scripts.metadata.name, claim, self.monitor)
         server = stateful_server(
             name,
             platform.namespace,
@@ -104,9 +117,37 @@ class Postgres(pulumi.ComponentResource):
         self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
 
 
+def _monitor_secret(
+    name: str, platform: Platform, generations: Generations, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Name of a Secret with the password of the role `MONITOR`."""
+    password = generated_password(f"{name}-password", 32, opts, generations.monitoring)
+    secret = k8s.core.v1.Secret(
+        name,
+        metadata={"namespace": platform.namespace, "labels": LABELS},
+        immutable=True,
+        string_data={MONITOR_PASSWORD: password},
+        opts=opts,
+    )
+    return secret.metadata.name
+
+
 def _pod(
-    args: PostgresArgs, credentials: pulumi.Input[str], scripts: pulumi.Input[str], claim: pulumi.Input[str]
+    args: PostgresArgs,
+    credentials: pulumi.Input[str],
+    scripts: pulumi.Input[str],
+    claim: pulumi.Input[str],
+    monitor: pulumi.Input[str] | None,
 ) -> k8s.core.v1.PodSpecArgsDict:
+    started = ["/bin/sh", "/scripts/ensure-roles.sh"]
+    variables: list[k8s.core.v1.EnvVarArgsDict] = []
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = []
+    volumes: list[k8s.core.v1.VolumeArgsDict] = []
+    if monitor:
+        started = ["/bin/sh", "-c", f"{' '.join(started)} && exec /bin/sh /scripts/{_MONITOR_SCRIPT}"]
+        variables.append({"name": "MONITOR", "value": _MONITOR})
+        mounts.append({"name": "monitor", "mount_path": _MONITOR, "read_only": True})
+        volumes.append({"name": "monitor", "secret": {"secret_name": monitor, "default_mode": 0o440}})
     return {
         "automount_service_account_token": False,
         "enable_service_links": False,
@@ -128,12 +169,13 @@ def _pod(
                         "value": "--data-checksums --encoding=UTF8 --auth-host=scram-sha-256",
                     },
                     {"name": "CREDENTIALS", "value": _CREDENTIALS},
+                    *variables,
                 ],
                 "ports": [{"name": "postgresql", "container_port": PORT}],
                 "resources": resources(args.settings.resources),
                 "security_context": container_security(),
                 "lifecycle": {
-                    "post_start": {"exec_": {"command": ["/bin/sh", "/scripts/ensure-roles.sh"]}},
+                    "post_start": {"exec_": {"command": started}},
                     "pre_stop": {"exec_": {"command": ["/bin/sh", "/scripts/stop.sh"]}},
                 },
                 # Only the startup probe logs in; the others ask the postmaster, which costs the database nothing.
@@ -160,6 +202,7 @@ def _pod(
                     {"name": "scripts", "mount_path": "/scripts", "read_only": True},
                     {"name": "run", "mount_path": "/var/run/postgresql"},
                     {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108 (a volume of the pod)
+                    *mounts,
                 ],
             }
         ],
@@ -169,5 +212,6 @@ def _pod(
             {"name": "scripts", "config_map": {"name": scripts}},
             empty_dir("run", "10Mi"),
             empty_dir("tmp", "100Mi"),
+            *volumes,
         ],
     }

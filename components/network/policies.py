@@ -14,6 +14,7 @@ from components.backup import names as backup
 from components.database import names as database
 from components.database import postgres
 from components.flyte import names, raw_outputs
+from components.monitoring import names as monitoring
 from components.object_store import minio, users
 from components.object_store.egress import external_store_egress
 from components.pods import LABELS, NAME, Platform, all_pods_of, dns_egress
@@ -89,16 +90,21 @@ class NetworkPolicies(pulumi.ComponentResource):
         self._policy(f"{name}-deny", args.platform.namespace, "default-deny", {}, (), ())
         backups = [_pods(backup.POD)] if settings.backup.target else []
         clients_of_database = [_pods(names.RELEASE), *backups]
+        prometheus = [all_pods_of(settings.monitoring.namespace)] if settings.monitoring.enabled else []
         to_database, to_store = _database_egress(settings.postgres), _store_egress(settings)
         if settings.retention.rows:
             clients_of_database.append(_pods(CRON_JOB))
             policy(CRON_JOB, egress=[dns_egress(), to_database])
         if settings.postgres.mode == "bundled":
+            if prometheus:
+                clients_of_database.append(_pods(monitoring.EXPORTER))
+                scrape = _from(monitoring.EXPORTER_PORT, *prometheus)
+                policy(monitoring.EXPORTER, ingress=[scrape], egress=[dns_egress(), to_database])
             policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
         else:
             policy(database.CHECK, egress=[dns_egress(), to_database])
         if settings.minio.mode == "bundled":
-            users_of_store = [_pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients]
+            users_of_store = [_pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients, *prometheus]
             policy(minio.SERVICE, ingress=[_from(minio.PORT, *users_of_store)])
             policy(users.JOBS, egress=[dns_egress(), *to_store])
         if backups:
@@ -111,6 +117,7 @@ class NetworkPolicies(pulumi.ComponentResource):
             ingress=[
                 _from(names.HTTP_PORT, _pods(raw_outputs.JOB), *clients),
                 *([_from(names.GRPC_PORT, *callers, *clients)] if callers or clients else []),
+                *([_from(names.METRICS_PORT, *prometheus)] if prometheus else []),
             ],
             egress=[
                 dns_egress(),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.object_store.lifecycle import flyte_prefixes, lifecycle, task_prefixes
-from components.object_store.policies import Policy, flyte_policies, reading_policy, task_policy
+from components.object_store.policies import Policy, flyte_policies, monitoring_policy, reading_policy, task_policy
 from settings.projects import TaskScope
 from settings.quantities import quantity
 
@@ -47,6 +47,11 @@ def flyte_archives(user: str, bucket: str, scopes: Sequence[TaskScope], days: in
 def reader_archives(user: str) -> Archives:
     """The policy of a ``user`` that may read every bucket. A policy has the name of its user."""
     return _access("reader", {user: reading_policy()}, {user: user})
+
+
+def monitor_archives(user: str, bucket: str) -> Archives:
+    """The policy of a ``user`` that may read the metrics. A policy has the name of its user."""
+    return _access("monitor", {user: monitoring_policy(bucket)}, {user: user})
 
 
 def task_archives(bucket: str, users: Mapping[str, TaskScope], days: int = 0) -> list[Archives]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.object_store.archives import flyte_archives, flyte_policy_names, reader_archives, task_archives
+from components.object_store.archives import (
+    flyte_archives,
+    flyte_policy_names,
+    monitor_archives,
+    reader_archives,
+    task_archives,
+)
 from components.object_store.object_store import ObjectStore, StoreCredentials, StoreForBackup, StoreKey
 from components.object_store.users import (
     RetiredUsers,
@@ -16,6 +22,7 @@ from components.object_store.users import (
     StoreAdministration,
     administering_job,
     flyte_user,
+    monitor_user,
     suffix,
     task_user,
 )
@@ -59,6 +66,8 @@ class MinioArgs:
     """Days after which the data of executions expires; 0: never."""
     reader: str = ""
     """Name of a user that may read every bucket, for the backup; empty: there is none."""
+    monitored: bool = False
+    """Whether there is a user that may read the metrics, for the monitoring."""
 
 
 class Minio(pulumi.ComponentResource):
@@ -78,6 +87,8 @@ class Minio(pulumi.ComponentResource):
     """What Jobs need to administer the store."""
     backup: StoreForBackup
     """How the backup opens it."""
+    monitor: StoreKey | None = None
+    """User that may read the metrics; None if there is no such user."""
     ready: k8s.batch.v1.Job
     """The Job after which every key opens the store. Depend on it rather than on the component: a dependency on a
     component is one on each of its resources, of which there are several for each task scope."""
@@ -106,7 +117,12 @@ class Minio(pulumi.ComponentResource):
             if args.reader
             else []
         )
-        keys = [flyte_key, *readers, *task_keys.values()]
+        if args.monitored:
+            user = monitor_user(generations.monitoring)
+            ending = suffix(generations.monitoring)
+            self.monitor = StoreKey(user, generated_password(f"{name}-monitor-key{ending}", 40, child))
+        monitors = [self.monitor] if self.monitor else []
+        keys = [flyte_key, *readers, *monitors, *task_keys.values()]
 
         root = k8s.core.v1.Secret(
             f"{name}-root",
@@ -131,14 +147,14 @@ class Minio(pulumi.ComponentResource):
             root=root.metadata.name,
             kept=[
                 *flyte_policy_names(flyte_key.access_key, settings.bucket, args.scopes),
-                *(key.access_key for key in (*readers, *task_keys.values())),
+                *(key.access_key for key in (*readers, *monitors, *task_keys.values())),
             ],
             previous_task_users=[task_user(scope, generations.minio_tasks - 1) for scope in args.scopes]
             if generations.minio_tasks > 1
             else [],
         )
         users = {task_keys[scope.namespace].access_key: scope for scope in args.scopes}
-        buckets = {key.access_key: settings.bucket for key in (flyte_key, *readers)}
+        buckets = {key.access_key: settings.bucket for key in (flyte_key, *readers, *monitors)}
         buckets |= {user: scope.bucket for user, scope in users.items()}
         # Several ConfigMaps, because one holds 1 MiB.
         archives = [
@@ -152,7 +168,8 @@ class Minio(pulumi.ComponentResource):
             child,
             {"users": "".join(f"{user} {bucket}\n" for user, bucket in buckets.items())},
             flyte_archives(flyte_key.access_key, settings.bucket, args.scopes, args.object_days)
-            | (reader_archives(args.reader) if args.reader else {}),
+            | (reader_archives(args.reader) if args.reader else {})
+            | (monitor_archives(self.monitor.access_key, settings.bucket) if self.monitor else {}),
         )
         self.ready = administering_job(
             f"{name}-provision",

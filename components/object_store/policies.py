@@ -18,6 +18,12 @@ _BUCKET = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploa
 # MinIO lets every user create further keys for itself, which would survive a rotation, and change its own. Temporary
 # keys (AssumeRole) cannot be denied. They end with the user, which a rotation replaces.
 _NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
+_ON_ITSELF = [
+    *("admin:GetUser", "admin:CreateUser", "admin:ListTemporaryAccounts"),
+    *(f"admin:{verb}ServiceAccount" for verb in ("Create", "Update", "Remove")),
+    "admin:ListServiceAccounts",
+]
+"""What MinIO lets every user do with itself, unless it is denied."""
 # MinIO rejects a policy of more than 20 KiB. A bucket takes at most 160 bytes of it, because its name has at most 63.
 _BUCKETS_OF_A_POLICY = 100
 
@@ -57,6 +63,26 @@ def task_policy(bucket: str, scope: TaskScope) -> Policy:
 def reading_policy() -> Policy:
     """The policy of a user that may read every bucket, and change none."""
     return _policy(_allow(["s3:ListAllMyBuckets", "s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"], "*"))
+
+
+def monitoring_policy(bucket: str) -> Policy:
+    """The policy of a user that may read the metrics, and nothing else.
+
+    It may also list a prefix of Flyte's ``bucket`` that no object has: so the provisioning sees whether its key opens
+    the store.
+    """
+    listing = _allow(["s3:ListBucket"], bucket)
+    listing["Condition"] = {"StringLike": {"s3:prefix": ["-/"]}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["admin:Prometheus"]},
+            _allow(["s3:GetBucketLocation"], bucket),
+            listing,
+            # Not admin:*, to which the metrics belong. MinIO reads no policy with NotAction back.
+            {"Effect": "Deny", "Action": _ON_ITSELF},
+        ],
+    }
 
 
 def _allow(actions: Sequence[str], *resources: str) -> dict[str, Any]:

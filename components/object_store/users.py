@@ -55,6 +55,11 @@ def task_user(scope: TaskScope, generation: int) -> str:
     return f"{_OWN}-tasks-{scope.project}-{scope.domain}{suffix(generation)}"
 
 
+def monitor_user(generation: int) -> str:
+    """Name of the user that reads the metrics. No domain or project has its dot in its name."""
+    return f"{_OWN}.metrics{suffix(generation)}"
+
+
 def suffix(generation: int) -> str:
     """Suffix of a user's name for its generation. Its dot cannot occur in the name of a project or domain."""
     return f".{generation}" if generation > 1 else ""

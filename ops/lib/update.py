@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ops.lib.database_mode import check_database
+from ops.lib.definitions import check_definitions
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
@@ -45,6 +46,8 @@ def prepare(
     """
     cluster = Cluster.of(settings.context, settings.kubeconfig)
     cluster.check_is(settings.cluster_uid, stack)
+    if command == "up":
+        check_definitions(cluster, settings)
     began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
     if state.interrupted or command == "destroy":

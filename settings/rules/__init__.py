@@ -11,6 +11,7 @@ from settings.rules.endpoints import endpoint_problems
 from settings.rules.external_store import external_store_problems, external_store_warnings
 from settings.rules.gpus import gpu_problems, gpu_warnings
 from settings.rules.keys import key_problems, plain_text_problems, provider_problems
+from settings.rules.monitoring import monitoring_problems
 from settings.rules.names import name_problems
 from settings.rules.namespaces import namespace_problems
 from settings.rules.notifications import notification_problems, notification_warnings
@@ -40,6 +41,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from quota_problems(settings)
     yield from database_problems(settings)
     yield from backup_problems(settings)
+    yield from monitoring_problems(settings)
     yield from privilege_problems(settings)
     yield from secret_problems(settings)
     yield from retention_problems(settings)

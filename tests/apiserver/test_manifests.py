@@ -10,7 +10,7 @@ from settings.placement import Placement
 from tests.api_server import ApiServer
 from tests.generated import recordings
 from tests.helm import template
-from tests.matrix import CASES, KUBERNETES, distinct, manifests, objects, recording
+from tests.matrix import CASES, DEFINITIONS, KUBERNETES, MONITORED, distinct, manifests, objects, recording
 
 # What the administrator of a cluster installs, and the matrix names.
 RUNTIME_CLASS = {
@@ -25,6 +25,9 @@ RUNTIME_CLASS = {
 def prepared(api: ApiServer, *cases: str) -> list[dict[str, Any]]:
     """The manifests of the cases. Their namespaces and service accounts are created on the server first."""
     found = distinct(manifest for case in cases for manifest in manifests(case).values())
+    assert api.apply(DEFINITIONS, dry_run=False) == []
+    names = [f"crd/{definition['metadata']['name']}" for definition in DEFINITIONS]
+    assert api.run("wait", "--for=condition=Established", *names, "--timeout=30s").returncode == 0
     api.make_namespaces(manifest for manifest in found if manifest["kind"] == "Namespace")
     assert api.apply([RUNTIME_CLASS, *(one for one in found if one["kind"] == "ServiceAccount")], dry_run=False) == []
     return found
@@ -52,6 +55,19 @@ def test_the_server_accepts_every_manifest(api: ApiServer):
 
     assert len(found) > 60
     assert unexpected(api.apply(found)) == []
+
+
+def test_an_unknown_field_of_an_object_for_an_operator_would_be_rejected(api: ApiServer):
+    kinds = {definition["spec"]["names"]["kind"] for definition in DEFINITIONS}
+    found = [copy.deepcopy(manifest) for manifest in prepared(api, MONITORED) if manifest["kind"] in kinds]
+    for manifest in found:
+        manifest["spec"]["unknown"] = 1
+
+    problems = api.apply(found)
+
+    assert {manifest["kind"] for manifest in found} == kinds
+    assert len(problems) == len(found)
+    assert all(".spec.unknown: field not declared in schema" in problem for problem in problems)
 
 
 def test_the_server_accepts_every_pod(api: ApiServer):

@@ -1,11 +1,11 @@
-"""What public scanners find in the rendered manifests of both stacks, of a backup, and of an external object store."""
+"""What public scanners find in the manifests of both stacks, a backup, an external object store and monitoring."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from tests.matrix import BACKUP, EXTERNAL, STACKS, manifests
+from tests.matrix import BACKUP, EXTERNAL, MONITORED, STACKS, is_builtin, manifests
 from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
 
 
@@ -14,19 +14,25 @@ def both() -> list[dict[str, Any]]:
     return [manifest for stack in STACKS for manifest in manifests(stack).values()]
 
 
-def more_of(case: str) -> list[dict[str, Any]]:
-    """The manifests of a case that neither stack has."""
+def of_parts() -> list[dict[str, Any]]:
+    """The manifests of a backup, of an external object store and of monitoring that neither stack has."""
 
     def place(manifest: dict[str, Any]) -> tuple[str, str]:
         return manifest["metadata"].get("namespace", ""), object_name(manifest)
 
     others = {place(manifest) for manifest in both()}
-    return [manifest for manifest in manifests(case).values() if place(manifest) not in others]
+    found = []
+    for case in (BACKUP, EXTERNAL, MONITORED):
+        for manifest in manifests(case).values():
+            if place(manifest) not in others and is_builtin(manifest):
+                others.add(place(manifest))
+                found.append(manifest)
+    return found
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
 def test_scanners_find_only_what_is_accepted_with_a_reason(scanner: str):
-    assert problems(scanner, [*both(), *more_of(BACKUP), *more_of(EXTERNAL)]) == []
+    assert problems(scanner, [*both(), *of_parts()]) == []
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)

@@ -199,6 +199,8 @@ _GITLEAKS = GoPackage("gitleaks", "github.com/zricethezav/gitleaks/v8")
 _MINIO, _MC = GoPackage("minio", "github.com/minio/minio"), GoPackage("mc", "github.com/minio/mc")
 _RESTIC = GoPackage("restic", "github.com/restic/restic/cmd/restic")
 _JQ = GoPackage("gojq", "github.com/itchyny/gojq/cmd/gojq")
+_PROMTOOL = GoPackage("promtool", "github.com/prometheus/prometheus/cmd/promtool")
+_EXPORTER = GoPackage("postgres_exporter", "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter")
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _GET_CHROMIUM = "install the package chromium or Google Chrome, or set CHROMIUM to the path of the program"
 _IS_MC = ("--version", "mc version")  # Midnight Commander has the same name
@@ -223,6 +225,9 @@ TOOLS = {
         Tool("mc", frozenset({"scripts"}), ("mc",), "MINIO_CLIENT", recipe=_MC, recognised_by=_IS_MC),
         # Not that of the machine, which may be older than the exit codes that the scripts read.
         Tool("restic", frozenset({"scripts"}), recipe=_RESTIC),
+        Tool("promtool", frozenset({"schema"}), ("promtool",), recipe=_PROMTOOL),
+        # Not that of the machine: the metrics of other versions have other names.
+        Tool("postgres_exporter", frozenset({"scripts"}), recipe=_EXPORTER),
         # The original, or the program that is built here: both read the same language.
         Tool("jq", frozenset({"scripts"}), ("jq",), "JQ", recipe=_JQ),
         Tool("chromium", frozenset({"commands"}), _CHROMIUM, "CHROMIUM", remedy=_GET_CHROMIUM),
