@@ -401,7 +401,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ops/recover.py",
-        "        _check_free(key.stack)\n",
+        "        _check_free(key.stack, environment, chosen)\n",
         "",
         "a recovery replaces the state that is there",
     ),
