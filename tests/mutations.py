@@ -281,7 +281,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ops/lib/store_mode.py",
-        "if wanted not in deployed and not moved:",
+        "if wanted != deployed and not moved:",
         "if False:",
         "an empty store takes the place of the one with the data",
     ),
