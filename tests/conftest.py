@@ -96,7 +96,7 @@ _TOGETHER = {
     # A cluster can have only one Flyte.
     "cluster": (
         "tests/engine/test_broken_stack.py",
-        "tests/engine/test_external_store.py",
+        "tests/engine/test_external_store_stack.py",
         "tests/engine/test_lifecycle.py",
         "tests/engine/test_monitored_stack.py",
         "tests/engine/test_recovery.py",

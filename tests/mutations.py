@@ -281,7 +281,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ops/lib/store_mode.py",
-        "if wanted not in deployed and not moved:",
+        "if wanted != deployed and not moved:",
         "if False:",
         "an empty store takes the place of the one with the data",
     ),
@@ -449,7 +449,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ops/recover.py",
-        "        _check_free(key.stack)\n",
+        "        _check_free(key.stack, environment, chosen)\n",
         "",
         "a recovery replaces the state that is there",
     ),

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+from components.object_store import minio
 from ops.lib.kubectl import Cluster
 from ops.lib.state import State
 from settings import PROJECT, Settings
 from settings.errors import SettingsError
+from settings.external_store import AWS, ExternalStore
 from settings.messages.commands import set_command
 
-_BUNDLED, _EXTERNAL = "flyte-home:index:Minio", "flyte-home:index:ExternalObjectStore"
+_EXTERNAL = "flyte-home:index:ExternalObjectStore"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
 _VOLUME = "minio-data"
 
@@ -32,22 +34,26 @@ def wanted_store(settings: Settings) -> StoreInUse:
     return StoreInUse(external.address, settings.minio.bucket) if external else StoreInUse("", "")
 
 
-def deployed_stores(state: State) -> list[StoreInUse]:
-    """Return the store that was deployed; two if the last update was to replace one and did not end.
+def deployed_store(state: State, namespace: str) -> StoreInUse | None:
+    """Return the store that Flyte uses; None before there is a Flyte, because no store holds data of the stack then.
 
-    Without Flyte, no store holds data of the stack.
+    Flyte's release says it, because an update changes that only after the new store has passed its check.
+
+    Args:
+        state: state of the stack.
+        namespace: platform namespace.
     """
-    resources = state.deployment.get("resources") or []
-    if not any(one["type"] == _RELEASE for one in resources):
-        return []
-    found = []
-    for one in resources:
-        outputs = one.get("outputs") or {}
-        if one["type"] == _BUNDLED and outputs.get("endpoint"):
-            found.append(StoreInUse("", ""))
-        elif one["type"] == _EXTERNAL and outputs.get("endpoint"):
-            found.append(StoreInUse(outputs["endpoint"], outputs["bucket"]))
-    return found
+    resources = {one["type"]: one for one in state.deployment.get("resources") or []}
+    if _RELEASE not in resources:
+        return None
+    if _EXTERNAL not in resources:
+        return StoreInUse("", "")
+    storage = resources[_RELEASE]["inputs"]["values"]["configuration"]["storage"]
+    s3 = storage["providerConfig"]["s3"]
+    endpoint = s3.get("endpoint") or ExternalStore(endpoint=AWS, region=s3["region"]).address
+    if endpoint == f"http://{minio.SERVICE}.{namespace}.svc:{minio.PORT}":
+        return StoreInUse("", "")
+    return StoreInUse(endpoint, storage["metadataContainer"])
 
 
 def check_store(state: State, settings: Settings, stack: str, moved: bool) -> None:
@@ -62,13 +68,13 @@ def check_store(state: State, settings: Settings, stack: str, moved: bool) -> No
     Raises:
         SettingsError: another store would, or the volume with the data would be deleted.
     """
-    deployed, wanted = deployed_stores(state), wanted_store(settings)
+    deployed, wanted = deployed_store(state, settings.namespace), wanted_store(settings)
     if not deployed:
         return
-    key = f"{PROJECT}:minio.mode" if {wanted.endpoint, deployed[0].endpoint} & {""} else f"{PROJECT}:minio.external"
-    if wanted not in deployed and not moved:
+    key = f"{PROJECT}:minio.mode" if "" in {wanted.endpoint, deployed.endpoint} else f"{PROJECT}:minio.external"
+    if wanted != deployed and not moved:
         raise SettingsError(
-            f"{key}: the stack would use {wanted}, but its data is in {deployed[0]}, to which the rows of its database "
+            f"{key}: the stack would use {wanted}, but its data is in {deployed}, to which the rows of its database "
             "refer. Nothing was changed. Copy all buckets while Flyte is stopped (docs/outgrowing.md), then run "
             f"make up STACK={stack} STORE_MOVED=yes; or set {key} back"
         )

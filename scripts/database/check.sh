@@ -125,7 +125,7 @@ SELECT current_setting('server_version_num')::int / 10000, current_setting('serv
   (SELECT coalesce(min(tableowner), '') FROM pg_tables
    WHERE schemaname = 'public' AND NOT pg_has_role(tableowner, 'USAGE')),
   (SELECT coalesce(min(tablename), '') FROM pg_tables
-   WHERE schemaname = 'public' AND to_regclass('public.migrations') IS NULL)
+   WHERE schemaname = 'public' AND coalesce(to_regclass('public.datasets'), to_regclass('public.migrations')) IS NULL)
 FROM pg_database, pg_roles WHERE datname = current_database() AND rolname = current_user") || stop "$(explained "$facts")"
 IFS='|' read -r major version encoding standby most of_role of_database schema creates stranger other <<FACTS
 $facts

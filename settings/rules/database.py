@@ -80,8 +80,8 @@ def _tls_problems(external: ExternalPostgres) -> Iterator[str]:
     if verifies and not tls.certificate_authority:
         yield (
             f"{key}.certificateAuthority: is empty, but {key}.mode {tls.mode!r} checks the server's certificate; write "
-            f"the certificate of the authority that signed it: pulumi config set --path {key}.certificateAuthority -- "
-            '"$(cat ca.pem)"'
+            f"the certificate of the authority that signed it: pulumi config set --path {key}.certificateAuthority "
+            "< ca.pem"
         )
     if tls.certificate_authority and not verifies:
         yield (

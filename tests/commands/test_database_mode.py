@@ -165,7 +165,8 @@ def test_the_pod_has_the_way_to_the_server_in_its_environment(cluster: Kubectl):
 
 
 def test_the_password_of_an_existing_secret_is_read(cluster: Kubectl):
-    cluster.on("get secret app --namespace=databases", {"kind": "Secret", "data": {"password": "cGxhbnRlZAo="}})
+    data = {"password": base64.b64encode(b"planted\n").decode()}
+    cluster.on("get secret app --namespace=databases", {"kind": "Secret", "data": data})
     found = chosen(None, existingSecret={"name": "app", "namespace": "databases"})
 
     check_database({}, state(), cluster, found, "dev", moved=False)

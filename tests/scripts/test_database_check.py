@@ -372,6 +372,14 @@ def test_a_database_of_something_else_is_named(server: Server):
     assert "has the table oc_files of something else than Flyte" in server.check("cloud").complaint
 
 
+@pytest.mark.parametrize("first", ["datasets", "migrations"])
+def test_a_database_whose_tables_flyte_has_only_begun_to_create_is_accepted(server: Server, first: str):
+    server.database(f"begun_{first}")
+    server.sql(f"CREATE TABLE {first} (id int); ALTER TABLE {first} OWNER TO begun_{first}", f"begun_{first}")
+
+    assert server.check(f"begun_{first}").passed
+
+
 def test_a_search_path_that_leads_elsewhere_is_named_with_the_remedy(server: Server):
     server.database("elsewhere")
     server.sql("CREATE SCHEMA elsewhere AUTHORIZATION elsewhere", "elsewhere")

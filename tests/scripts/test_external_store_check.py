@@ -132,16 +132,18 @@ def test_what_a_key_opens_beyond_its_own_data_is_said(check: Check):
 
     warnings = [line for line in check.run().stdout.splitlines() if line.startswith("warning: ")]
 
-    assert sorted(warnings) == [
-        f"warning: {KEY}-remedy-development also opens the bucket remedy-production of project remedy in domain "
-        "production",
-        f"warning: {KEY}-remedy-development also lists the metadata of project remedy in domain production in the "
-        "bucket flyte",
-        f"warning: {KEY}-remedy-production also opens the bucket remedy-development of project remedy in domain "
-        "development",
-        f"warning: {KEY}-remedy-production also lists the metadata of project remedy in domain development in the "
-        "bucket flyte",
-    ]
+    assert sorted(warnings) == sorted(
+        [
+            f"warning: {KEY}-remedy-development also opens the bucket remedy-production of project remedy in domain "
+            "production",
+            f"warning: {KEY}-remedy-development also lists the metadata of project remedy in domain production in the "
+            "bucket flyte",
+            f"warning: {KEY}-remedy-production also opens the bucket remedy-development of project remedy in domain "
+            "development",
+            f"warning: {KEY}-remedy-production also lists the metadata of project remedy in domain development in the "
+            "bucket flyte",
+        ]
+    )
 
 
 def test_with_one_key_for_all_only_that_one_is_tried(check: Check):

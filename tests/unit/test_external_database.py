@@ -66,7 +66,7 @@ def test_everything_that_is_missing_is_named_at_once_with_its_command():
     host, authority, password = problems({"mode": "external"}, None)
 
     assert host.endswith("pulumi config set --path flyte-home:postgres.external.host db.home.example")
-    assert "pulumi config set --path flyte-home:postgres.external.tls.certificateAuthority -- " in authority
+    assert "pulumi config set --path flyte-home:postgres.external.tls.certificateAuthority < ca.pem" in authority
     assert password.startswith("flyte-home:postgresPassword: is missing or empty")
     assert "pulumi config set --secret flyte-home:postgresPassword" in password
     assert "flyte-home:postgres.external.existingSecret.name flyte-database" in password

@@ -140,7 +140,7 @@ def outside(cluster: Cluster) -> Iterator[Outside]:
 def wrong_settings(outside: Outside) -> dict[str, dict[str, Any]]:
     """Settings that are wrong in one thing each, by the beginning of the message."""
     right = outside.settings()
-    other_key = {"accessKeyId": "planted-access-development", "secretAccessKey": "plantedWrongKey1"}
+    other_key = {"accessKeyId": "planted-access-development", "secretAccessKey": f"not-{ROOT_PASSWORD}"}
     without_bucket = copy.deepcopy(right["minio"])
     without_bucket["bucket"] = "missing"
     return {
