@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from components.database import AUTHORITY, PASSWORD, names
 from components.database.external import password_of
+from components.flyte.names import RELEASE
 from components.pods import NAME, placement_values
 from components.tasks import SERVICE_ACCOUNT
 from ops.lib.engine import pulumi
@@ -20,11 +21,12 @@ from ops.lib.workloads import Object
 from paths import ROOT
 from settings import PROJECT, Settings
 from settings.errors import SettingsError
-from settings.images import images
+from settings.registries import docker_config
 
 LABEL = "flyte-home/database-client"
 """Label of everything that is created for these pods."""
 _UID = 65534
+_LOGINS = "registries"  # name of the Secret
 # The image may have to be pulled. Afterwards the pod lives long enough for a check, and ends even without its command.
 _SECONDS_TO_START, _DEADLINE = 300, 900
 _SECONDS = 120
@@ -82,7 +84,7 @@ class DatabaseClient:
 
 @contextmanager
 def database_client(
-    cluster: Cluster, settings: Settings, password: str, namespace: str = ""
+    cluster: Cluster, settings: Settings, password: str, namespace: str = "", logins: str = ""
 ) -> Iterator[DatabaseClient]:
     """A running pod with the clients of PostgreSQL; it is deleted when the context ends.
 
@@ -92,12 +94,17 @@ def database_client(
         password: password of the role; see `chosen_password` and `deployed_password`.
         namespace: platform namespace, in which the network policies of the stack apply; empty for a new one, which is
             deleted with the pod.
+        logins: Docker's configuration with the logins for the image, see `chosen_logins`; empty: those of Flyte's pod.
 
     Raises:
         SettingsError: the pod does not start.
     """
     name = f"database-check-{secrets.token_hex(3)}"
     wanted = _objects(name, namespace, settings)
+    if pull_secrets := _pull_secrets(cluster, settings, namespace, logins):
+        wanted[-1]["spec"]["imagePullSecrets"] = pull_secrets
+    if logins:
+        wanted.insert(1, _logins(name, logins))
     # Deleting the namespace deletes what is in it.
     first = json.dumps(wanted[0])
     _remove_left_behind(cluster)
@@ -151,6 +158,25 @@ def chosen_password(environment: Mapping[str, str], stack: str, cluster: Cluster
     return password_of(found[0].get("data"), secret)
 
 
+def chosen_logins(environment: Mapping[str, str], stack: str, settings: Settings) -> str:
+    """Return Docker's configuration with the logins that the next update will use; empty if there are none.
+
+    Args:
+        environment: environment of Pulumi, which decrypts the stack file.
+        stack: name of the stack.
+        settings: settings of the stack.
+
+    Raises:
+        SettingsError: a password cannot be read.
+    """
+    names = {login.setting for login in settings.registries.logins}
+    passwords = {
+        name: pulumi(environment, "config", "get", "--stack", stack, f"{PROJECT}:{name}").rstrip("\n")
+        for name in sorted(names)
+    }
+    return docker_config(settings.registries, passwords)
+
+
 def deployed_password(cluster: Cluster, settings: Settings) -> str:
     """Return the password that Flyte has now.
 
@@ -202,7 +228,7 @@ def _objects(name: str, namespace: str, settings: Settings) -> list[Object]:
     ]
     container: Object = {
         "name": "client",
-        "image": images(settings.images)["postgres"].reference,
+        "image": settings.chosen_images["postgres"].reference,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", f"trap 'exit 0' TERM; sleep {_DEADLINE} & wait"],
         "env": [{"name": key, "value": value} for key, value in variables(settings).items()],
@@ -237,6 +263,30 @@ def _objects(name: str, namespace: str, settings: Settings) -> list[Object]:
     return [pod] if namespace else [*own, pod]
 
 
+def _logins(name: str, docker_config: str) -> Object:
+    """The Secret with the logins for the image, in the pod's own namespace."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": _LOGINS, "namespace": name},
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": docker_config},
+    }
+
+
+def _pull_secrets(cluster: Cluster, settings: Settings, namespace: str, logins: str) -> list[Object]:
+    """The Secrets with which the cluster pulls the image, as the pod names them."""
+    if logins:
+        return [{"name": _LOGINS}]
+    if not namespace or not settings.registries.logins:
+        return []
+    running = ["get", "deployment", RELEASE, f"--namespace={namespace}", "--ignore-not-found"]
+    found: list[Object] = json.loads(
+        cluster.ask(*running, "--output=jsonpath={.spec.template.spec.imagePullSecrets}") or "[]"
+    )
+    return found
+
+
 def _await(cluster: Cluster, name: str, namespace: str, settings: Settings) -> None:
     """Wait until the pod runs.
 
@@ -249,7 +299,7 @@ def _await(cluster: Cluster, name: str, namespace: str, settings: Settings) -> N
         return
     path = "{.status.containerStatuses[0].state.waiting.reason} {.status.conditions[?(@.type=='PodScheduled')].message}"
     why = cluster.run("get", "pod", name, where, f"--output=jsonpath={path}")
-    image = images(settings.images)["postgres"].reference
+    image = settings.chosen_images["postgres"].reference
     raise SettingsError(
         f"the pod that checks the database did not start within {_SECONDS_TO_START} s: "
         f"{one_line(why.stdout or why.stderr, 200).strip() or 'no reason is given'}. Its image is {image}, which "

@@ -6,7 +6,7 @@ No switch of its mode may lose rows, and a server that the stack does not run mu
 from collections.abc import Mapping
 
 from ops.lib.database import Database
-from ops.lib.database_client import DatabaseClient, chosen_password, database_client
+from ops.lib.database_client import DatabaseClient, chosen_logins, chosen_password, database_client
 from ops.lib.kubectl import Cluster
 from ops.lib.state import State
 from settings import PROJECT, Settings
@@ -72,7 +72,8 @@ def check_database(
     if settings.postgres.mode == "external":
         try:
             password = chosen_password(environment, stack, cluster, settings)
-            with database_client(cluster, settings, password) as client:
+            logins = chosen_logins(environment, stack, settings)
+            with database_client(cluster, settings, password, logins=logins) as client:
                 version = client.check()
         except SettingsError as error:
             raise SettingsError(f"{error}. Nothing was changed") from None

@@ -25,6 +25,14 @@ from tests.kubectl import FakeCluster, examined, settings
 from tests.unit.test_external_database import AUTHORITY, NAS, PASSWORD, external
 
 Call = tuple[tuple[str, ...], str]
+REGISTRY_PASSWORD = "planted-registry"
+REGISTRY = {
+    "registries": {
+        "mirror": "registry.home:5000/mirror",
+        "logins": [{"host": "registry.home:5000", "user": "flyte"}],
+    },
+    "registryPassword": REGISTRY_PASSWORD,
+}
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,12 @@ DEPLOYED = {
 
 @pytest.fixture(autouse=True)
 def decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Pulumi decrypt the password of the stack file."""
+    """Let Pulumi decrypt the passwords of the stack file."""
+    passwords = {"flyte-home:postgresPassword": PASSWORD, "flyte-home:registryPassword": REGISTRY_PASSWORD}
 
     def pulumi(_environment: Any, *arguments: str) -> str:
-        assert arguments == ("config", "get", "--stack", "dev", "flyte-home:postgresPassword")
-        return f"{PASSWORD}\n"
+        assert arguments[:-1] == ("config", "get", "--stack", "dev")
+        return f"{passwords[arguments[-1]]}\n"
 
     monkeypatch.setattr("ops.lib.database_client.pulumi", pulumi)
 
@@ -162,6 +171,33 @@ def test_the_pod_has_the_way_to_the_server_in_its_environment(cluster: Kubectl):
     assert environment["CERTIFICATE"] == AUTHORITY
     assert environment["PGSSLROOTCERT"].endswith("/ca.crt")
     assert environment["PASSWORD_SETTING"] == "flyte-home:postgresPassword"
+
+
+def test_the_first_check_pulls_its_image_through_the_mirror_with_the_login(cluster: Kubectl):
+    check_database({}, state(), cluster, chosen(more=REGISTRY), "dev", moved=False)
+
+    (given,) = cluster.given_to("create")
+    created = json.loads(given)["items"]
+    by_kind = {one["kind"]: one for one in created}
+    secret, pod = by_kind["Secret"], by_kind["Pod"]
+    logins = json.loads(secret["stringData"][".dockerconfigjson"])["auths"]
+
+    assert [one["kind"] for one in created][::3] == ["Namespace", "Pod"]
+    assert secret["metadata"]["namespace"] == pod["metadata"]["namespace"]
+    assert pod["spec"]["imagePullSecrets"] == [{"name": secret["metadata"]["name"]}]
+    assert pod["spec"]["containers"][0]["image"].startswith("registry.home:5000/mirror/")
+    assert base64.b64decode(logins["registry.home:5000"]["auth"]).decode() == f"flyte:{REGISTRY_PASSWORD}"
+
+
+def test_later_checks_pull_their_image_with_the_login_of_flyte(cluster: Kubectl):
+    running = [{"name": "registries-4f2a"}]
+    cluster.on("get deployment flyte-binary", running)
+
+    with deployed_client(cluster, chosen(more=REGISTRY)):
+        pass
+
+    assert objects(cluster)["Pod"]["spec"]["imagePullSecrets"] == running
+    assert "Secret" not in objects(cluster)
 
 
 def test_the_password_of_an_existing_secret_is_read(cluster: Kubectl):
