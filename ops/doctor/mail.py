@@ -51,7 +51,7 @@ def _remedy(stack: Stack, error: str) -> str:
     if "x509" in error or "certificate" in error:
         return (
             "pulumi config set --path flyte-home:notifications.caCertificate --stack "
-            f'{stack.name} -- "$(cat authority.pem)" && {up}'
+            f"{stack.name} < authority.pem && {up}"
         )
     if "authenticating" in error:
         if "unencrypted connection" in error:

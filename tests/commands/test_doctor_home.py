@@ -110,8 +110,8 @@ def test_without_an_error_in_flytes_log_no_mail_was_lost():
             "Error initiating connection to SMTP server: tls: failed to verify certificate: x509: certificate signed "
             "by unknown authority",
             "x509: certificate signed by unknown authority",
-            "pulumi config set --path flyte-home:notifications.caCertificate --stack dev -- "
-            '"$(cat authority.pem)" && make up STACK=dev',
+            "pulumi config set --path flyte-home:notifications.caCertificate --stack dev "
+            "< authority.pem && make up STACK=dev",
         ),
         (
             "Error creating email client: dial tcp 192.168.1.25:587: connect: connection refused",
