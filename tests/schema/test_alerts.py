@@ -12,6 +12,7 @@ import pytest
 from components.monitoring.alerts import rules_file
 from settings import settings_from
 from tests.conftest import stack
+from tests.metrics import expressions
 from tests.tools import require
 from tests.unit.test_monitoring import EVERYTHING, OPERATOR
 
@@ -288,7 +289,7 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-def tested(folder: Path, name: str, cases: Sequence[Case]) -> subprocess.CompletedProcess[str]:
+def outcome(folder: Path, name: str, cases: Sequence[Case]) -> subprocess.CompletedProcess[str]:
     """Run the cases of an alert."""
     rule = next(
         rule
@@ -329,6 +330,17 @@ def test_prometheus_accepts_the_rules(tmp_path: Path, changed: dict[str, Any]):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_prometheus_accepts_every_query_of_the_dashboards(tmp_path: Path):
+    path = tmp_path / "queries.yaml"
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(expressions())]
+    path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+
+    done = promtool("check", "rules", "--lint=all", "--lint-fatal", path)
+
+    assert len(rules) > 50
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_alert_has_a_state_in_which_it_fires_and_one_in_which_it_does_not():
     found = rules_file(settings_from(*stack(**SETTINGS)))
     names = {rule["alert"].removeprefix("FlyteHome") for group in found["groups"] for rule in group["rules"]}
@@ -340,7 +352,7 @@ def test_every_alert_has_a_state_in_which_it_fires_and_one_in_which_it_does_not(
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should_and_only_then(tmp_path: Path, name: str):
-    done = tested(tmp_path, name, CASES[name])
+    done = outcome(tmp_path, name, CASES[name])
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -348,7 +360,7 @@ def test_an_alert_fires_when_it_should_and_only_then(tmp_path: Path, name: str):
 def test_an_alert_that_does_not_fire_would_be_found(tmp_path: Path):
     quiet = CASES["StoreNearlyFull"][1]
 
-    done = tested(tmp_path, "StoreNearlyFull", [Case(quiet.series, quiet.minute, at("minio-metrics"), "x")])
+    done = outcome(tmp_path, "StoreNearlyFull", [Case(quiet.series, quiet.minute, at("minio-metrics"), "x")])
 
     assert done.returncode == 1
     assert "FAILED" in done.stdout + done.stderr
