@@ -6,16 +6,18 @@
 # may not be allowed to.
 #
 # STACK      name of the stack
-# KNOWN      file that has the id of the repository; it is what tells an emptied target from a new one
 
 open_or_create() {
   code=0
   answers || code=$?
-  known=$WORK/repository-id
+  # What tells a target that was emptied from one that is new: the repository of the last set there.
+  known=$WORK/repository
+  earlier=''
+  [ ! -s "$known" ] || earlier=$(awk -v target="$TARGET" '$2 == target { print $1 }' "$known")
   case $code in
     0) ;;
     10)
-      [ ! -s "$known" ] || fail "flyte-home:backup.target: the repository at $TARGET has disappeared; nothing was \
+      [ -z "$earlier" ] || fail "flyte-home:backup.target: the repository at $TARGET has disappeared; nothing was \
 stored. If that is right, delete the volume claim backup-work, and make up creates both again"
       report "creating the repository at $TARGET"
       repository init >/dev/null || exit 1
@@ -24,10 +26,10 @@ stored. If that is right, delete the volume claim backup-work, and make up creat
   esac
   repository cat config >"$errors.config" || exit 1
   id=$(jq -r .id "$errors.config")
-  if [ -s "$known" ] && [ "$(cat "$known")" != "$id" ]; then
+  if [ -n "$earlier" ] && [ "$earlier" != "$id" ]; then
     report "the repository at $TARGET is not the one of earlier backups; everything is stored again"
   fi
-  echo "$id" >"$known"
+  echo "$id $TARGET" >"$known"
 }
 
 open_existing() {

@@ -1,6 +1,7 @@
 """A place for backups: an object store in a namespace of its own, as on another machine of the home."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,5 +47,6 @@ def target(cluster: Cluster) -> Iterator[str]:
     kubectl(cluster.kubeconfig, "apply", "--filename=-", given=given)
     phase = ["get", "pod", "bucket", f"--namespace={TARGET}", "--output=jsonpath={.status.phase}"]
     wait_until(lambda: kubectl(cluster.kubeconfig, *phase) == "Succeeded", "the bucket of the target", 120)
-    yield f"s3:http://nas.{TARGET}.svc:9000/sets/home"
+    # A storage class may keep the volume of an earlier stack, which knows the sets that it had.
+    yield f"s3:http://nas.{TARGET}.svc:9000/sets/{secrets.token_hex(4)}"
     kubectl(cluster.kubeconfig, "delete", "namespace", TARGET)

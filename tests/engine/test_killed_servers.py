@@ -59,10 +59,16 @@ def phase(deployed: Deployed, name: str) -> str:
         return "Flyte does not answer"
 
 
+def summary(deployed: Deployed, name: str) -> str:
+    """An output of an execution, which Flyte reads from the object store."""
+    outputs = ask(deployed, f"/data/executions/remedy/development/{name}")["fullOutputs"]
+    return str(outputs["literals"]["summary"]["scalar"]["primitive"]["stringValue"])
+
+
 def test_no_execution_that_flyte_has_acknowledged_is_lost(deployed: Deployed):
     listed = ask(deployed, "/executions/remedy/development?limit=1")["executions"]
     original = listed[0]["id"]
-    expected = ask(deployed, f"/data/executions/remedy/development/{original['name']}")["fullOutputs"]
+    expected = summary(deployed, original["name"])
     taken: list[str] = []
     attempts = iter(f"killed{number}" for number in range(600))
 
@@ -80,6 +86,5 @@ def test_no_execution_that_flyte_has_acknowledged_is_lost(deployed: Deployed):
     for name in taken:
         wait_until(lambda asked=name: phase(deployed, asked) in ended, f"the end of {name}", 400)
     assert {name: phase(deployed, name) for name in taken} == dict.fromkeys(taken, "SUCCEEDED")
-    for name in taken:
-        assert ask(deployed, f"/data/executions/remedy/development/{name}")["fullOutputs"] == expected
+    assert {name: summary(deployed, name) for name in taken} == dict.fromkeys(taken, expected)
     deployed.healthy()

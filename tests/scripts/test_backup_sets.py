@@ -204,3 +204,13 @@ def _policy_of_the_paper(bucket: str) -> dict[str, Any]:
     text = PAPER.read_text()
     rules, _ = json.JSONDecoder().raw_decode(text[text.index('{"Version"') :].replace("backups", bucket))
     return cast(dict[str, Any], rules)
+
+
+def test_a_backup_to_another_target_begins_with_an_empty_repository(home: Home):
+    home.put("flyte/kept", b"kept")
+    home.must_backup()
+    home.with_settings(target="claim:disk/elsewhere")
+
+    home.must_backup()
+
+    assert len(home.sets()) == 1
