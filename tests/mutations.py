@@ -474,7 +474,7 @@ MUTATIONS = (
     ),
     Mutation(
         "components/network/policies.py",
-        "[_all_of(settings.monitoring.namespace)] if settings.monitoring.enabled else []",
+        "[all_pods_of(settings.monitoring.namespace)] if settings.monitoring.enabled else []",
         '[{"namespace_selector": {}}] if settings.monitoring.enabled else []',
         "every namespace reaches the metrics",
     ),
