@@ -9,6 +9,7 @@ from ops.doctor.programs import INSTALL
 from ops.doctor.stack import Stack
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.text import one_line
+from settings import Settings
 from settings.errors import SettingsError
 
 # Resources by API group: what `make up` creates and `make destroy` deletes. A test compares them with the program.
@@ -27,6 +28,9 @@ _KINDS_OF_UP = {
         "mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings"
     ),
 }
+# The same, for the operators that the settings of the monitoring name.
+_PROMETHEUS_OPERATOR = {"monitoring.coreos.com": "servicemonitors prometheusrules"}
+_GRAFANA_OPERATOR = {"grafana.integreatly.org": "grafanadashboards"}
 # Further rights of the doctor and `make connect`: verb, API group, resource, subresource.
 _OWN = [
     ("get", "", "pods", ""),
@@ -83,7 +87,7 @@ def check_rights(stack: Stack) -> Iterator[Result]:
     """
     wanted = [
         (verb, group, resource, "")
-        for group, resources in _KINDS_OF_UP.items()
+        for group, resources in kinds_of_up(stack.settings).items()
         for resource in resources.split()
         for verb in ("create", "patch", "delete")
     ] + _OWN
@@ -115,6 +119,16 @@ def check_rights(stack: Stack) -> Iterator[Result]:
         )
     else:
         yield ok(f"all {len(wanted)} that make up and make doctor need")
+
+
+def kinds_of_up(settings: Settings) -> dict[str, str]:
+    """Return the resources that a stack with these settings has, by API group."""
+    monitoring = settings.monitoring
+    return {
+        **_KINDS_OF_UP,
+        **(_PROMETHEUS_OPERATOR if monitoring.scrape == "operator" else {}),
+        **(_GRAFANA_OPERATOR if monitoring.enabled and monitoring.dashboards.grafana_operator else {}),
+    }
 
 
 def _minor(version: Mapping[str, str]) -> int:

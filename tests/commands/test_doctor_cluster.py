@@ -14,8 +14,8 @@ from ops.doctor.servers import check_ingress, check_jobs, check_namespaces, chec
 from ops.doctor.stack import Stack
 from ops.doctor.volumes import check_volumes
 from tests.conftest import UID
-from tests.kubectl import FakeCluster, examined, states
-from tests.matrix import CASES, recording
+from tests.kubectl import FakeCluster, examined, settings, states
+from tests.matrix import CASES, SETTINGS, recording
 
 READY = {"readyReplicas": 1}
 
@@ -311,10 +311,12 @@ def test_missing_rights_are_listed_after_a_single_request():
     assert states(list(check_rights(examined(cluster)))) == ["wrong"]
 
 
-def test_the_checked_rights_cover_everything_the_program_creates():
-    kinds = {found.kind.lower() for case in CASES for found in recording(case).resources if found.is_manifest}
+@pytest.mark.parametrize("case", CASES)
+def test_the_checked_rights_cover_everything_the_program_creates(case: str):
+    kinds = {found.kind.lower() for found in recording(case).resources if found.is_manifest}
     plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", f"{kind}s")) for kind in kinds}
-    asked = {plural for resources in access._KINDS_OF_UP.values() for plural in resources.split()}
+    chosen = settings(monitoring=SETTINGS.get(case, {}).get("monitoring", {}))
+    asked = {plural for resources in access.kinds_of_up(chosen).values() for plural in resources.split()}
 
     assert plurals <= asked
 
