@@ -99,20 +99,17 @@ done
 
 # A pooler in transaction mode gives a session that is idle no server process of its own: a second session then gets the
 # same one. With a server, or a pooler in session mode, two sessions never share a process.
-attempt=0
-while [ "$attempt" -lt 3 ]; do
-  pids=$(psql -X -q -A -t -v ON_ERROR_STOP=1 2>&1 <<'SQL'
+shared=$(psql -X -q -A -t -v ON_ERROR_STOP=1 2>&1 <<'SQL'
 SELECT pg_backend_pid() AS first \gset
 \setenv FIRST :first
 \! psql -X -q -A -t -c "SELECT pg_backend_pid() = $FIRST"
+\! psql -X -q -A -t -c "SELECT pg_backend_pid() = $FIRST"
 SQL
-  )
-  case $pids in
-    t) stop "$key.port: $PGHOST is a pooler in transaction mode on port $PGPORT, which Flyte's prepared statements and \
-locks do not survive; write the port of the server, or of a pooler in session mode" ;;
-  esac
-  attempt=$((attempt + 1))
-done
+)
+if printf '%s\n' "$shared" | grep -qx t; then
+  stop "$key.port: $PGHOST is a pooler in transaction mode on port $PGPORT, which Flyte's prepared statements and locks do \
+not survive; write the port of the server, or of a pooler in session mode"
+fi
 
 facts=$(ask "
 SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'),

@@ -36,7 +36,7 @@ class Server(Cluster):
 
     @staticmethod
     def _clients(binaries: Path) -> dict[str, Path | str]:
-        return {"psql": binaries / "psql"} | tools("sed", "tr", "cat", "sleep", "sh")
+        return {"psql": binaries / "psql"} | tools("sed", "tr", "cat", "sleep", "sh", "grep", "printf")
 
     def start_with_tls(self) -> None:
         """Start the server; only some roles get in without TLS or without a password."""
@@ -79,7 +79,7 @@ class Server(Cluster):
             input=f"{password}\n",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             **self.work.identity,
         )
         assert PASSWORD not in done.stdout + done.stderr

@@ -85,7 +85,7 @@ class Owner:
             env={**self.env, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             cwd=self.path,
             **self.work.identity,
         )
@@ -127,7 +127,7 @@ class Owner:
             "flyte",
         ]
         environment = {**self.cluster.env, "PGPASSWORD": FLYTE}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return "".join(line for line in done.stdout.splitlines(True) if "restrict " not in line)
 
