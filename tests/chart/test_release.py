@@ -15,7 +15,7 @@ from settings.merge import merged
 from tests.conftest import containers, run
 from tests.generated import recordings
 from tests.helm import archive, template
-from tests.matrix import BACKUP, CASES, CHART_RIGHTS, KUBERNETES, STACKS, of_stack, recording
+from tests.matrix import BACKUP, CASES, CHART_RIGHTS, KUBERNETES, MONITORED, STACKS, of_stack, recording
 from tests.scanners import ACCEPTED, SCANNERS, object_name, problems
 
 OLDEST, NEWEST = KUBERNETES
@@ -250,8 +250,8 @@ def test_scanners_find_in_the_release_only_what_is_accepted_with_a_reason(scanne
 
 def test_every_accepted_finding_still_occurs():
     there = {object_name(manifest) for manifest in template(recording("dev"), OLDEST)}
-    # With a backup, which has pods of its own.
-    resources = [*recording("dev").resources, *recording(BACKUP).resources]
+    # With a backup and with monitoring, which have pods of their own.
+    resources = [found for case in ("dev", BACKUP, MONITORED) for found in recording(case).resources]
     there |= {object_name(found.manifest) for found in resources if found.is_manifest}
 
     for entry in ACCEPTED:
