@@ -13,6 +13,12 @@ TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
 Task pods get its keys as environment variables. No secret group may have this name.
 """
 
+HIDDEN = '{"placeholder":"the-stack-file-has-it-encrypted"}'
+"""Stands for the value of a secret setting where the stack file is read without being decrypted.
+
+A rule about the form of a secret setting accepts it: the form is checked when Pulumi runs the program.
+"""
+
 SAMPLE_CREDENTIALS = '{"sample": "not a credential: pulumi config set --secret flyte-home:tidalCreds < creds.json"}'
 """Value that `make up` and the stack files of this repository give a project that has no credentials yet."""
 

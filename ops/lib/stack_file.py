@@ -15,10 +15,8 @@ from paths import ROOT
 from settings import FIELDS, PROJECT
 from settings.errors import SettingsError
 from settings.external_store import STORE_KEY
+from settings.secrets import HIDDEN
 
-# Values that pass the checks of the secret settings: a JSON object, or text for a password.
-_PLACEHOLDER = '{"placeholder":"the-stack-file-has-it-encrypted"}'
-_PLACEHOLDERS = {"postgresPassword": "the-stack-file-has-it-encrypted"}
 _SHORTEST_ENCRYPTED = 28
 
 
@@ -84,11 +82,11 @@ def stack_config(stack: str, folder: Path = ROOT) -> tuple[dict[str, str], set[s
 
 
 def _placeholder(name: str) -> str:
-    """Return what stands for the encrypted value of a secret setting, in the form that the setting must have."""
+    """Return what stands for the encrypted value of a secret setting."""
     if name.split("-")[0] == STORE_KEY:
         # Each with another access key, as the rules demand.
         return json.dumps({"accessKeyId": name, "secretAccessKey": "the-stack-file-has-it-encrypted"})
-    return _PLACEHOLDERS.get(name, _PLACEHOLDER)
+    return HIDDEN
 
 
 def _no_such_stack(stack: str, folder: Path) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from settings.messages.commands import remove_command, set_command
 from settings.messages.shown import shown
+from settings.secrets import HIDDEN
 from settings.stack import PROJECT, Settings
 
 _CREDENTIALS = f"{PROJECT}:backupCredentials"
@@ -37,7 +38,7 @@ def backup_problems(settings: Settings) -> Iterator[str]:
                 f"{key}.knownHosts: is empty, so any server could pose as {backup.host}; write what "
                 f"ssh-keyscan -p {backup.port} {backup.host} prints: {set_command(f'{key}.knownHosts[0]', 'LINE')}"
             )
-        if not _KEY.fullmatch(credentials):
+        if credentials != HIDDEN and not _KEY.fullmatch(credentials):
             yield (
                 f"{_CREDENTIALS}: is missing, or not a private SSH key; "
                 f"write pulumi config set --secret {_CREDENTIALS} < ~/.ssh/key-for-backups"

@@ -52,8 +52,8 @@ def database_warnings(settings: Settings) -> Iterator[str]:
         yield f"{_KEY}.tls.mode is disable: everyone between the cluster and {external.host} can read the connection"
     if external.tls.mode == "require":
         yield (
-            f"{_KEY}.tls.mode is require, which checks no certificate: whoever answers at {external.host} gets the "
-            "password; write verify-full"
+            f"{_KEY}.tls.mode is require, which checks no certificate: any server that answers at {external.host} gets "
+            "the password; write verify-full"
         )
 
 

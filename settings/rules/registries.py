@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from settings.messages.commands import remove_command, set_command
+from settings.secrets import HIDDEN
 from settings.stack import FIELDS, PROJECT, SECRET_FIELDS, Settings
 
 _SETTING = "registryPassword"  # the default of registries.logins[].setting
@@ -43,6 +44,8 @@ def _password_problems(settings: Settings, place: str, setting: str) -> Iterator
     password = settings.secret_for(setting, "")
     if not password:
         yield f"{PROJECT}:{setting}: is missing or empty, but {place} needs it; {remedy}"
+    elif password == HIDDEN:
+        return
     elif password.lstrip().startswith("{"):
         yield (
             f"{PROJECT}:{setting}: is JSON, perhaps Docker's whole configuration, but must be the password of the "

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from settings.messages.commands import remove_command, set_command
 from settings.messages.shown import is_harmless, shown
 from settings.messages.suggestions import closest
-from settings.secrets import TaskSecretKey
+from settings.secrets import HIDDEN, TaskSecretKey
 from settings.stack import PROJECT, SECRET_FIELDS, Settings
 
 LARGEST_SECRET = 1024 * 1024
@@ -39,7 +39,7 @@ def sample_warnings(settings: Settings) -> Iterator[str]:
 
 def _password_problems(settings: Settings) -> Iterator[str]:
     password = settings.postgres_password.get_secret_value()
-    if password and not re.fullmatch(r"[!#-&(-\[\]-~]+", password):
+    if password not in {"", HIDDEN} and not re.fullmatch(r"[!#-&(-\[\]-~]+", password):
         yield (
             f"{PROJECT}:postgresPassword: has a space, a quote, a backslash or a character that is not ASCII, which "
             "Flyte's connection string cannot carry; use letters, digits and the other signs"

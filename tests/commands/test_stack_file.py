@@ -214,3 +214,40 @@ def test_encrypted_keys_of_an_external_store_are_accepted_without_being_decrypte
 
     assert settings.minio.mode == "external"
     assert set(settings.secret_values) == set(names)
+
+
+HOST_KEY = "nas.home ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+LOGINS = [{"host": "registry.home:5000", "user": "puller"}, {"host": "b.home:5000", "user": "x", "setting": "other"}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "secrets"),
+    [
+        ({"backup": {"target": "s3:https://nas.home/sets", "accessKeyId": "flyte"}}, ["backupCredentials"]),
+        ({"backup": {"target": "sftp://b@nas.home//sets", "knownHosts": [HOST_KEY]}}, ["backupCredentials"]),
+        ({"registries": {"logins": LOGINS}}, ["registryPassword", "other"]),
+        ({"notifications": {"host": "mail.home", "sender": "a@b.home", "user": "flyte"}}, ["smtpPassword"]),
+        (
+            {"postgres": {"mode": "external", "external": {"host": "10.0.0.9", "tls": {"mode": "require"}}}},
+            ["postgresPassword"],
+        ),
+        ({}, ["postgresPassword", "tidalCreds", "tidalCreds-development"]),
+    ],
+    ids=["S3", "SFTP", "registries", "mails", "external database", "passwords and tasks"],
+)
+def test_encrypted_secret_settings_are_accepted_without_being_decrypted(
+    tmp_path: Path, settings: dict[str, Any], secrets: list[str]
+):
+    """The commands read a stack file as `pulumi config set --secret` leaves it, whatever form the value must have."""
+    encrypted = {"secure": "v1:ez+G8nELEzu1BFxr:+qXfgU0MmAWmBdEwtkEjD1X1HdDH"}
+    own = {
+        "domains": ["development"],
+        "projects": [{"name": "remedy"}],
+        **settings,
+        **dict.fromkeys(secrets, encrypted),
+    }
+    config = {"kubernetes:context": "home", **{f"flyte-home:{name}": value for name, value in own.items()}}
+
+    found = settings_from(*stack_config("test", project(tmp_path, json.dumps({"config": config}))))
+
+    assert set(secrets) <= set(found.secret_values)
