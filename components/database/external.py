@@ -64,7 +64,7 @@ class ExternalPostgres(pulumi.ComponentResource):
 
 
 def _existing_password(name: str, secret: ExistingSecret, parent: pulumi.Resource) -> pulumi.Output[str]:
-    """The password in a Secret that somebody else maintains. It is read at every update."""
+    """Password in a Secret that the stack does not manage. It is read at every update."""
     found = k8s.core.v1.Secret.get(
         name, f"{secret.namespace}/{secret.name}", opts=pulumi.ResourceOptions(parent=parent)
     )

@@ -39,7 +39,7 @@ _QUEUE = 10
 
 @dataclass(frozen=True)
 class Alert:
-    """A condition that somebody has to act on."""
+    """A condition that needs a person to act."""
 
     name: str
     expression: str

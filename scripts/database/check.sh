@@ -37,7 +37,7 @@ explained() {
       echo "$key.host: $PGHOST does not answer on port $PGPORT; open its firewall for the nodes of the cluster"
       ;;
     *"server does not support SSL"*)
-      echo "$key.tls.mode: is $PGSSLMODE, but the server at $PGHOST has no TLS; set ssl = on there, or, if nobody can" \
+      echo "$key.tls.mode: is $PGSSLMODE, but the server at $PGHOST has no TLS; set ssl = on there, or, if no one can" \
         "listen in between, write $(set_to "$key.tls.mode" disable)"
       ;;
     *"does not match host name"*)

@@ -69,7 +69,7 @@ def test_a_private_authority_of_the_store_is_trusted_for_the_store_only():
     ],
     ids=["Flyte without TLS", "Flyte with a certificate of a public authority"],
 )
-def test_the_clients_of_flyte_trust_whoever_signed_the_certificates_of_flyte_and_the_store(
+def test_the_clients_of_flyte_trust_the_authorities_of_flyte_and_of_the_store(
     tmp_path: Path, changed: dict[str, Any], public: bool
 ):
     client(**changed).write_config(tmp_path / "dev.yaml")

@@ -204,7 +204,7 @@ def test_a_swap_that_is_killed_between_its_two_renames_has_changed_nothing(home:
     home.must_restore(until="references")
     waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%RENAME TO flyte;'"
 
-    # The second rename waits for whoever else has locked the restored database.
+    # The second rename waits for any other session that has locked the restored database.
     with session(home, "postgres", "BEGIN", "COMMENT ON DATABASE flyte_restored IS 'locked'"):
         with home.started_restore_step("swap"):
             wait_until(lambda: home.servers.database.sql(waits) == "1", "the second rename")
