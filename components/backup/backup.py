@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from components.backup import names
 from components.backup.drill import drill_namespace, drill_servers
-from components.backup.steps import STORE_AUTHORITY, Pods, SecretFiles, Sources, Step
+from components.backup.steps import STORE_AUTHORITY, Pods, Sources, Step
 from components.database import PASSWORD, Database, FlyteDatabase
 from components.database.postgres import PORT
 from components.object_store import StoreCredentials, StoreForBackup
@@ -123,8 +123,8 @@ class Backup(pulumi.ComponentResource):
             access.metadata.name,
             database,
             _OWNER,
-            store.endpoint,
-            *_opening(store, store.reader),
+            store,
+            store.reader,
         )
         claim = volume_claim(names.WORK, platform.namespace, settings.volume, platform.safekeeping, self)
         work: k8s.core.v1.VolumeArgsDict = {
@@ -141,8 +141,8 @@ class Backup(pulumi.ComponentResource):
             access.metadata.name,
             database,
             _SUPERUSER if database.superuser else _OWNER,
-            store.endpoint,
-            *_opening(store, store.writer),
+            store,
+            store.writer,
         )
         restore = pods.pod(pods.steps(_restore(database, drill=False), admin), admin, _scratch(settings))
         pods.cron_job(names.RESTORE, platform.namespace, "", restore, own, child)
@@ -160,13 +160,14 @@ class Backup(pulumi.ComponentResource):
         )
         servers_name = servers_secret.metadata.name
         rehearsed = Database("127.0.0.1", PORT, "flyte", "flyte", passing, servers_name, 100, superuser=True)
+        opening = StoreCredentials(servers_name, {"root-user": "root-user", "root-password": "root-password"})
         drill = Sources(
             self._scripts(f"{name}-drill-scripts", drill_name, args, inside).metadata.name,
             self._access(f"{name}-drill-access", drill_name, content, inside).metadata.name,
             rehearsed,
             _SUPERUSER,
-            "http://127.0.0.1:9000",
-            SecretFiles(servers_name, {"root-user": "root-user", "root-password": "root-password"}),
+            StoreForBackup("http://127.0.0.1:9000", opening, opening, names.USER),
+            opening,
         )
         logins = pull_secrets(f"{name}-drill-registries", drill_name, args.settings.docker_config, inside)
         drill_pods = Pods(replace(platform, pull_secrets=logins), settings, args.stack)
@@ -210,11 +211,6 @@ class Backup(pulumi.ComponentResource):
         if backup.certificate_authority:
             files["authority.pem"] = backup.certificate_authority
         return script_config_map(name, namespace, "backup", opts, files)
-
-
-def _opening(store: StoreForBackup, key: StoreCredentials) -> tuple[SecretFiles, str, Sequence[str], str, bool]:
-    """The last fields of `Sources`: how a step opens the object store with this key."""
-    return SecretFiles(key.secret, key.files), store.reader_name, store.buckets, store.region, bool(store.authority)
 
 
 def _scratch(settings: BackupSettings) -> k8s.core.v1.VolumeArgsDict:

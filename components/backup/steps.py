@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.backup.names import STATE, STATE_PARTS, USER
+from components.backup.names import STATE, STATE_PARTS
 from components.database import Database, credentials_volume, tls_variables
+from components.object_store import StoreCredentials, StoreForBackup
 from components.pods import Platform, container_security, empty_dir, pod_security, resources
 from settings.backup import BackupSettings
 
@@ -25,15 +26,6 @@ STORE_AUTHORITY = "store-authority.pem"
 
 
 @dataclass(frozen=True)
-class SecretFiles:
-    """Keys of a Secret that a step mounts as files."""
-
-    name: pulumi.Input[str]
-    files: Mapping[str, str]
-    """Names of the files by the keys of the Secret."""
-
-
-@dataclass(frozen=True)
 class Sources:
     """What the steps of a pod mount. A step mounts only what it opens."""
 
@@ -45,18 +37,10 @@ class Sources:
     """The database, or the server with it."""
     database_files: Mapping[str, str]
     """What opens the database: names of the files by the keys of its Secret."""
-    store: pulumi.Input[str]
-    """Address of the object store."""
-    store_secret: SecretFiles
-    """What opens the object store."""
-    store_user: str = USER
-    """Access key with which it is read; empty: it is in ``store_secret``."""
-    store_buckets: Sequence[str] = ()
-    """Buckets of the stack; empty: all that the key opens."""
-    store_region: str = ""
-    """Region for signatures; empty: the store has none."""
-    store_authority: bool = False
-    """Whether the scripts have the certificate of a private authority as `STORE_AUTHORITY`."""
+    store: StoreForBackup
+    """The object store."""
+    store_secret: StoreCredentials
+    """What opens the object store: its reader or its writer."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +94,7 @@ class Pods:
             {"name": "state", "projected": {"sources": state}},
             empty_dir("tmp", "1Gi"),
         ]
-        if sources.store_authority:
+        if sources.store.authority:
             items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": STORE_AUTHORITY, "path": STORE_AUTHORITY}]
             volumes.append({"name": "store-authority", "config_map": {"name": sources.scripts, "items": items}})
         if self._settings.claim:
@@ -205,15 +189,15 @@ class Pods:
             variables |= tls_variables(server, _SOURCES)
             mounts.append({"name": "database", "mount_path": _SOURCES, "read_only": True})
         elif step.opens == "store":
-            variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store}
-            if sources.store_user:
-                variables["STORE_USER"] = sources.store_user
-            if sources.store_buckets:
-                variables["BUCKETS"] = " ".join(sources.store_buckets)
-            if sources.store_region:
-                variables["MC_REGION"] = sources.store_region
+            variables |= {"SOURCES": _SOURCES, "STORE_URL": sources.store.endpoint}
+            if sources.store.reader_name:
+                variables["STORE_USER"] = sources.store.reader_name
+            if sources.store.buckets:
+                variables["BUCKETS"] = " ".join(sources.store.buckets)
+            if sources.store.region:
+                variables["MC_REGION"] = sources.store.region
             mounts.append({"name": "store", "mount_path": _SOURCES, "read_only": True})
-            if sources.store_authority:
+            if sources.store.authority:
                 variables["SSL_CERT_DIR"] = _TRUST
                 mounts.append({"name": "store-authority", "mount_path": _TRUST, "read_only": True})
         if step.state:
@@ -241,6 +225,6 @@ def _part(number: int) -> k8s.core.v1.ConfigMapProjectionArgsDict:
     return {"name": f"{STATE}-{number}", "optional": True, "items": items}
 
 
-def _secret(name: str, secret: SecretFiles) -> k8s.core.v1.VolumeArgsDict:
+def _secret(name: str, secret: StoreCredentials) -> k8s.core.v1.VolumeArgsDict:
     items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": key, "path": path} for key, path in secret.files.items()]
-    return {"name": name, "secret": {"secret_name": secret.name, "items": items, "default_mode": 0o440}}
+    return {"name": name, "secret": {"secret_name": secret.secret, "items": items, "default_mode": 0o440}}

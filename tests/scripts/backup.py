@@ -15,8 +15,9 @@ from typing import Any, cast
 
 from components.backup.backup import _CHECK, _backup, _restore
 from components.backup.names import USER
-from components.backup.steps import Pods, SecretFiles, Sources, Step
+from components.backup.steps import Pods, Sources, Step
 from components.database import Database
+from components.object_store import StoreCredentials, StoreForBackup
 from components.object_store.policies import reading_policy
 from components.pods import Platform
 from settings.backup import BackupSettings
@@ -287,16 +288,18 @@ class Home:
     def _containers(self, steps: Sequence[Step], *, administer: bool) -> list[dict[str, Any]]:
         platform = Platform("flyte", cast(Any, None), IMAGES, cast(Any, None), cast(Any, None))
         prefix = "root-" if administer else ""
+        opening = StoreCredentials(f"{prefix}store", {})
+        store = StoreForBackup(self.servers.store.url, opening, opening, USER)
+        if self.buckets:
+            store = replace(store, reader_name="", buckets=self.buckets, region="us-east-1")
         sources = Sources(
             "scripts",
             "access",
             self._database,
             {},
-            self.servers.store.url,
-            SecretFiles(f"{prefix}store", {}),
+            store,
+            opening,
         )
-        if self.buckets:
-            sources = replace(sources, store_user="", store_buckets=self.buckets, store_region="us-east-1")
         return cast(list[dict[str, Any]], Pods(platform, self.settings, "dev").steps(steps, sources))
 
     def _pod(
