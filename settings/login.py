@@ -5,12 +5,11 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic.alias_generators import to_camel
 
 from settings.certificates import Certificates
 from settings.egress import Reach
 from settings.messages.commands import remove_command
-from settings.values import Model, PartError, has_server
+from settings.values import Model, PartError, check_switch, has_server
 
 
 def _issuer(value: str) -> str:
@@ -46,15 +45,8 @@ class AuthSettings(Model):
     """Where the provider is, for Flyte's network policy."""
 
     def model_post_init(self, _context: object) -> None:
-        unused = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
-        if unused and not self.issuer:
-            keys = ", ".join(map(to_camel, unused))
-            raise PartError(
-                f"has {keys}, but no issuer, so that there is no login and {keys} has no effect; write "
-                f"{remove_command('flyte-home:auth')}, or the issuer",
-                "issuer",
-                "https://id.home.example/realms/home",
-            )
+        remove = remove_command("flyte-home:auth")
+        check_switch(self, "issuer", "there is no login", remove, "https://id.home.example/realms/home")
         if "openid" not in self.scopes:
             raise PartError(
                 "has no scope openid, without which there is no login; write it first", "scopes[0]", "openid"

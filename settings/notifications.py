@@ -4,11 +4,10 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
-from pydantic.alias_generators import to_camel
 
 from settings.certificates import Certificates
 from settings.messages.commands import remove_command
-from settings.values import Model, PartError, has_server
+from settings.values import Model, PartError, check_switch, has_server
 
 _TLS_FIRST = 465
 
@@ -54,14 +53,7 @@ class Notifications(Model):
     """Certificate in PEM of the private authority that signed the mail server's."""
 
     def model_post_init(self, _context: object) -> None:
-        unused = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
-        if unused and not self.host:
-            keys = ", ".join(map(to_camel, unused))
-            raise PartError(
-                f"has {keys}, but no host, so that there are no mails and {keys} has no effect; write "
-                f"{remove_command('flyte-home:notifications')}, or the host",
-                "host",
-                "mail.home.example",
-            )
+        remove = remove_command("flyte-home:notifications")
+        check_switch(self, "host", "there are no mails", remove, "mail.home.example")
         if self.host and not self.sender:
             raise PartError("has a host, but no sender; write one", "sender", "flyte@home.example")

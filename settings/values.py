@@ -29,6 +29,29 @@ class PartError(ValueError):
         super().__init__(said)
 
 
+def check_switch(group: Model, switch: str, nothing: str, remove: str, example: str) -> None:
+    """Check that a group has no parts without the one that switches it on.
+
+    Args:
+        group: the group.
+        switch: name of the part without which the others have no effect.
+        nothing: what there is without it, such as ``there is no login``.
+        remove: command that removes the group.
+        example: value for the part.
+
+    Raises:
+        PartError: other parts are given, but not this one.
+    """
+    given = [name for name, field in type(group).model_fields.items() if getattr(group, name) != field.default]
+    if given and not getattr(group, switch):
+        keys = ", ".join(map(to_camel, given))
+        raise PartError(
+            f"has {keys}, but no {switch}, so that {nothing} and {keys} has no effect; write {remove}, or the {switch}",
+            switch,
+            example,
+        )
+
+
 # --- names --------------------------------------------------------------------------------------------------------
 
 
