@@ -25,5 +25,5 @@ while IFS='	' read -r table rows; do
   found=$(ask "$SCRATCH" "SELECT count(*) FROM $table")
   [ "$found" = "$rows" ] || fail "$table has $found rows after the restore instead of $rows"
 done <"$set_dir/rows.tsv"
-psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" --file="$SCRIPTS/references.sql" >"$WORK/references.tsv"
+inside "$SCRIPTS/references.sql" >"$WORK/references.tsv"
 echo "$NAME: every table has the rows of the set"

@@ -16,6 +16,12 @@ fail() {
 ask() {
   printf '%s\n' "$2" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --dbname="$1"
 }
+# inside FILE [OPTIONS]: the result of a file of SQL in the restored database.
+inside() {
+  file=$1
+  shift
+  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" --file="$file" "$@"
+}
 
 waited=0
 until answer=$(ask postgres 'SELECT 1' 2>&1); do

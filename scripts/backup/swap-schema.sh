@@ -3,21 +3,14 @@
 # the place of Flyte's.
 #
 # WORK   the directory that the earlier steps have filled
-# RUN_MISSED_SCHEDULES  true: Flyte starts what its schedules have missed since the set was made
+# RUN_MISSED_SCHEDULES  see repair.sh
 # OBJECTS_ONLY  true: only the objects are restored, and no database
 # SOURCES  see owner.sh
 set -eu
 NAME=swap
 [ "${OBJECTS_ONLY:-false}" != true ] || exit 0
 . "$SCRIPTS/owner.sh"
-
-# A cached output without its object would fail every task that asks for it; without the row, the task just runs.
-if grep -q '^cache	' "$WORK/dangling.tsv"; then
-  sed -n 's/^cache	//p' "$WORK/dangling.tsv" | cut -f1 | sort -u >"$WORK/uncached"
-  inside "$SCRIPTS/uncache.sql" <"$WORK/uncached"
-  echo "$NAME: $(wc -l <"$WORK/uncached") cached outputs without their object are removed; their tasks will run again"
-fi
-[ "${RUN_MISSED_SCHEDULES:-false}" = true ] || inside "$SCRIPTS/skip-missed.sql" --set=age='0 minutes'
+. "$SCRIPTS/repair.sh"
 
 # Sessions that a pooler keeps open for later are ended. Flyte, if it still ran, would open others at once.
 own="datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND backend_type = 'client backend'"

@@ -2,22 +2,14 @@
 # Last step of a restore: repairs what can be repaired, and puts the restored database in the place of Flyte's.
 #
 # WORK   the directory that the earlier steps have filled
-# RUN_MISSED_SCHEDULES  true: Flyte starts what its schedules have missed since the set was made
+# RUN_MISSED_SCHEDULES  see repair.sh
 # DRILL  true: check the structure of all tables and indexes as well, and keep the database where it is
 # OBJECTS_ONLY  true: only the objects are restored, and no database
 set -eu
 NAME=swap
 [ "${OBJECTS_ONLY:-false}" != true ] || exit 0
 . "$SCRIPTS/superuser.sh"
-
-# A cached output without its object would fail every task that asks for it; without the row, the task just runs.
-if grep -q '^cache	' "$WORK/dangling.tsv"; then
-  sed -n 's/^cache	//p' "$WORK/dangling.tsv" | cut -f1 | sort -u >"$WORK/uncached"
-  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$SCRATCH" --file="$SCRIPTS/uncache.sql" <"$WORK/uncached"
-  echo "$NAME: $(wc -l <"$WORK/uncached") cached outputs without their object are removed; their tasks will run again"
-fi
-[ "${RUN_MISSED_SCHEDULES:-false}" = true ] ||
-  psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=age='0 minutes' --dbname="$SCRATCH" --file="$SCRIPTS/skip-missed.sql"
+. "$SCRIPTS/repair.sh"
 
 if [ "${DRILL:-false}" = true ]; then
   echo "$NAME: checking tables and indexes"
