@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.commands.backup_stand_ins import KUBECTL, PULUMI
+from tests.commands.stack_on_machine import StackOnMachine
 from tests.commands.test_up import UID, Machine
 from tests.conftest import run
 from tests.processes import free_port
@@ -43,10 +42,10 @@ def a_set(name: str, hours: float = 1, **changed: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class BackedUp:
+class BackedUp(StackOnMachine):
     """The machine, its cluster, and the effects that a command has had, in their order."""
 
-    machine: Machine
+    WORLD = "cluster.json"
 
     @classmethod
     def on(cls, machine: Machine, deploys: bool = False) -> "BackedUp":
@@ -66,7 +65,7 @@ class BackedUp:
         world |= {"databases": {"flyte": OLD_ROWS}, "restored": NEW_ROWS, "replicas": 1, "down": False, "silent": False}
         world |= {"unreadable": False, "stuck": False, "log": "", "phase": "Succeeded"}
         names = {name: name for name in ("log", "effects", "program", "imported")}
-        names |= {"world": "cluster.json", "other": "bin/kubectl-of-the-machine"}
+        names |= {"world": cls.WORLD, "other": "bin/kubectl-of-the-machine"}
         places = {name: str(machine.folder / place) for name, place in names.items()}
         Path(places["world"]).write_text(json.dumps(world))
         if deploys:
@@ -96,28 +95,6 @@ sys.exit((folder / "{command}-fails").exists())
     def let_fail(self, command: str) -> None:
         """Let a stub fail from now on."""
         (self.machine.folder / f"{command}-fails").touch()
-
-    @property
-    def world(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.machine.folder / "cluster.json").read_text())
-        return found
-
-    def set(self, **changed: Any) -> None:
-        (self.machine.folder / "cluster.json").write_text(json.dumps(self.world | changed))
-
-    @property
-    def file(self) -> Path:
-        return self.machine.folder / "program" / "Pulumi.dev.yaml"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load(self.file.read_text())["config"]
-        return found
-
-    def configure(self, **changed: Any) -> None:
-        content = yaml.safe_load(self.file.read_text())
-        content["config"] |= {f"flyte-home:{name}": value for name, value in changed.items()}
-        self.file.write_text(yaml.safe_dump(content))
 
     def make(
         self, command: str, *arguments: str, given: str = "", **environment: str

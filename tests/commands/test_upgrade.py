@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.commands.stack_on_machine import StackOnMachine
 from tests.commands.test_up import UID, Machine, machine, of_pulumi  # noqa: F401 (a fixture)
 
 OLD, NEW = "docker.io/library/postgres:15.9", "docker.io/library/postgres:17.11"
@@ -118,32 +118,8 @@ if arguments[0] == "up":
 
 
 @dataclass(frozen=True)
-class Home:
+class Home(StackOnMachine):
     """A machine whose stack ``dev`` runs PostgreSQL 15, and whose stack file may name another image."""
-
-    machine: Machine
-
-    @property
-    def world(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.machine.folder / "world.json").read_text())
-        return found
-
-    def set(self, **changed: Any) -> None:
-        (self.machine.folder / "world.json").write_text(json.dumps(self.world | changed))
-
-    @property
-    def file(self) -> Path:
-        return self.machine.folder / "program" / "Pulumi.dev.yaml"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load(self.file.read_text())["config"]
-        return found
-
-    def configure(self, **changed: Any) -> None:
-        content = yaml.safe_load(self.file.read_text())
-        content["config"] |= {f"flyte-home:{name}": value for name, value in changed.items()}
-        self.file.write_text(yaml.safe_dump(content))
 
     @property
     def record(self) -> dict[str, Any]:
@@ -171,7 +147,7 @@ def home(machine: Machine) -> Home:  # noqa: F811
     world |= {"free": 10_000_000, "size": 10_000_000, "declared": ["postgres-data"]}
     places = {
         "log": str(machine.folder / "log"),
-        "world": str(machine.folder / "world.json"),
+        "world": str(machine.folder / Home.WORLD),
         "program": str(machine.folder / "program"),
     }
     Path(places["world"]).write_text(json.dumps(world))
