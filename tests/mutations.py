@@ -484,6 +484,20 @@ MUTATIONS = (
         "",
         "the exporter has a token of Kubernetes",
     ),
+    Mutation(
+        "scripts/flyte/raw-outputs.pl",
+        "next if $found->{workflow} || $found->{launch_plan};",
+        "",
+        "the prefix of one workflow counts as that of its project",
+        ("tests/scripts/test_flyte_scripts.py",),
+    ),
+    Mutation(
+        "scripts/flyte/raw-outputs.pl",
+        "$token = '' if $status eq '401';",
+        "",
+        "a token that has expired is used for ever",
+        ("tests/scripts/test_flyte_scripts.py",),
+    ),
 )
 
 
