@@ -498,6 +498,19 @@ MUTATIONS = (
         "a token that has expired is used for ever",
         ("tests/scripts/test_flyte_scripts.py",),
     ),
+    Mutation(
+        "components/tasks/project_namespaces.py",
+        '"env": [*container.get("env", []), *_co_pilot_key()]',
+        '"env": [*container.get("env", [])]',
+        "the co-pilot has no key",
+    ),
+    Mutation(
+        "ops/example.py",
+        "    if request.notify and not settings.notifications.host:",
+        "    if False:",
+        "a schedule promises mails that no server sends",
+        ("tests/example/test_ways.py",),
+    ),
 )
 
 
