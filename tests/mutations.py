@@ -511,6 +511,12 @@ MUTATIONS = (
         "a schedule promises mails that no server sends",
         ("tests/example/test_ways.py",),
     ),
+    Mutation(
+        "ops/doctor/vault.py",
+        "if _WANTED in annotations and _STATUS not in annotations:",
+        "if False:",
+        "an injector of Vault that is down is not noticed",
+    ),
 )
 
 

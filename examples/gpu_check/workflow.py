@@ -31,8 +31,10 @@ def look() -> str:
     Raises:
         ValueError: the token is missing or empty.
     """
-    if not current_context().secrets.get(GROUP, KEY).strip():
-        raise ValueError(f"the secret {GROUP}/{KEY} is empty")
+    token = current_context().secrets.get(GROUP, KEY).strip()
+    # The second is what Vault's agent writes if the secret does not have the key.
+    if token in {"", "<no value>"}:
+        raise ValueError(f"the secret {GROUP}/{KEY} is empty, or there is no such key in Vault")
     return f"{', '.join(devices()) or 'no GPU here'}; the token for the model hub is there"
 
 

@@ -51,6 +51,17 @@ def test_without_the_secret_it_fails(tmp_path: Path):
     assert "secret/data/model-hub" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("content", ["", "<no value>"])
+def test_an_empty_secret_and_what_vaults_agent_writes_for_a_missing_key_are_rejected(content: str, tmp_path: Path):
+    (tmp_path / "secret" / "data" / "model-hub").mkdir(parents=True)
+    (tmp_path / "secret" / "data" / "model-hub" / "token").write_text(content)
+
+    done = run(tmp_path, program("python"), "workflow.py", cwd=FOLDER, secrets=tmp_path)
+
+    assert done.returncode != 0
+    assert "is empty, or there is no such key in Vault" in done.stderr
+
+
 def test_it_asks_for_one_gpu_and_for_the_secret_as_a_file(tmp_path: Path):
     asked = json.loads(run(tmp_path, program("python"), "-c", ASKED, cwd=FOLDER).stdout)
 
