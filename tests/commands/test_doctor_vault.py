@@ -15,7 +15,7 @@ VAULT: dict[str, Any] = {
 }
 INJECTED = {"vault.hashicorp.com/agent-inject": "true", "vault.hashicorp.com/agent-inject-status": "injected"}
 # What the agent of OpenBao 2.6 logs, which is a fork of Vault.
-LOGIN = "[ERROR] agent.auth.handler: error authenticating:\n  error=\n  | Error making API request.\n  | Code: {}. Errors:\n"
+LOGIN = "[ERROR] agent.auth.handler: error authenticating:\n  error=\n  | Error making API request.\n  | Code: {}.\n"
 TEMPLATE = '[ERROR] agent.template.server: template server error: error="(dynamic): {}" backoff=1s'
 READ = "[WARN]  agent: (view) vault.read(secret/data/model-hub): "
 
