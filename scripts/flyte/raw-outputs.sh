@@ -4,7 +4,7 @@
 set -eu
 if ! perl -MHTTP::Tiny -MJSON::PP -e 1 2>/dev/null; then
   echo 'raw-outputs: the image that flyte-home:images.postgres names has no perl with HTTP::Tiny and JSON::PP;' \
-    'name an official image that is based on Debian, such as docker.io/library/postgres:17.11 without -alpine' >&2
+    'name an official image that is based on Debian, such as postgres:17.11 without -alpine' >&2
   exit 1
 fi
 exec perl "${0%.sh}.pl"
