@@ -8,7 +8,7 @@ from workflow import remedy
 
 # Both are read on the machine that registers the launch plan.
 TIMES = os.environ.get("REMEDY_CRON") or "0 4 * * *"
-RECIPIENTS = [address for address in os.environ.get("REMEDY_NOTIFY", "").split(",") if address]
+RECIPIENTS = os.environ.get("REMEDY_NOTIFY", "").replace(",", " ").split()
 FAILURES = [WorkflowExecutionPhase.FAILED, WorkflowExecutionPhase.TIMED_OUT]
 
 nightly = LaunchPlan.get_or_create(

@@ -224,7 +224,7 @@ def test_the_launch_plan_runs_every_night_and_mails_nobody_unless_told(tmp_path:
 
 def test_a_failed_execution_of_the_launch_plan_is_mailed(tmp_path: Path):
     addresses = ["me@home.example", "you@home.example"]
-    found = launch_plan(tmp_path, REMEDY_NOTIFY=",".join(addresses), REMEDY_CRON="0 5 * * *")
+    found = launch_plan(tmp_path, REMEDY_NOTIFY=", ".join(addresses), REMEDY_CRON="0 5 * * *")
 
     assert found["schedule"]["cronSchedule"]["schedule"] == "0 5 * * *"
     assert found["notifications"] == [{"phases": ["FAILED", "TIMED_OUT"], "email": {"recipientsEmail": addresses}}]
