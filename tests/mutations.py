@@ -500,8 +500,8 @@ MUTATIONS = (
     ),
     Mutation(
         "components/tasks/project_namespaces.py",
-        '"env": [*container.get("env", []), *_co_pilot_key()]',
-        '"env": [*container.get("env", [])]',
+        '"env": environment + _co_pilot_key(),',
+        '"env": environment,',
         "the co-pilot has no key",
     ),
     Mutation(

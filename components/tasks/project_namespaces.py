@@ -147,8 +147,16 @@ def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core
         # The root file system is writable: task images write to places of their own choice.
         "security_context": {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    environment: list[k8s.core.v1.EnvVarArgsDict] = []
     if authority:
-        container["env"], container["volume_mounts"] = _trust()
+        environment, container["volume_mounts"] = _trust()
+        container["env"] = environment
+    # The same for init containers, such as the co-pilot, which finds the key of the tasks in its environment.
+    init_container: k8s.core.v1.ContainerArgsDict = {
+        **container,
+        "name": "default-init",
+        "env": environment + _co_pilot_key(),
+    }
     pod: k8s.core.v1.PodSpecArgsDict = {
         "service_account_name": SERVICE_ACCOUNT,
         "automount_service_account_token": scope.service_account_token,
@@ -156,10 +164,7 @@ def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core
         "termination_grace_period_seconds": 30,
         "security_context": {**pod_security(scope.run_as_user), "run_as_non_root": scope.run_as_user > 0},
         "containers": [container],
-        # The same for init containers, such as the co-pilot, which finds the key of the tasks in its environment.
-        "init_containers": [
-            {**container, "name": "default-init", "env": [*container.get("env", []), *_co_pilot_key()]}
-        ],
+        "init_containers": [init_container],
     }
     if authority:
         pod["volumes"] = [{"name": STORE_AUTHORITY, "config_map": {"name": STORE_AUTHORITY}}]
