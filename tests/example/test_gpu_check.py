@@ -1,6 +1,7 @@
 """The example for a GPU and a secret from Vault: what it asks for, and the stack that its settings make."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ops.lib.recording import Recording
 from paths import ROOT
 from settings import PROJECT
 from tests.conftest import run as recorded
-from tests.example.test_workflow import program, run
+from tests.example.test_workflow import EXAMPLE, program, run
 from tests.unit.test_secrets_webhook import configuration
 
 FOLDER = ROOT / "examples" / "gpu_check"
@@ -42,6 +43,12 @@ def test_without_a_gpu_it_runs_in_plain_python_with_a_sample(tmp_path: Path):
     done = run(tmp_path, program("python"), "workflow.py", cwd=FOLDER)
 
     assert done.stdout == "no GPU here; the token for the model hub is there\n", done.stderr
+
+
+def test_it_needs_the_same_flytekit_as_the_first_example():
+    pins = {re.search(r'"flytekit==[\d.]+"', (folder / "workflow.py").read_text())[0] for folder in (FOLDER, EXAMPLE)}
+
+    assert len(pins) == 1
 
 
 def test_without_the_secret_it_fails(tmp_path: Path):
