@@ -23,7 +23,7 @@
 #   RELEASE  tag that `make ci-release` deploys; without it, the last one
 #   ALLOW_DATA_LOSS, PULL_REQUEST   for `make ci-preview` and `make ci-comment`
 #   CHECK    `yes`: `make digests` writes nothing, and compares the images with their registries
-#   WAY, CREDENTIALS, LIBRARY   for `make example`, see examples/remedy_tidal/README.md
+#   WAY, CREDENTIALS, LIBRARY, TASK_IMAGE, CRON, NOTIFY   for `make example`, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
 EMPTY_VOLUMES ?=
@@ -54,6 +54,9 @@ CHECK ?=
 WAY ?= local
 CREDENTIALS ?=
 LIBRARY ?=
+TASK_IMAGE ?=
+CRON ?=
+NOTIFY ?=
 EXAMPLE := examples/remedy_tidal
 # The test layers; each is a folder of tests/.
 LAYERS := unit commands repository example schema chart apiserver scripts engine
@@ -149,8 +152,8 @@ smoke: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## run the doctor, then th
 	@$(PY) -m ops.smoke $(call quoted,$(STACK))
 
 # With WAY=python, uv installs the packages.
-example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.installed) ## run the example workflow WAY=python, local, sandbox or cluster
-	@$(PY) -m ops.example $(call quoted,$(WAY)) --stack $(call quoted,$(STACK)) $(if $(CREDENTIALS),--credentials $(call quoted,$(CREDENTIALS))) $(if $(LIBRARY),--library $(call quoted,$(LIBRARY)))
+example: $(VENV)/.installed $(if $(filter python,$(WAY)),,$(EXAMPLE)/.venv/.installed) ## run the example workflow WAY=python, local, sandbox or cluster, or at fixed times: WAY=schedule
+	@$(PY) -m ops.example $(call quoted,$(WAY)) --stack $(call quoted,$(STACK)) $(if $(CREDENTIALS),--credentials $(call quoted,$(CREDENTIALS))) $(if $(LIBRARY),--library $(call quoted,$(LIBRARY))) $(if $(TASK_IMAGE),--image $(call quoted,$(TASK_IMAGE))) $(if $(CRON),--cron $(call quoted,$(CRON))) $(if $(NOTIFY),--notify $(call quoted,$(NOTIFY)))
 
 cluster: $(VENV)/.installed ## create a Kubernetes cluster on this machine for the stack dev: in Docker, or with K3S=1 as root
 	@$(PY) -m ops.cluster $(if $(K3S),--k3s)

@@ -1,10 +1,13 @@
 """``make example``: runs examples/remedy_tidal in one of four ways, with the same code and the same secret.
 
 Usage: python -m ops.example python|local|sandbox|cluster [--stack STACK] [--credentials FOLDER] [--library NAME]
+       [--image REFERENCE]
+       python -m ops.example schedule [--stack STACK] [--image REFERENCE] [--cron TIMES] [--notify ADDRESSES]
 
 ``python`` and ``local`` run it on this machine, ``sandbox`` in Flyte's own sandbox in Docker, and ``cluster`` on the
 stack's cluster, with the stack's secret. The other ways read the secret from the file tidal-creds/json in the folder
-of ``--credentials`` or FLYTE_SECRETS_DEFAULT_DIR, or use a sample that gives no access to anything.
+of ``--credentials`` or FLYTE_SECRETS_DEFAULT_DIR, or use a sample that gives no access to anything. ``schedule`` lets
+the stack's cluster run it at fixed times.
 """
 
 import argparse
@@ -21,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.lib import example_workflow
-from ops.lib.example_workflow import SECRET_GROUP, SECRET_KEY, WORKFLOW, ExampleError, pyflyte, scope_of
+from ops.lib.example_workflow import LAUNCH_PLAN, SECRET_GROUP, SECRET_KEY, WORKFLOW, ExampleError, pyflyte, scope_of
 from ops.lib.port_holder import FOLDER
 from ops.lib.stack_file import stack_config
 from ops.tools import provide
 from paths import ROOT
-from settings import settings_from
+from settings import Settings, settings_from
 from settings.chart import PINNED_CHART
 from settings.errors import SettingsError
 from settings.values import split_address
@@ -45,6 +48,12 @@ class Request:
     """Folder of the secret; None for the default."""
     library: str
     """Input of the workflow; empty for its default."""
+    image: str = ""
+    """Image of the tasks; empty for flytekit's."""
+    cron: str = ""
+    """Times at which the workflow runs; empty for the launch plan's."""
+    notify: str = ""
+    """Addresses, separated by commas, that get a mail when a scheduled execution fails; empty: none."""
 
     @property
     def secrets(self) -> Path:
@@ -57,6 +66,28 @@ class Request:
         """Options of the workflow; empty for its defaults."""
         return ["--library", self.library] if self.library else []
 
+    @property
+    def images(self) -> list[str]:
+        """Options of pyflyte for the image of the tasks; empty for its default."""
+        return ["--image", self.image] if self.image else []
+
+    def check(self, way: str) -> None:
+        """Check that every option has an effect.
+
+        Raises:
+            ExampleError: one has none in this way.
+        """
+        for option, value, ways in (
+            ("TASK_IMAGE", self.image, ("sandbox", "cluster", "schedule")),
+            ("CRON", self.cron, ("schedule",)),
+            ("NOTIFY", self.notify, ("schedule",)),
+            ("LIBRARY", self.library, ("python", "local", "sandbox", "cluster")),
+        ):
+            if value and way not in ways:
+                raise ExampleError(
+                    f"{option}={value} has no effect with WAY={way}; use it with WAY={' or '.join(ways)}"
+                )
+
 
 def main() -> int:
     """Run the command line; return 0 if the workflow succeeded, or print a message and return 1."""
@@ -67,9 +98,14 @@ def main() -> int:
         "--credentials", type=Path, help=f"folder of {SECRET_GROUP}/{SECRET_KEY}; not for the way cluster"
     )
     parser.add_argument("--library", default="", help="input of the workflow")
+    parser.add_argument("--image", default="", help="image of the tasks, in a registry that the cluster reaches")
+    parser.add_argument("--cron", default="", help="times for the way schedule, such as '0 4 * * *' (UTC)")
+    parser.add_argument("--notify", default="", help="addresses that get a mail when a scheduled execution fails")
     args = parser.parse_args()
+    request = Request(args.stack, args.credentials, args.library, args.image, args.cron, args.notify)
     try:
-        WAYS[args.way](Request(args.stack, args.credentials, args.library))
+        request.check(args.way)
+        WAYS[args.way](request)
     except (SettingsError, ExampleError) as error:
         print(f"FAILED  {error}", file=sys.stderr)
         return 1
@@ -96,7 +132,9 @@ def run_local(request: Request) -> None:
         ExampleError: there is no pyflyte, or the workflow failed.
     """
     command = [pyflyte("example"), "run", *WORKFLOW, *request.inputs]
-    _run_workflow(command, {"FLYTE_SECRETS_DEFAULT_DIR": str(request.secrets)})
+    # Flyte's cache on this machine would hide a change of the code.
+    environment = {"FLYTE_SECRETS_DEFAULT_DIR": str(request.secrets), "FLYTE_LOCAL_CACHE_ENABLED": "false"}
+    _run_workflow(command, environment)
 
 
 def run_sandbox(request: Request) -> None:
@@ -121,7 +159,7 @@ def run_sandbox(request: Request) -> None:
     apply = ["kubectl", "--context", _SANDBOX, "apply", "--server-side", "--force-conflicts", "--filename=-"]
     _run(apply, f"the sandbox did not accept the secret {SECRET_GROUP}", manifests)
     config = Path.home() / ".flyte" / "config-sandbox.yaml"
-    _run_remotely(config, _SANDBOX_PROJECT, _SANDBOX_DOMAIN, request.inputs)
+    _run_remotely(config, _SANDBOX_PROJECT, _SANDBOX_DOMAIN, request)
 
 
 def run_cluster(request: Request) -> None:
@@ -131,6 +169,42 @@ def run_cluster(request: Request) -> None:
         SettingsError: the stack's settings are wrong.
         ExampleError: Flyte cannot be reached, no project may use the secret, or the workflow failed.
     """
+    settings, config = _connected(request)
+    scope = scope_of(settings)
+    _run_remotely(config, scope.project, scope.domain, request)
+
+
+def run_schedule(request: Request) -> None:
+    """Register the workflow and its launch plan, and activate the launch plan, in the task scope of `scope_of`.
+
+    Raises:
+        SettingsError: the stack's settings are wrong.
+        ExampleError: Flyte cannot be reached, no project may use the secret, the stack cannot send the mails, or Flyte
+            rejects the launch plan.
+    """
+    settings, config = _connected(request)
+    if request.notify and not settings.notifications.host:
+        raise ExampleError(
+            f"NOTIFY={request.notify}: the stack {request.stack} has no mail server, so nothing would arrive; set "
+            f"flyte-home:notifications and run make up STACK={request.stack}, or leave NOTIFY out"
+        )
+    scope = scope_of(settings)
+    where = ["--project", scope.project, "--domain", scope.domain]
+    command = [
+        pyflyte("example"),
+        "--config",
+        str(config),
+        "register",
+        *where,
+        "--activate-launchplans",
+        *request.images,
+    ]
+    chosen = {"REMEDY_CRON": request.cron, "REMEDY_NOTIFY": request.notify}
+    _run_workflow([*command, LAUNCH_PLAN], chosen, "the launch plan was not registered")
+
+
+def _connected(request: Request) -> tuple[Settings, Path]:
+    """Return the stack's settings, and a client configuration with which it answers."""
     if request.credentials:
         raise ExampleError(
             f"CREDENTIALS={request.credentials}: the cluster uses the stack's secret; run "
@@ -138,7 +212,7 @@ def run_cluster(request: Request) -> None:
             f"< {shlex.quote(f'{request.credentials}/{SECRET_GROUP}/{SECRET_KEY}')} && make up STACK={request.stack}"
         )
     settings = settings_from(*stack_config(request.stack))
-    scope = scope_of(settings)
+    scope_of(settings)
     config = FOLDER / f"{request.stack}.yaml"
     connect = f"run make connect STACK={request.stack} in another terminal, and leave it open"
     if not config.is_file():
@@ -147,7 +221,7 @@ def run_cluster(request: Request) -> None:
     parts = split_address(address)
     if not _answers(parts.hostname or "", parts.port or 443):
         raise ExampleError(f"nothing answers at {address}; {connect}")
-    _run_remotely(config, scope.project, scope.domain, request.inputs)
+    return settings, config
 
 
 WAYS: dict[str, Callable[[Request], None]] = {
@@ -155,6 +229,7 @@ WAYS: dict[str, Callable[[Request], None]] = {
     "local": run_local,
     "sandbox": run_sandbox,
     "cluster": run_cluster,
+    "schedule": run_schedule,
 }
 
 
@@ -179,16 +254,18 @@ def _sandbox_secret(file: Path) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 
-def _run_remotely(config: Path, project: str, domain: str, inputs: list[str]) -> None:
+def _run_remotely(config: Path, project: str, domain: str, request: Request) -> None:
     where = ["--project", project, "--domain", domain]
-    command = [pyflyte("example"), "--config", str(config), "run", "--remote", "--wait", *where, *WORKFLOW]
-    _run_workflow([*command, *inputs])
+    command = [pyflyte("example"), "--config", str(config), "run", "--remote", "--wait", *where, *request.images]
+    _run_workflow([*command, *WORKFLOW, *request.inputs])
 
 
-def _run_workflow(command: list[str], environment: Mapping[str, str] | None = None) -> None:
+def _run_workflow(
+    command: list[str], environment: Mapping[str, str] | None = None, failed: str = "the workflow failed"
+) -> None:
     done = subprocess.run(command, cwd=example_workflow.EXAMPLE, env=os.environ | dict(environment or {}), check=False)
     if done.returncode:
-        raise ExampleError("the workflow failed, see above")
+        raise ExampleError(f"{failed}, see above")
 
 
 def _run(command: list[str], failed: str, sent: str | None = None) -> None:

@@ -130,10 +130,12 @@ def read_key(text: str) -> ExternalKey:
     if not isinstance(content, dict) or content.keys() != {"accessKeyId", "secretAccessKey"}:
         raise ValueError(f"is not a key; write a JSON object like {KEY_FORMAT}")
     for name, value in content.items():
-        # The store's client reads a key from an address, in which these signs have another meaning.
-        if not isinstance(value, str) or not re.fullmatch(r"[!-9;-?A-~]{3,256}", value):
+        # The store's client reads a key from an address, and AWS' library from a file with comments; there, these signs
+        # have another meaning.
+        if not isinstance(value, str) or not re.fullmatch(r"""(?![",#;])[!-9;-?A-~]{3,256}""", value):
             raise ValueError(
-                f"its {name} is not one of S3: write 3 to 256 visible ASCII characters other than ':' and '@'"
+                f"its {name} is not one of S3: write 3 to 256 visible ASCII characters other than ':' and '@', "
+                'of which the first is none of ",#;'
             )
     return ExternalKey(content["accessKeyId"], content["secretAccessKey"])
 

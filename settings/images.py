@@ -68,7 +68,7 @@ IMAGES: dict[str, Image] = {
         "docker.io/library/postgres",
         "17.11",
         "sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
-        "Flyte's database, and the init container of Flyte that waits for it",
+        "Flyte's database, its client in init containers and Jobs, and Perl's HTTP client: an image based on Debian",
     ),
     "minio": Image(
         "docker.io/pgsty/silo",

@@ -12,6 +12,8 @@ TASK_STORE_SECRET = "flyte-object-store"  # noqa: S105 (a name)
 
 Task pods get its keys as environment variables. No secret group may have this name.
 """
+TASK_STORE_KEY = ("FLYTE_AWS_ACCESS_KEY_ID", "FLYTE_AWS_SECRET_ACCESS_KEY")
+"""Names in it of the two parts of the tasks' key."""
 
 HIDDEN = '{"placeholder":"the-stack-file-has-it-encrypted"}'
 """Stands for the value of a secret setting where the stack file is read without being decrypted.

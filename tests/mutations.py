@@ -484,6 +484,39 @@ MUTATIONS = (
         "",
         "the exporter has a token of Kubernetes",
     ),
+    Mutation(
+        "scripts/flyte/raw-outputs.pl",
+        "next if $found->{workflow} || $found->{launch_plan};",
+        "",
+        "the prefix of one workflow counts as that of its project",
+        ("tests/scripts/test_flyte_scripts.py",),
+    ),
+    Mutation(
+        "scripts/flyte/raw-outputs.pl",
+        "$token = '' if $status eq '401';",
+        "",
+        "a token that has expired is used for ever",
+        ("tests/scripts/test_flyte_scripts.py",),
+    ),
+    Mutation(
+        "components/tasks/project_namespaces.py",
+        '"env": environment + _co_pilot_key(),',
+        '"env": environment,',
+        "the co-pilot has no key",
+    ),
+    Mutation(
+        "ops/example.py",
+        "    if request.notify and not settings.notifications.host:",
+        "    if False:",
+        "a schedule promises mails that no server sends",
+        ("tests/example/test_ways.py",),
+    ),
+    Mutation(
+        "ops/doctor/vault.py",
+        "if _WANTED in annotations and _STATUS not in annotations:",
+        "if False:",
+        "an injector of Vault that is down is not noticed",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 
 from components.flyte.catch_up import catch_up_values
 from components.flyte.names import RELEASE, WORKFLOWS
+from components.flyte.storage import STORE_KEY
 from components.flyte.values import FlyteConfiguration, chart_values
 from components.object_store import StoreKey
 from components.pods import LABELS, PATIENCE_SECONDS, Platform
@@ -64,7 +65,7 @@ class FlyteBinary(pulumi.ComponentResource):
             string_data={
                 # Flyte merges its files in the order of their names; these come after all files of the chart.
                 "202-database.yaml": pulumi.Output.secret(database.password).apply(_database_file),
-                **({"203-storage.yaml": _storage_file(store.key)} if store.key else {}),
+                **({STORE_KEY: _key_file(store.key)} if store.key else {}),
                 **({"204-auth.yaml": auth.clients} if auth else {}),
             },
             opts=pulumi.ResourceOptions(parent=self),
@@ -123,9 +124,10 @@ def _database_file(password: str) -> str:
     return go_yaml.dump({"database": {"postgres": {"password": password}}})
 
 
-def _storage_file(key: StoreKey) -> pulumi.Output[str]:
+def _key_file(key: StoreKey) -> pulumi.Output[str]:
+    """The file in which AWS' library looks for the key."""
+
     def content(secret_key: str) -> str:
-        config = {"auth_type": "accesskey", "access_key_id": key.access_key, "secret_key": secret_key}
-        return go_yaml.dump({"storage": {"stow": {"config": config}}})
+        return f"[default]\naws_access_key_id = {key.access_key}\naws_secret_access_key = {secret_key}\n"
 
     return pulumi.Output.secret(key.secret_key).apply(content)

@@ -73,10 +73,10 @@ def _pod(args: RawOutputsArgs, scripts: pulumi.Input[str]) -> k8s.core.v1.PodSpe
         "containers": [
             {
                 "name": "raw-outputs",
-                # Any image with bash would do; this one is on the node already.
+                # Any image with perl would do; this one is on the node already.
                 "image": args.platform.images["postgres"].reference,
                 "image_pull_policy": "IfNotPresent",
-                "command": ["bash", "/scripts/raw-outputs.sh"],
+                "command": ["sh", "/scripts/raw-outputs.sh"],
                 "env": [{"name": name, "value": value} for name, value in env.items()],
                 "resources": resources(_RESOURCES),
                 "security_context": container_security(),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from settings.secrets import TASK_STORE_KEY
+
 AUTHORITY_FILE = "ca.pem"
 """Key of a ConfigMap with the certificate of a private authority."""
 
@@ -45,7 +47,7 @@ class ObjectStore:
 
     @property
     def task_environment(self) -> dict[str, dict[str, pulumi.Input[str]]]:
-        """Environment variables with which flytekit and the co-pilot open the object store, by task namespace.
+        """Environment variables with which flytekit opens the object store, by task namespace.
 
         https://docs-legacy.flyte.org/en/latest/api/flytekit/configuration.html (``FLYTE_AWS_*``)
         """
@@ -58,11 +60,7 @@ class ObjectStore:
         return {
             namespace: {
                 **common,
-                **(
-                    {"FLYTE_AWS_ACCESS_KEY_ID": key.access_key, "FLYTE_AWS_SECRET_ACCESS_KEY": key.secret_key}
-                    if key
-                    else {}
-                ),
+                **(dict(zip(TASK_STORE_KEY, (key.access_key, key.secret_key), strict=True)) if key else {}),
             }
             for namespace, key in self.task_keys.items()
         }

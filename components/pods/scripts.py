@@ -22,16 +22,18 @@ def script_config_map(
 ) -> k8s.core.v1.ConfigMap:
     """A ConfigMap with every script of ``scripts/<folder>``, and further ``files`` by name, texts or ``binary``.
 
-    A script is a file of a shell or of SQL.
+    A script is a file of a shell, of SQL or of Perl.
 
     It is immutable and named by Pulumi: changed content gets a new name, which rolls the pods that mount it.
 
     Raises:
         FileNotFoundError: the folder does not exist or has no script, so that the pod would have nothing to run.
     """
-    found = [path for path in sorted((ROOT / "scripts" / folder).glob("*")) if path.suffix in {".sh", ".sql"}]
+    found = [path for path in sorted((ROOT / "scripts" / folder).glob("*")) if path.suffix in {".sh", ".sql", ".pl"}]
     if not found:
-        raise FileNotFoundError(f"scripts/{folder} has no *.sh or *.sql; {name} would be a ConfigMap without a script")
+        raise FileNotFoundError(
+            f"scripts/{folder} has no *.sh, *.sql or *.pl; {name} would be a ConfigMap without a script"
+        )
     return k8s.core.v1.ConfigMap(
         name,
         metadata={"namespace": namespace, "labels": LABELS},

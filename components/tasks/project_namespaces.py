@@ -14,6 +14,7 @@ from components.tasks.names import POD_TEMPLATE, SERVICE_ACCOUNT, STORE_AUTHORIT
 from settings.external_store import ExternalStore
 from settings.projects import TaskScope, filled
 from settings.quantities import Resources
+from settings.secrets import TASK_STORE_KEY, TASK_STORE_SECRET
 from settings.tasks import TaskSettings
 
 _AUTHORITY_FOLDER, _AUTHORITY_FILE = "/etc/flyte-home/object-store", "ca.pem"
@@ -146,8 +147,16 @@ def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core
         # The root file system is writable: task images write to places of their own choice.
         "security_context": {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    environment: list[k8s.core.v1.EnvVarArgsDict] = []
     if authority:
-        container["env"], container["volume_mounts"] = _trust()
+        environment, container["volume_mounts"] = _trust()
+        container["env"] = environment
+    # The same for init containers, such as the co-pilot, which finds the key of the tasks in its environment.
+    init_container: k8s.core.v1.ContainerArgsDict = {
+        **container,
+        "name": "default-init",
+        "env": environment + _co_pilot_key(),
+    }
     pod: k8s.core.v1.PodSpecArgsDict = {
         "service_account_name": SERVICE_ACCOUNT,
         "automount_service_account_token": scope.service_account_token,
@@ -155,14 +164,24 @@ def _task_pod(scope: TaskScope, amounts: Resources, authority: bool) -> k8s.core
         "termination_grace_period_seconds": 30,
         "security_context": {**pod_security(scope.run_as_user), "run_as_non_root": scope.run_as_user > 0},
         "containers": [container],
-        # The same for init containers, such as the co-pilot.
-        "init_containers": [{**container, "name": "default-init"}],
+        "init_containers": [init_container],
     }
     if authority:
         pod["volumes"] = [{"name": STORE_AUTHORITY, "config_map": {"name": STORE_AUTHORITY}}]
     if scope.runtime_class:
         pod["runtime_class_name"] = scope.runtime_class
     return pod
+
+
+def _co_pilot_key() -> list[k8s.core.v1.EnvVarArgsDict]:
+    """The key of the tasks under the names of AWS' library. With roles there is none."""
+    return [
+        {
+            "name": name.removeprefix("FLYTE_"),
+            "value_from": {"secret_key_ref": {"name": TASK_STORE_SECRET, "key": name, "optional": True}},
+        }
+        for name in TASK_STORE_KEY
+    ]
 
 
 def _trust() -> tuple[list[k8s.core.v1.EnvVarArgsDict], list[k8s.core.v1.VolumeMountArgsDict]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from library import Library, Track
+from library import Library, Playlist, Track
 
 # Additions of a release to the title of the same recording, such as "(2020 Remaster)" or " - Mono". A live version
 # or an edit is another recording.
@@ -24,20 +24,19 @@ class Gap:
     replacement: Track | None
 
 
-def find_gaps(library: Library) -> list[Gap]:
-    """The vanished tracks of all playlists. No playlist is offered a track twice, or a track it already has."""
+def find_gaps(playlist: Playlist, library: Library) -> list[Gap]:
+    """The vanished tracks of a playlist. It is offered no track twice, and none that it already has."""
     gaps = []
-    for playlist in library.playlists():
-        taken = {track.id for track in playlist.tracks}
-        for position, track in enumerate(playlist.tracks, start=1):
-            if track.available:
-                continue
-            replacement = find_replacement(
-                track, (offer for offer in library.search(track) if offer.available and offer.id not in taken)
-            )
-            if replacement:
-                taken.add(replacement.id)
-            gaps.append(Gap(playlist.name, position, track, replacement))
+    taken = {track.id for track in playlist.tracks}
+    for position, track in enumerate(playlist.tracks, start=1):
+        if track.available:
+            continue
+        replacement = find_replacement(
+            track, (offer for offer in library.search(track) if offer.available and offer.id not in taken)
+        )
+        if replacement:
+            taken.add(replacement.id)
+        gaps.append(Gap(playlist.name, position, track, replacement))
     return gaps
 
 

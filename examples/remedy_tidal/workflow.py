@@ -8,21 +8,25 @@ It runs as it is in plain Python, under pyflyte, in Flyte's sandbox and on a clu
 """
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flytekit import Secret, current_context, task, workflow
+from flytekit import Cache, Secret, current_context, map_task, task, workflow
 from flytekit.types.file import FlyteFile
 
 import mending
-from library import Library, OfflineLibrary
+from library import Library, OfflineLibrary, Playlist
 from mending import Gap
 
 GROUP, KEY = "tidal-creds", "json"
 CREDENTIALS = Secret(group=GROUP, key=KEY, mount_requirement=Secret.MountType.FILE)
+# A playlist that has not changed is not searched again. Another version forgets all results, for example after a
+# change of what counts as a replacement.
+SEARCHED = Cache(version="1")
 
 # Add yours here; each is opened with the content of the secret.
 LIBRARIES: dict[str, Callable[[Mapping[str, Any]], Library]] = {"offline": OfflineLibrary}
@@ -70,27 +74,38 @@ def open_library(name: str) -> Library:
 
 
 @task(secret_requests=[CREDENTIALS])
-def find_gaps(library: str) -> list[Gap]:
-    """The tracks that have vanished from the playlists, with possible replacements."""
-    return mending.find_gaps(open_library(library))
+def read_playlists(library: str) -> list[Playlist]:
+    """The playlists of a library."""
+    return open_library(library).playlists()
+
+
+@task(secret_requests=[CREDENTIALS], cache=SEARCHED)
+def find_gaps(playlist: Playlist, library: str) -> list[Gap]:
+    """The tracks that have vanished from a playlist, with possible replacements."""
+    return mending.find_gaps(playlist, open_library(library))
 
 
 @task
-def write_report(gaps: list[Gap]) -> Remedy:
-    """The gaps as a file, and summarized in a sentence."""
+def write_report(gaps: list[list[Gap]]) -> Remedy:
+    """The gaps of all playlists as a file, and summarized in a sentence."""
+    found = [gap for playlist in gaps for gap in playlist]
     report = Path(current_context().working_directory, "report.csv")
-    mending.write_report(gaps, report)
-    return Remedy(FlyteFile(str(report)), mending.summary(gaps))
+    mending.write_report(found, report)
+    return Remedy(FlyteFile(str(report)), mending.summary(found))
 
 
 @workflow
 def remedy(library: str = "offline") -> Remedy:
-    """Reports on the playlists of a library without changing them."""
-    written = write_report(gaps=find_gaps(library=library))
+    """Reports on the playlists of a library without changing them. On a cluster, each playlist has a pod of its own."""
+    # At most four pods at once, because a music service limits its clients.
+    find = map_task(functools.partial(find_gaps, library=library), concurrency=4)
+    written = write_report(gaps=find(playlist=read_playlists(library=library)))
     return Remedy(written.report, written.summary)
 
 
 if __name__ == "__main__":
+    # Flyte's cache on this machine would hide a change of this code.
+    os.environ.setdefault("FLYTE_LOCAL_CACHE_ENABLED", "false")
     # By default, use the sample.
     os.environ.setdefault("FLYTE_SECRETS_DEFAULT_DIR", str(Path(__file__).with_name("secrets")))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

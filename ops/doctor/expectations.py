@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from components.database import postgres
 from components.flyte import names as flyte
+from components.flyte.storage import STORE_KEY
 from components.object_store import minio
 from ops.doctor.probes import Attempt, Expected, Source
 from ops.doctor.webhook import encoded
@@ -28,7 +29,7 @@ METRICS, CONFIG = f"port {_METRICS} of Flyte", "/config"
 """Name of the target with Flyte's metrics, and the path at which it may show Flyte's configuration."""
 FILES = {
     "the password of the database": ("../flyte/config.d", "202-database.yaml"),
-    "the key of the object store": ("../flyte/config.d", "203-storage.yaml"),
+    "the key of the object store": ("../flyte/config.d", STORE_KEY),
     "the token of its service account": ("../../var/run/secrets/kubernetes.io/serviceaccount", "token"),
 }
 """Files of the webhook's own pod that it could return, by what they hold: the group and key that lead to them."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.stack import Stack
+from ops.doctor.vault import check_vault
 from settings import is_sample
 from settings.secrets import TaskSecretKey
 
@@ -12,6 +13,9 @@ from settings.secrets import TaskSecretKey
 def check_secrets(stack: Stack) -> Iterator[Result]:
     """Check that every secret that a project asks for is in its task namespaces, with valid content."""
     manager = stack.settings.secret_manager.type
+    if manager == "Vault":
+        yield from check_vault(stack)
+        return
     if manager != "K8s":
         yield ok(f"the task secrets are in {manager}")
         return

@@ -8,6 +8,8 @@ EXAMPLE = ROOT / "examples" / "remedy_tidal"
 """Folder of the example; its environment in .venv has Flyte's client."""
 WORKFLOW = ("workflow.py", "remedy")
 """File and name of the workflow, as pyflyte expects them."""
+LAUNCH_PLAN = "nightly.py"
+"""File of the launch plan that runs it at fixed times."""
 SECRET_GROUP, SECRET_KEY = "tidal-creds", "json"
 """Secret group and key that the workflow reads."""
 

@@ -42,7 +42,7 @@ def configuration(found: Recording) -> dict[str, Any]:
     files = dict(one(template(found, NEWEST), "ConfigMap/flyte-binary-config")["data"])
     files |= found.one("Secret", "flyte-config").plain["stringData"]
     result: dict[str, Any] = {}
-    for name in sorted(files):
+    for name in sorted(name for name in files if name.endswith(".yaml")):
         result = merged(result, yaml.safe_load(files[name]))
     return result
 
@@ -161,7 +161,8 @@ def test_flytes_configuration_matches_the_settings():
     assert found["database"]["postgres"]["host"].startswith("postgres.")
     assert found["storage"]["container"] == "other"
     assert found["storage"]["signedURL"]["stowConfigOverride"]["endpoint"] == "https://s3.home.example"
-    assert found["storage"]["stow"]["config"]["auth_type"] == "accesskey"
+    assert found["storage"]["stow"]["config"]["auth_type"] == "iam"
+    assert not {"access_key_id", "secret_key"} & found["storage"]["stow"]["config"].keys()
     assert found["propeller"]["rawoutput-prefix"].startswith("s3://other/")
     assert found["propeller"]["create-flyteworkflow-crd"] is False
     assert found["server"]["security"] == {"allowCors": False}

@@ -81,7 +81,7 @@ def test_redacted_secrets_have_their_keys_and_no_value_that_a_server_accepts(dev
 
     assert files["secret.remedy-staging.tidal-creds.yaml"]["data"] == {"json": REDACTED}
     (config,) = [content for name, content in files.items() if name.startswith("secret.flyte.flyte-config")]
-    assert config["data"] == {"202-database.yaml": REDACTED, "203-storage.yaml": REDACTED}
+    assert config["data"] == {"202-database.yaml": REDACTED, "object-store-key": REDACTED}
     for content in files.values():
         if content.get("kind") == "Secret":
             assert "stringData" not in content

@@ -269,6 +269,61 @@ def test_the_cluster_runs_the_example_in_the_first_project_that_may_use_its_secr
     ]
 
 
+def test_an_image_of_ones_own_runs_the_tasks(connected: StandIns):
+    example.run_cluster(example.Request("dev", None, "", image="registry.home:5000/remedy:1"))
+
+    assert connected.calls == [
+        f"pyflyte --config {connected.folder}/.client/dev.yaml run --remote --wait --project remedy "
+        "--domain development --image registry.home:5000/remedy:1 workflow.py remedy"
+    ]
+
+
+def test_a_schedule_is_registered_and_activated_in_the_same_project(connected: StandIns):
+    example.run_schedule(example.Request("dev", None, "", image="registry.home:5000/remedy:1", cron="0 5 * * *"))
+
+    assert connected.calls == [
+        f"pyflyte --config {connected.folder}/.client/dev.yaml register --project remedy --domain development "
+        "--activate-launchplans --image registry.home:5000/remedy:1 nightly.py"
+    ]
+
+
+def test_mails_about_failures_need_a_mail_server(connected: StandIns, monkeypatch: pytest.MonkeyPatch):
+    scheduled = example.Request("dev", None, "", notify="me@home.example")
+
+    with pytest.raises(example.ExampleError, match=r"the stack dev has no mail server.*set flyte-home:notifications"):
+        example.run_schedule(scheduled)
+    assert connected.calls == []
+
+    endpoint = settings_from(*example.stack_config("dev")).endpoints.grpc
+    server = {"host": "mail.home.example", "sender": "flyte@home.example"}
+    settings(monkeypatch, clientEndpoints={"grpc": endpoint}, notifications=server)
+    example.run_schedule(scheduled)
+    assert len(connected.calls) == 1
+
+
+def test_a_launch_plan_that_is_not_registered_is_reported(connected: StandIns):
+    connected.fails("pyflyte")
+
+    with pytest.raises(example.ExampleError, match="the launch plan was not registered, see above"):
+        example.run_schedule(request())
+
+
+@pytest.mark.parametrize(
+    ("way", "options", "said"),
+    [
+        ("local", {"image": "a:1"}, "TASK_IMAGE=a:1 has no effect with WAY=local"),
+        ("cluster", {"cron": "0 4 * * *"}, "CRON=0 4 * * * has no effect with WAY=cluster; use it with WAY=schedule"),
+        ("sandbox", {"notify": "a@b"}, "NOTIFY=a@b has no effect with WAY=sandbox"),
+        ("schedule", {"library": "own"}, "LIBRARY=own has no effect with WAY=schedule"),
+    ],
+)
+def test_an_option_without_an_effect_is_rejected(way: str, options: dict[str, str], said: str):
+    with pytest.raises(example.ExampleError) as error:
+        example.Request("dev", None, **{"library": "", **options}).check(way)
+
+    assert said in str(error.value)
+
+
 def test_without_a_client_configuration_the_message_explains_how_to_connect(programs: StandIns):
     with pytest.raises(
         example.ExampleError, match=r"no \.client/dev\.yaml; run make connect STACK=dev in another terminal"

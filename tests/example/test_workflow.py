@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from paths import ROOT
 from tests.tools import require
 
 EXAMPLE = ROOT / "examples" / "remedy_tidal"
+MODULES = ["library.py", "mending.py", "workflow.py"]
+# The task, and the map of it.
+SEARCHES = ["workflow.find_gaps", "workflow.map of find_gaps"]
 SUMMARY = "2 of 3 vanished tracks can be replaced"
 REPORT = """\
 playlist,position,artist,title,track_id,replacement,replacement_id
@@ -56,11 +60,15 @@ def program(name: str) -> str:
 
 
 def run(
-    folder: Path, *command: str, secrets: Path | None = None, cwd: Path = EXAMPLE
+    folder: Path,
+    *command: str,
+    secrets: Path | None = None,
+    cwd: Path = EXAMPLE,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """The result of a command without Flyte's variables from the outer environment; it writes below ``folder``."""
     environment = {name: value for name, value in os.environ.items() if not re.match("_?F(LYTE|SEC)", name)}
-    environment |= {"TMPDIR": str(folder), "COLUMNS": "1000"}
+    environment |= {"TMPDIR": str(folder), "COLUMNS": "1000", "FLYTE_LOCAL_CACHE_ENABLED": "false", **(variables or {})}
     if secrets:
         environment["FLYTE_SECRETS_DEFAULT_DIR"] = str(secrets)
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -172,22 +180,85 @@ def tasks(package: Path) -> dict[str, dict[str, Any]]:
     """The tasks of the package, by name."""
     specs = [
         json.loads(run(package, program("python"), "-c", DECODE, str(file)).stdout)["template"]
-        for file in package.glob("*_workflow.[!r]*.pb")
+        for file in package.glob("*_1.pb")
     ]
-    return {spec["id"]["name"]: spec for spec in specs}
+    # The name of a map ends with a hash of its inputs.
+    return {re.sub(r"map_(\w+)_[0-9a-f]{32}-arraynode", r"map of \1", spec["id"]["name"]): spec for spec in specs}
 
 
-def test_only_the_task_that_reads_the_secret_asks_for_it_and_as_a_file(package: Path):
+def test_only_the_tasks_that_read_the_secret_ask_for_it_and_as_a_file(package: Path):
     asked = {name: spec.get("securityContext", {}).get("secrets", []) for name, spec in tasks(package).items()}
 
-    assert asked == {
-        "workflow.find_gaps": [{"group": "tidal-creds", "key": "json", "mountRequirement": "FILE"}],
-        "workflow.write_report": [],
-    }
+    as_file = [{"group": "tidal-creds", "key": "json", "mountRequirement": "FILE"}]
+    assert asked.pop("workflow.write_report") == []
+    assert asked == dict.fromkeys(["workflow.read_playlists", *SEARCHES], as_file)
 
 
 def test_the_tasks_leave_their_resources_to_the_project(package: Path):
-    assert [spec["container"].get("resources", {}) for spec in tasks(package).values()] == [{}, {}]
+    assert [spec["container"].get("resources", {}) for spec in tasks(package).values()] == [{}] * 4
+
+
+def test_each_playlist_is_searched_on_its_own_and_only_once_while_it_does_not_change(package: Path):
+    found = {name: spec["metadata"] for name, spec in tasks(package).items()}
+
+    assert sorted(name for name, metadata in found.items() if metadata.get("discoverable")) == SEARCHES
+    assert {found[name]["discoveryVersion"] for name in SEARCHES} == {"1"}
+
+
+def launch_plan(folder: Path, **variables: str) -> dict[str, Any]:
+    """The launch plan as it is registered."""
+    folder.mkdir(exist_ok=True)
+    options = ["--image", "image:tag", "--source", ".", "--output", str(folder / "out.tgz")]
+    done = run(folder, program("pyflyte"), "--pkgs", "nightly", "package", *options, variables=variables)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(folder / "out.tgz") as archive:
+        archive.extractall(folder, filter="data")
+    (file,) = folder.glob("*_remedy_nightly_3.pb")
+    decode = DECODE.replace("task_pb2.TaskSpec", "launch_plan_pb2.LaunchPlan").replace("task_pb2", "launch_plan_pb2")
+    return json.loads(run(folder, program("python"), "-c", decode, str(file)).stdout)["spec"]["entityMetadata"]
+
+
+def test_the_launch_plan_runs_every_night_and_mails_nobody_unless_told(tmp_path: Path):
+    assert launch_plan(tmp_path) == {"schedule": {"cronSchedule": {"schedule": "0 4 * * *"}}}
+
+
+def test_a_failed_execution_of_the_launch_plan_is_mailed(tmp_path: Path):
+    addresses = ["me@home.example", "you@home.example"]
+    found = launch_plan(tmp_path, REMEDY_NOTIFY=", ".join(addresses), REMEDY_CRON="0 5 * * *")
+
+    assert found["schedule"]["cronSchedule"]["schedule"] == "0 5 * * *"
+    assert found["notifications"] == [{"phases": ["FAILED", "TIMED_OUT"], "email": {"recipientsEmail": addresses}}]
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile, with their arguments."""
+    lines = (EXAMPLE / "Dockerfile").read_text().splitlines()
+    return [(line.split()[0], line.partition(" ")[2]) for line in lines if line and not line.startswith("#")]
+
+
+def test_the_image_has_a_pinned_base_and_a_user_who_is_not_root():
+    found = dict(instructions())
+
+    assert re.fullmatch(r"docker\.io/library/python:3\.11\.\d+-slim-trixie@sha256:[0-9a-f]{64}", found["FROM"])
+    assert found["USER"] == "1000:1000"
+
+
+def test_the_image_has_only_locked_packages_and_the_bytecode_of_everything():
+    commands = "\n".join(argument for name, argument in instructions() if name == "RUN")
+
+    assert "pip install --no-cache-dir --compile" in commands
+    assert "--requirement=/tmp/requirements.txt" in commands
+    assert "compileall -q -x site-packages /usr/local/lib/python3.11" in commands
+    assert instructions()[-1] == ("RUN", "python -m compileall -q .")
+
+
+def test_the_image_contains_the_modules_of_the_workflow_and_docker_gets_nothing_else():
+    copied = [word for name, argument in instructions() if name == "COPY" for word in argument.split()]
+    sent = [line for line in (EXAMPLE / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+
+    assert [word for word in copied if word.endswith(".py")] == MODULES
+    assert sent[0] == "*"
+    assert sorted(sent[1:]) == sorted(f"!{name}" for name in [*MODULES, "requirements.txt"])
 
 
 def test_the_modules_of_the_example_are_uploaded_but_no_credentials(package: Path):
@@ -196,4 +267,4 @@ def test_the_modules_of_the_example_are_uploaded_but_no_credentials(package: Pat
         # If the environment is a link to another one, the packaging program itself counts as a module.
         sent = {name for name in archive.getnames() if not name.startswith(".venv/")}
 
-    assert sent == {"library.py", "mending.py", "workflow.py"}
+    assert sent == set(MODULES)

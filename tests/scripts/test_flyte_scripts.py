@@ -36,6 +36,8 @@ class Flyte:
     # Secret of the client if a login is required, and whether a token is issued for it.
     secret: str = ""
     gives_tokens: bool = True
+    # Answer to a request for all configurations; empty: those that it has.
+    listing: str = ""
 
     def handler(self, *arguments: Any) -> http.server.BaseHTTPRequestHandler:
         flyte = self
@@ -46,9 +48,8 @@ class Flyte:
                 if self.accepts():
                     # The library of Flyte writes some spaces, or none.
                     separators = (", ", ":") if len(flyte.configurations) % 2 else (",", ":")
-                    self.wfile.write(
-                        json.dumps({"configurations": flyte.configurations}, separators=separators).encode()
-                    )
+                    found = json.dumps({"configurations": flyte.configurations}, separators=separators)
+                    self.wfile.write((flyte.listing or found).encode())
 
             def do_PUT(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -62,6 +63,8 @@ class Flyte:
                 if flyte.secret and self.headers["Authorization"] != "Bearer token-1":
                     status = 401
                 self.send_response(status)
+                if status == 307:
+                    self.send_header("Location", self.path)
                 self.end_headers()
                 if status != 200:
                     self.wfile.write(b'{"error": "of flyte"}')
@@ -93,12 +96,11 @@ def work() -> Iterator[Workspace]:
 
 def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str = "") -> tuple[int, str, str]:
     """Exit code, output and errors of the script. It finds only the programs that it needs."""
-    bash = shutil.which("bash")
-    if not bash:
-        pytest.skip("needs bash")
+    if not shutil.which("perl"):
+        pytest.skip("needs perl")
     parts = urlsplit(address)
     environment = {
-        "PATH": str(Programs(work, tools("sleep", "base64")).path),
+        "PATH": str(Programs(work, tools("perl")).path),
         "FLYTE_HOST": str(parts.hostname),
         "FLYTE_PORT": str(parts.port),
         "OUTPUTS": str(work.file("outputs", outputs)),
@@ -107,7 +109,7 @@ def run(work: Workspace, address: str, outputs: str, wait: int = 20, secret: str
     if secret:
         # As Kubernetes mounts it, without a newline at the end.
         environment |= {"CLIENT_ID": "flytepropeller", "CLIENT_SECRET_FILE": str(work.file("client_secret", secret))}
-    with process([bash, SCRIPT], environment, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+    with process(["/bin/sh", SCRIPT], environment, work, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
         output, errors = started.communicate(timeout=60)
     return started.returncode, output, errors
 
@@ -194,6 +196,44 @@ def test_an_error_of_flyte_is_reported_in_one_line(work: Workspace):
         f"raw-outputs: Flyte at {address.removeprefix('http://')} does not accept GET {LIST}: "
         '404 {"error": "of flyte"}'
     ]
+
+
+def test_an_image_without_perls_modules_is_reported_with_its_setting(work: Workspace):
+    programs = Programs(work, {"perl": work.file("no-perl", "#!/bin/sh\nexit 2\n", mode=0o700)})
+    with process(["/bin/sh", SCRIPT], {"PATH": str(programs.path)}, work, stderr=subprocess.PIPE) as started:
+        _, errors = started.communicate(timeout=20)
+
+    assert started.returncode == 1
+    assert errors.startswith("raw-outputs: the image that flyte-home:images.postgres names has no perl with HTTP::Tiny")
+    assert len(errors.splitlines()) == 1
+
+
+def test_the_login_does_not_follow_a_redirect(work: Workspace):
+    flyte = Flyte(secret="planted-client-secret", answers=[200, 307, 307, 307, 307, 307])
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, "a d-dev s3://a/data\n", wait=2, secret="planted-client-secret")
+
+    assert code == 1
+    assert "does not accept PUT /api/v1/project_domain_attributes/a/d-dev: 307" in errors
+
+
+def test_an_answer_that_is_not_json_only_means_that_every_prefix_is_sent(work: Workspace):
+    flyte = Flyte(listing="<html>")
+    with serving(flyte.handler) as address:
+        code, _, errors = run(work, address, "a d-dev s3://a/data\n")
+
+    assert (code, errors) == (0, "")
+    assert list(flyte.put) == ["/api/v1/project_domain_attributes/a/d-dev"]
+
+
+def test_the_program_has_no_warning():
+    perl = shutil.which("perl")
+    if not perl:
+        pytest.skip("needs perl")
+    command = [perl, "-wc", str(SCRIPTS / "flyte" / "raw-outputs.pl")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert answer.stderr.splitlines() == [f"{command[-1]} syntax OK"]
 
 
 def test_the_script_gives_up_in_time_if_flyte_does_not_answer(work: Workspace):

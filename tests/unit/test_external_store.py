@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from components.object_store.external import CHECK
 from ops.lib.recording import Recording, Resource, Secret
@@ -123,14 +122,10 @@ def test_the_volume_of_the_former_server_stays_the_same_if_it_is_kept(dev: Recor
 
 
 def test_flyte_and_the_tasks_of_each_scope_get_their_own_key(outside: Recording):
-    storage = yaml.safe_load(outside.one("Secret", "flyte-config").plain["stringData"]["203-storage.yaml"])
+    own = outside.one("Secret", "flyte-config").plain["stringData"]["object-store-key"]
     development, production = (task_environment(outside, f"remedy-{one}") for one in ("development", "production"))
 
-    assert storage["storage"]["stow"]["config"] == {
-        "auth_type": "accesskey",
-        "access_key_id": "planted-access-flyte",
-        "secret_key": f"{SECRET_KEY}flyte",
-    }
+    assert own == (f"[default]\naws_access_key_id = planted-access-flyte\naws_secret_access_key = {SECRET_KEY}flyte\n")
     assert development == {
         "FLYTE_AWS_ENDPOINT": ENDPOINT,
         "FLYTE_AWS_ACCESS_KEY_ID": "planted-access-development",
@@ -239,7 +234,7 @@ def test_roles_of_aws_belong_to_service_accounts_and_there_is_no_key():
         ROLE: "arn:aws:iam::123456789012:role/flyte"
     }
     assert account["metadata"]["annotations"] == {ROLE: "arn:aws:iam::123456789012:role/tasks-remedy-production"}
-    assert "203-storage.yaml" not in found.one("Secret", "flyte-config").plain["stringData"]
+    assert "object-store-key" not in found.one("Secret", "flyte-config").plain["stringData"]
     assert not found.one("Secret", "object-store-keys").plain["stringData"]
 
 

@@ -20,13 +20,25 @@ def test_the_release_installs_the_pinned_chart_under_a_fixed_name(dev: Recording
     assert release["timeout"] >= 300
 
 
-def test_credentials_are_in_two_files_that_flyte_merges_last(dev: Recording):
+def test_the_password_is_in_a_file_that_flyte_merges_last_and_the_key_in_one_that_flyte_does_not_read(dev: Recording):
     files = dev.one("Secret", "flyte-config").plain["stringData"]
 
-    assert sorted(files) == ["202-database.yaml", "203-storage.yaml"]
+    assert sorted(files) == ["202-database.yaml", "object-store-key"]
     assert yaml.safe_load(files["202-database.yaml"]) == {"database": {"postgres": {"password": "generated"}}}
-    config = yaml.safe_load(files["203-storage.yaml"])["storage"]["stow"]["config"]
-    assert config == {"auth_type": "accesskey", "access_key_id": "flyte", "secret_key": "generated"}
+    assert files["object-store-key"].splitlines() == [
+        "[default]",
+        "aws_access_key_id = flyte",
+        "aws_secret_access_key = generated",
+    ]
+
+
+def test_aws_library_finds_the_key_where_the_chart_mounts_it(dev: Recording):
+    values = dev.one("Release").plain["values"]
+
+    assert values["deployment"]["extraEnvVars"] == [
+        {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/etc/flyte/config.d/object-store-key"}
+    ]
+    assert values["configuration"]["storage"]["providerConfig"]["s3"]["authType"] == "iam"
 
 
 def test_a_password_that_looks_like_a_number_remains_text():

@@ -100,9 +100,9 @@ def test_probes_request_the_health_routes_and_not_too_often(dev: Recording):
 
 
 def test_flyte_gets_its_own_key_and_not_the_one_of_root(dev: Recording):
-    storage = dev.one("Secret", "flyte-config").plain["stringData"]["203-storage.yaml"]
+    storage = dev.one("Secret", "flyte-config").plain["stringData"]["object-store-key"]
 
-    assert "access_key_id: flyte" in storage
+    assert "aws_access_key_id = flyte\n" in storage
     assert "root" not in storage
 
 

@@ -12,7 +12,7 @@ from tests.conftest import run
 
 def test_a_missing_folder_of_scripts_is_an_error():
     with pytest.raises(
-        FileNotFoundError, match=r"scripts/postgress has no \*\.sh or \*\.sql; x would be a ConfigMap without"
+        FileNotFoundError, match=r"scripts/postgress has no \*\.sh, \*\.sql or \*\.pl; x would be a ConfigMap without"
     ):
         script_config_map("x", "flyte", "postgress", pulumi.ResourceOptions())
 

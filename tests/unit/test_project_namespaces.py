@@ -77,6 +77,17 @@ def test_task_pods_and_their_init_containers_are_hardened_as_the_restricted_leve
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
+def test_the_co_pilot_finds_the_key_of_the_tasks_under_the_names_of_aws_library(dev: Recording):
+    (container,) = dev.one("PodTemplate", "remedy-production").manifest["template"]["spec"]["initContainers"]
+    found = {variable["name"]: variable["valueFrom"]["secretKeyRef"] for variable in container["env"]}
+    kept = dev.one("Secret", "flyte-object-store-remedy-production").plain["data"]
+
+    assert sorted(found) == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    for reference in found.values():
+        assert (reference["name"], reference["optional"]) == ("flyte-object-store", True)
+        assert reference["key"] in kept
+
+
 def test_task_pods_have_their_own_service_account_without_a_token(dev: Recording):
     account = dev.one("ServiceAccount", "remedy-production").manifest
     pod = dev.one("PodTemplate", "remedy-production").manifest["template"]["spec"]

@@ -51,4 +51,6 @@ def test_the_new_key_of_flyte_has_the_same_rights_as_the_old_one(dev: Recording)
     found = run(generations={"minioFlyte": 2})
 
     assert store_policies(found)["flyte.2"] == store_policies(dev)["flyte"]
-    assert "access_key_id: flyte.2" in found.one("Secret", "flyte-config").plain["stringData"]["203-storage.yaml"]
+    assert (
+        "aws_access_key_id = flyte.2\n" in found.one("Secret", "flyte-config").plain["stringData"]["object-store-key"]
+    )
