@@ -10,7 +10,8 @@ from settings.errors import SettingsError
 from settings.external_store import AWS, ExternalStore
 from settings.messages.commands import set_command
 
-_EXTERNAL = "flyte-home:index:ExternalObjectStore"
+COMPONENTS = {"bundled": f"{PROJECT}:index:Minio", "external": f"{PROJECT}:index:ExternalObjectStore"}
+"""Type of the component that provides the object store, by mode."""
 _RELEASE = "kubernetes:helm.sh/v3:Release"
 _VOLUME = "minio-data"
 
@@ -46,7 +47,7 @@ def deployed_store(state: State, namespace: str) -> StoreInUse | None:
     resources = {one["type"]: one for one in state.deployment.get("resources") or []}
     if _RELEASE not in resources:
         return None
-    if _EXTERNAL not in resources:
+    if COMPONENTS["external"] not in resources:
         return StoreInUse("", "")
     storage = resources[_RELEASE]["inputs"]["values"]["configuration"]["storage"]
     s3 = storage["providerConfig"]["s3"]

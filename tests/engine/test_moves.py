@@ -1,4 +1,4 @@
-"""A stack whose database and object store move to servers of other people, and back, with everything that ran before."""
+"""A stack whose database and object store move to servers of others, and back, with everything that ran before."""
 
 import json
 import os
@@ -137,7 +137,8 @@ def claims(deployed: Deployed) -> set[str]:
 def moved(cluster: Cluster, new_project: Callable[[], Project], elsewhere: None) -> Iterator[Moved]:
     """A stack with a finished execution, whose volumes are protected."""
     with deployment(cluster, new_project, protect=True, **BUNDLED) as found:
-        one = Moved(found, auto.select_stack(STACK, work_dir=str(found.project.folder)))
+        options = auto.LocalWorkspaceOptions(env_vars=found.project.environment)
+        one = Moved(found, auto.select_stack(STACK, work_dir=str(found.project.folder), opts=options))
         try:
             smoked = found.make("smoke", seconds=300)
             assert smoked.returncode == 0, smoked.stdout + smoked.stderr

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from components.database import AUTHORITY, PASSWORD
 from ops.lib.database_client import chosen_password
@@ -11,6 +11,7 @@ from ops.lib.database_mode import COMPONENTS
 from ops.lib.kubectl import documents
 from ops.lib.move.flyte_config import DatabaseLogin, FlyteInCluster, flyte_in_cluster
 from ops.lib.move.job import Step, run_job
+from ops.lib.move.record import Part
 from ops.lib.move.task_pods import task_pods
 from ops.lib.state import State
 from ops.lib.volumes import Stack, deploy_component
@@ -32,9 +33,9 @@ class DatabaseMove:
     stack: Stack
     state: State
     flyte: FlyteInCluster
-    part = "database"
-    setting = f"{PROJECT}:postgres.mode"
-    components = frozenset(COMPONENTS.values())
+    part: ClassVar[Part] = "database"
+    setting: ClassVar[str] = f"{PROJECT}:postgres.mode"
+    components: ClassVar[frozenset[str]] = frozenset(COMPONENTS.values())
 
     @classmethod
     def of(cls, stack: Stack) -> "DatabaseMove":

@@ -21,12 +21,17 @@ from settings.errors import SettingsError
 class Moving(Protocol):
     """What differs between the database and the object store."""
 
-    part: Part
-    """What moves."""
-    setting: str
-    """The setting that says where to."""
-    components: frozenset[str]
-    """Types of all components that provide this part."""
+    @property
+    def part(self) -> Part:
+        """What moves."""
+
+    @property
+    def setting(self) -> str:
+        """The setting that says where to."""
+
+    @property
+    def components(self) -> frozenset[str]:
+        """Types of all components that provide this part."""
 
     @property
     def before(self) -> str:
