@@ -93,17 +93,27 @@ class Moved:
 def elsewhere(cluster: Cluster) -> Iterator[None]:
     """A namespace with a PostgreSQL that has an empty database."""
     chosen = images(cluster.settings.get("images", {}))
+    folders = {"data": "/var/lib/postgresql", "run": "/var/run/postgresql"}
+    variables = {
+        "PGDATA": "/var/lib/postgresql/data",
+        "POSTGRES_USER": "flyte",
+        "POSTGRES_DB": "flyte",
+        "POSTGRES_PASSWORD": PASSWORD,
+        "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --auth-host=scram-sha-256",
+    }
     server = {
         "name": "db",
         "image": chosen["postgres"].reference,
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": "POSTGRES_USER", "value": "flyte"}, {"name": "POSTGRES_PASSWORD", "value": PASSWORD}],
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "securityContext": {"runAsUser": 999, "runAsGroup": 999},
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 1},
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in folders.items()],
     }
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OUTSIDE}},
         service("db", 5432),
-        pod("db", server),
+        pod("db", server, [{"name": name, "emptyDir": {}} for name in folders]),
     ]
     given = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     run = ["--context", cluster.context]
@@ -121,9 +131,10 @@ def service(name: str, port: int) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": OUTSIDE}, "spec": spec}
 
 
-def pod(name: str, container: dict[str, Any]) -> dict[str, Any]:
+def pod(name: str, container: dict[str, Any], volumes: list[dict[str, Any]]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": OUTSIDE, "labels": {"app": name}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+    spec = {"containers": [container], "volumes": volumes, "securityContext": {"fsGroup": 999}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def claims(deployed: Deployed) -> set[str]:
