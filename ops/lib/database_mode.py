@@ -34,8 +34,9 @@ def deployed_mode(state: State) -> str:
 
 def _host(state: State) -> str:
     """Return the host of the database in the values of Flyte's release; empty before there is one."""
-    found = (one for one in state.deployment.get("resources") or [] if one["type"] == _RELEASE)
-    values: Mapping[str, Any] = next(found, {}).get("inputs", {}).get("values", {})
+    resources: list[Mapping[str, Any]] = state.deployment.get("resources") or []
+    inputs = (one.get("inputs", {}) for one in resources if one["type"] == _RELEASE)
+    values: Mapping[str, Any] = next(inputs, {}).get("values", {})
     return str(values.get("configuration", {}).get("database", {}).get("host", ""))
 
 

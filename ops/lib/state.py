@@ -94,8 +94,8 @@ class State:
 
     def outputs(self, kind: str) -> Mapping[str, Any]:
         """Return the outputs of the component of a type; empty if none is deployed."""
-        found = (one for one in self.deployment.get("resources") or [] if one["type"] == kind)
-        return next(found, {}).get("outputs") or {}
+        resources: list[Mapping[str, Any]] = self.deployment.get("resources") or []
+        return next((one.get("outputs") or {} for one in resources if one["type"] == kind), {})
 
     def object_name(self, component: str, kind: str, name: str) -> str:
         """Return the name in the cluster of an object of a component; empty if it is not deployed.

@@ -15,6 +15,7 @@ from pulumi import automation as auto
 from settings.images import images
 from tests.engine.conftest import STACK, Cluster, Project, kubectl
 from tests.engine.deployed import Deployed, deployment
+from tests.external_store import external
 from tests.processes import wait_until
 
 OUTSIDE = "flyte-home-test-elsewhere"
@@ -26,6 +27,9 @@ EXTERNAL = {
     "postgresPassword": PASSWORD,
 }
 BUNDLED: dict[str, Any] = {"postgres": {"mode": "bundled"}, "postgresPassword": None}
+BUCKETS = ("flyte", "remedy-development")
+STORE = external(endpoint=f"http://nas.{OUTSIDE}.svc:9000", networks=[])
+BUNDLED_STORE = {**dict.fromkeys(STORE), "minio": {"mode": "bundled"}, "domains": ["development"]}
 
 
 @dataclass
@@ -91,7 +95,7 @@ class Moved:
 
 @pytest.fixture(scope="module")
 def elsewhere(cluster: Cluster) -> Iterator[None]:
-    """A namespace with a PostgreSQL that has an empty database."""
+    """A namespace with a PostgreSQL that has an empty database, and an object store with empty buckets and users."""
     chosen = images(cluster.settings.get("images", {}))
     folders = {"data": "/var/lib/postgresql", "run": "/var/run/postgresql"}
     variables = {
@@ -110,8 +114,30 @@ def elsewhere(cluster: Cluster) -> Iterator[None]:
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 1},
         "volumeMounts": [{"name": name, "mountPath": path} for name, path in folders.items()],
     }
+    root = {"MINIO_ROOT_USER": "planted-root", "MINIO_ROOT_PASSWORD": "plantedRootPassword1"}
+    nas = {
+        "name": "nas",
+        "image": chosen["minio"].reference,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["server", "/data"],
+        "env": [{"name": name, "value": value} for name, value in root.items()],
+    }
+    steps = ["set -e", "until mc ls t; do sleep 1; done", *(f"mc mb t/{bucket}" for bucket in BUCKETS)]
+    for user in ("flyte", "development"):
+        steps.append(f"mc admin user add t planted-access-{user} planted-secret-key-of-{user}")
+        steps.append(f"mc admin policy attach t readwrite --user planted-access-{user}")
+    client = {
+        "name": "client",
+        "image": chosen["mc"].reference,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-c", "\n".join([*steps, "echo done; sleep 100000"])],
+        "env": [{"name": "MC_HOST_t", "value": "http://planted-root:plantedRootPassword1@nas:9000"}],
+    }
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OUTSIDE}},
+        service("nas", 9000),
+        pod("nas", nas, []),
+        pod("client", client, []),
         service("db", 5432),
         pod("db", server, [{"name": name, "emptyDir": {}} for name in folders]),
     ]
@@ -121,6 +147,8 @@ def elsewhere(cluster: Cluster) -> Iterator[None]:
         kubectl(cluster.kubeconfig, *run, "apply", "--filename=-", given=given)
         wait = ["wait", "pod/db", f"--namespace={OUTSIDE}", "--for=condition=Ready", "--timeout=100s"]
         kubectl(cluster.kubeconfig, *run, *wait)
+        log = ["logs", "client", f"--namespace={OUTSIDE}", "--tail=1"]
+        wait_until(lambda: kubectl(cluster.kubeconfig, *run, *log).strip() == "done", "the users of the store", 100)
         yield
     finally:
         kubectl(cluster.kubeconfig, *run, "delete", "namespace", OUTSIDE)
@@ -210,3 +238,50 @@ def test_the_database_moves_back_with_what_was_written_since(moved: Moved):
     assert before.items() <= moved.executions().items()
     everything_is_there(moved)
     assert left_of_moves(moved) == []
+
+
+def test_a_database_that_is_not_empty_stops_a_move_before_flyte_is_stopped(moved: Moved):
+    sql = "COMMENT ON TABLE public.executions IS NULL"
+    moved.deployed.kubectl(
+        "exec", "db", f"--namespace={OUTSIDE}", "--", "psql", "-U", "flyte", "-d", "flyte", "-c", sql
+    )
+    moved.configure(**EXTERNAL)
+
+    done = moved.move("database")
+
+    assert done.returncode == 1
+    assert "is not empty, and what it has was not moved by this stack" in done.stderr
+    assert "move-database 2/5" not in done.stdout
+    moved.configure(**BUNDLED)
+    assert moved.executions()
+
+
+def test_the_store_moves_after_a_kill_while_it_copies(moved: Moved):
+    moved.configure(**STORE)
+
+    moved.killed_when("store", "move-store 3/5")
+    done = moved.move("store")
+
+    assert done.returncode == 0
+    assert "An earlier run was interrupted" in done.stdout
+    assert "remedy-development is the same in both stores" in done.stdout
+    everything_is_there(moved)
+    assert "minio-data" in claims(moved.deployed)
+    assert left_of_moves(moved) == []
+
+
+def test_the_store_moves_back_with_what_was_written_since(moved: Moved):
+    moved.configure(**BUNDLED_STORE)
+
+    moved.killed_when("store", "move-store 4/5")
+    done = moved.move("store")
+
+    assert done.returncode == 0
+    everything_is_there(moved)
+    assert left_of_moves(moved) == []
+
+
+def test_no_secret_of_a_move_is_in_a_log_an_event_or_a_config_map(moved: Moved):
+    texts = moved.deployed.kubectl("get", "configmaps,pods,jobs,events", PLATFORM, "--output=yaml")
+
+    assert "planted-" not in texts

@@ -99,7 +99,7 @@ def open_ways(stack: Stack) -> Iterator[None]:
         yield
         return
     dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
-    inside = {"podSelector": {}}
+    inside: Object = {"podSelector": {}}
     policies = {
         f"{_POD}-inside": {
             "podSelector": {},
