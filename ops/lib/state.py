@@ -92,6 +92,10 @@ class State:
         resources = self.deployment.get("resources") or []
         return any(_belongs(one, component) and one["type"] not in {component, _CLAIM} for one in resources)
 
+    def claims_of(self, component: str) -> list[str]:
+        """The names of the volume claims of the component of a type."""
+        return [one["id"].rpartition("/")[2] for one in self._claims if _belongs(one, component)]
+
     def outputs(self, kind: str) -> Mapping[str, Any]:
         """Return the outputs of the component of a type; empty if none is deployed."""
         resources: list[Mapping[str, Any]] = self.deployment.get("resources") or []

@@ -58,6 +58,8 @@ elif "get secret " in words:
     }})))
 elif "get configmap flyte-home-move" in words:
     print(json.dumps(world["move"]) if world["move"] else "")
+elif "get configmap flyte-home-record" in words:
+    print(json.dumps(world["upgrade"]) if world["upgrade"] else "")
 elif "apply" in words:
     content = json.loads(given)
     if content["kind"] == "ConfigMap" and content["metadata"]["name"] == "flyte-home-move":

@@ -39,6 +39,7 @@ BUNDLED: dict[str, dict[str, Any]] = {
 }
 DEPLOYED = {"database": [], "store": ["deploy ExternalObjectStore"]}
 JOBS = {"database": ["job copy"], "store": ["job copy", "job leave"]}
+VOLUME = {"database": "postgres-data", "store": "minio-data"}
 COMPONENT = {"database": "Postgres", "store": "Minio"}
 
 
@@ -83,7 +84,17 @@ def home(machine: Machine) -> Home:
     found = Home(machine)
     components = {"Postgres": {"protect": True}, "Minio": {"protect": True}}
     world: dict[str, Any] = {"database": "bundled", "store": "bundled", "replicas": 1, "components": components}
-    world |= {"move": None, "jobs": {}, "secrets": [], "tasks": [], "fails": "", "wrong": "", "hangs": "", "kills": ""}
+    world |= {
+        "upgrade": None,
+        "move": None,
+        "jobs": {},
+        "secrets": [],
+        "tasks": [],
+        "fails": "",
+        "wrong": "",
+        "hangs": "",
+        "kills": "",
+    }
     names = {"log": "log", "effects": "effects", "program": "program", "world": Home.WORLD}
     places = {name: str(machine.folder / place) for name, place in names.items()}
     Path(places["world"]).write_text(json.dumps(world))
@@ -123,6 +134,7 @@ def test_everything_is_copied_while_flyte_is_stopped_then_flyte_is_switched_and_
     assert effects == [*copying(part), *SWITCHING]
     assert home.uses == wanted(part)
     assert home.phase == ""
+    assert f"delete persistentvolumeclaim {VOLUME[part]} --namespace flyte" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("ok      moved from the ")
 
 
@@ -174,6 +186,18 @@ def test_without_another_mode_in_the_stack_file_there_is_nothing_to_move(home: H
 
     assert result.returncode == 1
     assert "already, as the stack file says. Nothing was changed" in result.stderr
+    assert effects == []
+
+
+def test_an_upgrade_that_has_not_ended_comes_first(home: Home):
+    home.configure(**EXTERNAL["database"])
+    record = {"commit": "", "phase": "deploying", "before": "", "backup": "", "copy": None}
+    home.set(upgrade={"kind": "ConfigMap", "data": {"record": json.dumps(record)}})
+
+    result, effects = home.make("move_database")
+
+    assert result.returncode == 1
+    assert "an upgrade of dev has begun and has not ended. Nothing was changed" in result.stderr
     assert effects == []
 
 
@@ -281,6 +305,22 @@ def test_flyte_that_something_starts_during_the_copy_stops_the_move(home: Home):
     assert "something has started Flyte during the copy" in result.stderr
     assert "up" not in effects
     assert home.uses == ("bundled", "bundled", 1)
+
+
+def test_a_run_that_another_one_has_taken_over_changes_nothing_back(home: Home):
+    home.configure(**EXTERNAL["database"])
+    home.set(hangs="copy")
+    process = started(home, "database", "job copy")
+    taken = home.world["move"]
+    taken["data"]["move"] = json.dumps({**json.loads(taken["data"]["move"]), "run": "another"})
+    home.set(move=taken)
+
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "Nothing was changed back: the other run decides" in errors
+    assert (home.uses, home.phase) == (("bundled", "bundled", 0), "begun")
 
 
 @parts

@@ -11,6 +11,7 @@ from ops.lib.kubectl import documents
 from ops.lib.move.job import open_ways
 from ops.lib.move.record import Move, Part, begin, check_no_move, forget, read, remove_temporary, write
 from ops.lib.record import deployed
+from ops.lib.record import read as read_upgrade
 from ops.lib.state import State, let_go
 from ops.lib.steps import Steps
 from ops.lib.volumes import Stack, start_flyte, stop_flyte
@@ -83,11 +84,16 @@ class Moving(Protocol):
 
 
 def check_other_moves(stack: Stack, part: Part) -> None:
-    """Check that no move of another part has begun, and that no other process is moving this one.
+    """Check that no upgrade and no move of another part has begun, and that no other process is moving this one.
 
     Raises:
         SettingsError: one has, or is.
     """
+    if read_upgrade(stack.cluster, stack.settings.namespace).unfinished:
+        raise SettingsError(
+            f"an upgrade of {stack.name} has begun and has not ended. Nothing was changed. First go on with make "
+            f"upgrade STACK={stack.name}, or go back with make upgrade BACK=yes STACK={stack.name}"
+        )
     found = read(stack.cluster, stack.settings.namespace)
     if found and found.part != part:
         check_no_move(stack.cluster, stack.settings.namespace, stack.name)
@@ -178,11 +184,16 @@ def _switch(stack: Stack, moving: Callable[[], Moving], record: Move, steps: Ste
     """
     steps.next(f"deploy with {record.after}")
     write(stack.cluster, stack.settings.namespace, replace(record, phase="switching"))
-    part = moving()
-    for component in part.components - {part.wanted}:
+    part, state = moving(), State.of(stack.environment, stack.name)
+    leaving = sorted(part.components - {part.wanted})
+    for component in leaving:
         let_go(stack.environment, stack.name, component)
     if not deploy():
         write(stack.cluster, stack.settings.namespace, replace(record, phase="switched"))
+        for claim in (claim for component in leaving for claim in state.claims_of(component)):
+            where = ("--namespace", stack.settings.namespace)
+            steps.say(f"the volume {claim} stays as it is. When you no longer need it:")
+            steps.say(stack.cluster.shown("delete", "persistentvolumeclaim", claim, *where))
         return
     part = moving()
     if part.in_use:
