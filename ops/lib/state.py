@@ -20,6 +20,8 @@ from settings.errors import SettingsError
 # A state, and the copy that Pulumi writes before it replaces one, take less.
 _BYTES = 8 * 1024 * 1024
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+# What holds data, with its name for kubectl: volume claims, and the objects of operators that own some.
+_DATA = {_CLAIM: "persistentvolumeclaim", "kubernetes:postgresql.cnpg.io/v1:Cluster": "cluster.postgresql.cnpg.io"}
 _CREATING = {"creating", "importing"}
 _PLUGIN = re.compile(r"^\s*(\d+)\s+\S*pulumi-(?:resource|language)-.* 127\.0\.0\.1:(\d+)\b")
 
@@ -90,11 +92,16 @@ class State:
     def has_more_than_volumes(self, component: str) -> bool:
         """Return whether a component of a type is deployed with anything else than volumes that are only kept."""
         resources = self.deployment.get("resources") or []
-        return any(_belongs(one, component) and one["type"] not in {component, _CLAIM} for one in resources)
+        return any(_belongs(one, component) and one["type"] not in {component, *_DATA} for one in resources)
 
-    def claims_of(self, component: str) -> list[str]:
-        """The names of the volume claims of the component of a type."""
-        return [one["id"].rpartition("/")[2] for one in self._claims if _belongs(one, component)]
+    def data_of(self, component: str) -> list[tuple[str, str]]:
+        """Return what holds the data of the component of a type: its kind, as kubectl knows it, and its name."""
+        resources = self.deployment.get("resources") or []
+        return [
+            (_DATA[one["type"]], one["id"].rpartition("/")[2])
+            for one in resources
+            if one["type"] in _DATA and _belongs(one, component)
+        ]
 
     def outputs(self, kind: str) -> Mapping[str, Any]:
         """Return the outputs of the component of a type; empty if none is deployed."""
@@ -124,7 +131,7 @@ class State:
 
 
 def let_go(environment: Mapping[str, str], stack: str, component: str) -> None:
-    """Let a component be deleted, except for its volumes, which stay in the cluster.
+    """Let a component be deleted, except for what holds its data, which stays in the cluster.
 
     An update uses the options in the state for what the program no longer has. Only an update of a program that still
     has it could change them otherwise.
@@ -143,7 +150,7 @@ def let_go(environment: Mapping[str, str], stack: str, component: str) -> None:
         if not _belongs(one, component):
             continue
         changed |= bool(one.pop("protect", False))
-        if one["type"] == _CLAIM and not one.get("retainOnDelete"):
+        if one["type"] in _DATA and not one.get("retainOnDelete"):
             one["retainOnDelete"] = changed = True
     if changed:
         pulumi(environment, "stack", "import", "--stack", stack, text=json.dumps(content))

@@ -190,10 +190,9 @@ def _switch(stack: Stack, moving: Callable[[], Moving], record: Move, steps: Ste
         let_go(stack.environment, stack.name, component)
     if not deploy():
         write(stack.cluster, stack.settings.namespace, replace(record, phase="switched"))
-        for claim in (claim for component in leaving for claim in state.claims_of(component)):
-            where = ("--namespace", stack.settings.namespace)
-            steps.say(f"the volume {claim} stays as it is. When you no longer need it:")
-            steps.say(stack.cluster.shown("delete", "persistentvolumeclaim", claim, *where))
+        for kind, name in (found for component in leaving for found in state.data_of(component)):
+            steps.say(f"{kind}/{name} stays as it is. When you no longer need it:")
+            steps.say(stack.cluster.shown("delete", kind, name, "--namespace", stack.settings.namespace))
         return
     part = moving()
     if part.in_use:
