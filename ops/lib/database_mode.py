@@ -35,8 +35,8 @@ def deployed_mode(state: State) -> str:
 def _host(state: State) -> str:
     """Return the host of the database in the values of Flyte's release; empty before there is one."""
     resources: list[Mapping[str, Any]] = state.deployment.get("resources") or []
-    inputs = (one.get("inputs", {}) for one in resources if one["type"] == _RELEASE)
-    values: Mapping[str, Any] = next(inputs, {}).get("values", {})
+    releases = [one for one in resources if one["type"] == _RELEASE]
+    values: Mapping[str, Any] = releases[0].get("inputs", {}).get("values", {}) if releases else {}
     return str(values.get("configuration", {}).get("database", {}).get("host", ""))
 
 
