@@ -138,7 +138,7 @@ the new server. Nothing was changed"
 
 # progress: says every ten seconds which table is being copied, until it is killed.
 progress() {
-  while sleep 10; do
+  while sleep 10 >/dev/null 2>&1; do
     echo "SELECT '$NAME: still copying ' || coalesce(relid::regclass::text || ', ' || tuples_processed || ' rows', '')
       FROM pg_stat_progress_copy" | ask FROM 2>/dev/null || true
   done

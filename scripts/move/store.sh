@@ -99,7 +99,7 @@ mirror() {
 
 # progress BUCKET: a line every ten seconds, until it is killed.
 progress() {
-  while sleep 10; do echo "$NAME: still copying $1, $(cat "$WORK/copied") objects so far"; done
+  while sleep 10 >/dev/null 2>&1; do echo "$NAME: still copying $1, $(cat "$WORK/copied") objects so far"; done
 }
 
 copy() {
