@@ -160,6 +160,23 @@ def test_every_row_sequence_and_index_arrives_and_the_old_tables_stay(databases:
     assert databases.tables(databases.old) == before
 
 
+def test_a_setting_that_only_newer_servers_know_is_left_out_of_the_dump_but_not_of_the_rows(databases: Databases):
+    setting = "SET transaction_timeout = 0;"
+    databases.sql(databases.old, f"""INSERT INTO odd ("Na me") VALUES ('{setting}'), (E'x\\n{setting}')""")  # noqa: S608
+    before = databases.tables(databases.old)
+    program = databases.programs.path / "pg_dump"
+    real = program.read_text()
+    # As the pg_dump of PostgreSQL 17 begins.
+    program.write_text(f"{real.replace('exec ', f'echo {setting!r}; exec ')}")
+    try:
+        copied = databases.run("copy")
+    finally:
+        program.write_text(real)
+
+    assert copied.returncode == 0, copied.stderr
+    assert databases.tables(databases.new) == before
+
+
 def test_a_database_with_rows_of_others_is_rejected_and_stays_as_it_is(databases: Databases):
     databases.sql(databases.new, SCHEMA.read_text() + ROWS)
     before = databases.tables(databases.new)
