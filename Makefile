@@ -75,7 +75,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up upgrade backup backups backup-key backup-prune restore recover drill preview destroy leftovers render connect doctor abort-stuck gc rotate
-.PHONY: smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: move-database move-store smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-images ci-comment ci-issue
 
 help: ## list the commands
@@ -95,6 +95,12 @@ up: $(VENV)/.installed ## deploy the stack; the first time, pin it to the cluste
 
 upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copies the database for another major version of PostgreSQL
 	@$(PY) -m ops.upgrade $(call quoted,$(STACK)) $(if $(filter yes,$(BACK)),--back) $(if $(filter yes,$(DROP_OLD_VOLUME)),--drop-old-volume) $(if $(filter no,$(BACKUP)),--no-backup)
+
+move-database: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## move all rows to the database that the stack file names by now, and use it
+	@$(PY) -m ops.move_database $(call quoted,$(STACK))
+
+move-store: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## move all buckets to the object store that the stack file names by now, and use it
+	@$(PY) -m ops.move_store $(call quoted,$(STACK))
 
 preview: $(VENV)/.installed ## show what `up` would change
 	@$(PY) -m ops.preview $(call quoted,$(STACK))

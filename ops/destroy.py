@@ -9,6 +9,7 @@ import sys
 from ops.lib.backup.sealed_state import forget_state
 from ops.lib.destruction import Destruction
 from ops.lib.engine import engine_environment, pulumi
+from ops.lib.move.record import forget
 from ops.lib.stack_file import stack_config
 from ops.lib.state import open_state
 from ops.lib.update import perform, prepare
@@ -27,8 +28,9 @@ def main() -> int:
         backend = open_state(environment, args.stack)
         pulumi(environment, "stack", "select", args.stack)
         cluster = prepare(environment, backend, args.stack, settings, "destroy", empty=True)
-        # Not part of the stack, so that it would be left in a namespace that stays.
+        # Not parts of the stack, so that they would be left in a namespace that stays.
         forget_state(cluster, settings.namespace)
+        forget(cluster, settings.namespace)
         watched = Destruction(cluster, settings.namespace, settings.namespaces)
         return perform(environment, args.stack, "destroy", watched)
     except SettingsError as error:

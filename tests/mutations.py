@@ -46,6 +46,25 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "ops/lib/move/moving.py",
+        'if flyte["spec"].get("replicas") != 0:',
+        "if False:",
+        "a move switches Flyte to a copy that lacks what Flyte wrote meanwhile",
+    ),
+    Mutation(
+        "ops/lib/move/moving.py",
+        "if found and found.run != record.run:",
+        "if False:",
+        "a move that another run has taken over starts Flyte during the other's copy",
+    ),
+    Mutation(
+        "scripts/move/database.sh",
+        '[ "$(mark TO)" = "$MARK" ] ||',
+        "true ||",
+        "a move replaces rows that are not its own",
+        ("tests/scripts/test_move_scripts.py",),
+    ),
+    Mutation(
         "components/cluster/fence.py", "if uid != args.pinned_uid:", "if False:", "the fence lets any cluster through"
     ),
     Mutation(

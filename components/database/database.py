@@ -1,6 +1,7 @@
 """The contract of a database: what Flyte needs of it, whichever server provides it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -36,3 +37,16 @@ class Database:
     """How clients check the server."""
     authority: pulumi.Input[str] | None = None
     """Name of the Secret with the certificate of the server's authority under the key `AUTHORITY`; None without one."""
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The contract as a component registers it, so that commands find it in the state. It has no password."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": self.name,
+            "username": self.username,
+            "credentials": self.credentials,
+            "tls": self.tls,
+            "authority": self.authority or "",
+        }

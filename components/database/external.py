@@ -60,7 +60,7 @@ class ExternalPostgres(pulumi.ComponentResource):
             tls=server.tls.mode,
             authority=credentials.metadata.name if authority else None,
         )
-        self.register_outputs({"host": server.host})
+        self.register_outputs(self.database.outputs)
 
 
 def _existing_password(name: str, secret: ExistingSecret, parent: pulumi.Resource) -> pulumi.Output[str]:

@@ -114,7 +114,7 @@ class Postgres(pulumi.ComponentResource):
             settings.max_connections,
             superuser=True,
         )
-        self.register_outputs({"host": server.host, "server": server.stateful_set.metadata.name})
+        self.register_outputs({**self.database.outputs, "server": server.stateful_set.metadata.name})
 
 
 def _monitor_secret(

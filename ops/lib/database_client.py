@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from components.database import AUTHORITY, PASSWORD, names
 from components.database.external import password_of
 from components.flyte.names import RELEASE
-from components.pods import NAME, placement_values
+from components.pods import NAME
 from components.tasks import SERVICE_ACCOUNT
+from ops.lib.client_pod import CONTAINER_SECURITY, restricted_spec
 from ops.lib.engine import pulumi
 from ops.lib.kubectl import Cluster, documents
 from ops.lib.text import one_line
@@ -25,7 +26,6 @@ from settings.registries import docker_config
 
 LABEL = "flyte-home/database-client"
 """Label of everything that is created for these pods."""
-_UID = 65534
 _LOGINS = "registries"  # name of the Secret
 # The image may have to be pulled. Afterwards the pod lives long enough for a check, and ends even without its command.
 _SECONDS_TO_START, _DEADLINE = 300, 900
@@ -233,25 +233,13 @@ def _objects(name: str, namespace: str, settings: Settings) -> list[Object]:
         "command": ["/bin/sh", "-c", f"trap 'exit 0' TERM; sleep {_DEADLINE} & wait"],
         "env": [{"name": key, "value": value} for key, value in variables(settings).items()],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
-    identity = {"runAsNonRoot": True, "runAsUser": _UID, "runAsGroup": _UID, "fsGroup": _UID}
     spec: Object = {
         **({} if namespace else {"serviceAccountName": SERVICE_ACCOUNT}),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "restartPolicy": "Never",
         "activeDeadlineSeconds": _SECONDS_TO_START + _DEADLINE,
-        "terminationGracePeriodSeconds": 1,
-        "securityContext": {**identity, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "10Mi"}}],
-        **placement_values(settings.placement),
+        **restricted_spec(settings, [container], [{"name": "tmp", "emptyDir": {"sizeLimit": "10Mi"}}]),
     }
     labels = {**marked, NAME: names.CHECK}
     pod: Object = {

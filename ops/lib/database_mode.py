@@ -4,6 +4,7 @@ No switch of its mode may lose rows, and a server that the stack does not run mu
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from ops.lib.database import Database
 from ops.lib.database_client import DatabaseClient, chosen_logins, chosen_password, database_client
@@ -12,16 +13,31 @@ from ops.lib.state import State
 from settings import PROJECT, Settings
 from settings.errors import SettingsError
 
-HOW_TO_MOVE = "move it as docs/outgrowing.md, 'Moving the database', says"
-"""What brings the rows of one mode into another; the only place that says so."""
+COMPONENTS = {"bundled": f"{PROJECT}:index:Postgres", "external": f"{PROJECT}:index:ExternalPostgres"}
+"""Type of the component that provides the database, by mode."""
 _KEY = f"{PROJECT}:postgres.mode"
-_MODES = {f"{PROJECT}:index:Postgres": "bundled", f"{PROJECT}:index:ExternalPostgres": "external"}
+_RELEASE = "kubernetes:helm.sh/v3:Release"
 _TABLES = ("executions", "workflows", "tasks", "launch_plans")
 
 
 def deployed_mode(state: State) -> str:
-    """Return the mode of the database at the last update; empty if none was deployed."""
-    return next((mode for kind, mode in _MODES.items() if state.has(kind)), "")
+    """Return the mode of the database that Flyte uses; empty if none was deployed.
+
+    After an update or a move that was interrupted, there can be components of two modes. Flyte's release says which one
+    counts.
+    """
+    found = [mode for mode, component in COMPONENTS.items() if state.has(component)]
+    if len(found) > 1 and (host := _host(state)):
+        found = [mode for mode in found if state.outputs(COMPONENTS[mode]).get("host") == host] or found
+    return next(iter(found), "")
+
+
+def _host(state: State) -> str:
+    """Return the host of the database in the values of Flyte's release; empty before there is one."""
+    resources: list[Mapping[str, Any]] = state.deployment.get("resources") or []
+    releases = [one for one in resources if one["type"] == _RELEASE]
+    values: Mapping[str, Any] = releases[0].get("inputs", {}).get("values", {}) if releases else {}
+    return str(values.get("configuration", {}).get("database", {}).get("host", ""))
 
 
 def content(database: Database) -> str:
@@ -53,7 +69,13 @@ def _described(counts: Mapping[str, int]) -> str:
 
 
 def check_database(
-    environment: Mapping[str, str], state: State, cluster: Cluster, settings: Settings, stack: str, moved: bool
+    environment: Mapping[str, str],
+    state: State,
+    cluster: Cluster,
+    settings: Settings,
+    stack: str,
+    moved: bool,
+    moving: bool = False,
 ) -> None:
     """Check the database that the settings choose.
 
@@ -64,11 +86,13 @@ def check_database(
         settings: settings of the stack.
         stack: name of the stack.
         moved: whether the user says that the rows are in the database that the settings choose.
+        moving: whether they are about to be moved there.
 
     Raises:
         SettingsError: an update would lose rows, or Flyte would not find its database. Nothing was changed.
     """
-    _check_mode(state, cluster, settings, stack, moved)
+    if not moving:
+        _check_mode(state, cluster, settings, stack, moved)
     if settings.postgres.mode == "external":
         try:
             password = chosen_password(environment, stack, cluster, settings)
@@ -93,8 +117,8 @@ def _check_mode(state: State, cluster: Cluster, settings: Settings, stack: str, 
     if not moved:
         raise SettingsError(
             f"{_KEY}: is {now!r}, but Flyte has {found} in the database of the mode {before!r}, and would not see them "
-            f"any more. Nothing was changed. Go back: {back}; or {HOW_TO_MOVE}, and then run make up STACK={stack} "
-            "DATABASE_MOVED=yes"
+            f"any more. Nothing was changed. Move it: make move-database STACK={stack}; or go back: {back}. If you "
+            f"have moved it yourself, as docs/outgrowing.md says: make up STACK={stack} DATABASE_MOVED=yes"
         )
     if before == "bundled" and not state.safe("retainOnDelete", "postgres-data"):
         raise SettingsError(

@@ -19,6 +19,9 @@ from settings.errors import SettingsError
 
 # A state, and the copy that Pulumi writes before it replaces one, take less.
 _BYTES = 8 * 1024 * 1024
+_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+# What holds data, with its name for kubectl: volume claims, and the objects of operators that own some.
+_DATA = {_CLAIM: "persistentvolumeclaim", "kubernetes:postgresql.cnpg.io/v1:Cluster": "cluster.postgresql.cnpg.io"}
 _CREATING = {"creating", "importing"}
 _PLUGIN = re.compile(r"^\s*(\d+)\s+\S*pulumi-(?:resource|language)-.* 127\.0\.0\.1:(\d+)\b")
 
@@ -86,6 +89,37 @@ class State:
         """Return whether a resource of a type is deployed, such as a component of the program."""
         return any(one["type"] == kind for one in self.deployment.get("resources") or [])
 
+    def has_more_than_volumes(self, component: str) -> bool:
+        """Return whether a component of a type is deployed with anything else than volumes that are only kept."""
+        resources = self.deployment.get("resources") or []
+        return any(_belongs(one, component) and one["type"] not in {component, *_DATA} for one in resources)
+
+    def data_of(self, component: str) -> list[tuple[str, str]]:
+        """Return what holds the data of the component of a type: its kind, as kubectl knows it, and its name."""
+        resources = self.deployment.get("resources") or []
+        return [
+            (_DATA[one["type"]], one["id"].rpartition("/")[2])
+            for one in resources
+            if one["type"] in _DATA and _belongs(one, component)
+        ]
+
+    def outputs(self, kind: str) -> Mapping[str, Any]:
+        """Return the outputs of the component of a type; empty if none is deployed."""
+        resources: list[Mapping[str, Any]] = self.deployment.get("resources") or []
+        return next((one.get("outputs") or {} for one in resources if one["type"] == kind), {})
+
+    def object_name(self, component: str, kind: str, name: str) -> str:
+        """Return the name in the cluster of an object of a component; empty if it is not deployed.
+
+        Args:
+            component: type of the component, such as ``flyte-home:index:Minio``.
+            kind: Pulumi's type of the object, such as ``kubernetes:core/v1:Secret``.
+            name: name of the resource in the program.
+        """
+        ending = f"{component}${kind}::{name}"
+        found = (one for one in self.deployment.get("resources") or [] if one["urn"].endswith(ending))
+        return str(next(found, {"id": ""})["id"]).rpartition("/")[2]
+
     def retained(self, claim: str) -> bool:
         """Return whether a volume claim, as NAMESPACE/NAME, stays in the cluster when it is no longer declared."""
         return any(one["id"] == claim and one.get("retainOnDelete") for one in self._claims)
@@ -93,7 +127,38 @@ class State:
     @property
     def _claims(self) -> list[Mapping[str, Any]]:
         resources = self.deployment.get("resources") or []
-        return [one for one in resources if one["type"] == "kubernetes:core/v1:PersistentVolumeClaim"]
+        return [one for one in resources if one["type"] == _CLAIM]
+
+
+def let_go(environment: Mapping[str, str], stack: str, component: str) -> None:
+    """Let a component be deleted, except for what holds its data, which stays in the cluster.
+
+    An update uses the options in the state for what the program no longer has. Only an update of a program that still
+    has it could change them otherwise.
+
+    Args:
+        environment: environment of Pulumi.
+        stack: name of the stack.
+        component: type of the component, such as ``flyte-home:index:Postgres``.
+
+    Raises:
+        SettingsError: Pulumi cannot read the state, or cannot write it.
+    """
+    content = json.loads(pulumi(environment, "stack", "export", "--stack", stack))
+    changed = False
+    for one in content["deployment"].get("resources") or []:
+        if not _belongs(one, component):
+            continue
+        changed |= bool(one.pop("protect", False))
+        if one["type"] in _DATA and not one.get("retainOnDelete"):
+            one["retainOnDelete"] = changed = True
+    if changed:
+        pulumi(environment, "stack", "import", "--stack", stack, text=json.dumps(content))
+
+
+def _belongs(resource: Mapping[str, Any], component: str) -> bool:
+    """Return whether a resource is a component of a type, or a part of one."""
+    return component in resource["urn"].split("::")[2].split("$")
 
 
 def open_state(environment: Mapping[str, str], stack: str) -> Path | None:
@@ -198,7 +263,7 @@ def release_lock(environment: Mapping[str, str], stack: str, backend: Path | Non
                 f"the stack {stack!r} is being changed by {lock.get('username')} on {host} since {since}Z. If nothing "
                 f"runs there any more: pulumi cancel --stack {stack}"
             )
-        if _is_pulumi(process):
+        if runs(process, "pulumi"):
             raise SettingsError(
                 f"the stack {stack!r} is being changed by process {process} on this machine since {since}Z. Wait until "
                 f"it has ended, or stop it: kill -INT {process}"
@@ -220,7 +285,8 @@ def last_update(environment: Mapping[str, str], stack: str) -> str:
     return str(updates[0]["startTime"])[:19] if updates else ""
 
 
-def _is_pulumi(process: int) -> bool:
+def runs(process: int, word: str) -> bool:
+    """Return whether a process of this machine runs that has a word in its command line, or may have it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -229,7 +295,7 @@ def _is_pulumi(process: int) -> bool:
         pass
     command = _processes("-o", "command=", "-p", str(process))
     # Where it cannot be known what the process is, it may be an update.
-    return not command or "pulumi" in command
+    return not command or word in command
 
 
 def _end_orphans() -> None:

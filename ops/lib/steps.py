@@ -1,4 +1,4 @@
-"""The steps of an upgrade, as they are shown, and the last one, which checks the result."""
+"""The steps of a long command, as they are shown, and the last one of an upgrade, which checks the result."""
 
 import subprocess
 import sys
@@ -15,13 +15,15 @@ class Steps:
     """The progress: one line when a step begins, and the time at the end."""
 
     total: int
+    command: str = "upgrade"
+    """Name of the make target."""
     _done: int = 0
     _begin: float = field(default_factory=time.monotonic)
 
     def next(self, what: str) -> None:
         """Print what begins."""
         self._done += 1
-        print(f"upgrade {self._done}/{self.total}  {what}", flush=True)
+        print(f"{self.command} {self._done}/{self.total}  {what}", flush=True)
 
     @staticmethod
     def say(what: str) -> None:

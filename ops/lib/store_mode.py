@@ -10,7 +10,8 @@ from settings.errors import SettingsError
 from settings.external_store import AWS, ExternalStore
 from settings.messages.commands import set_command
 
-_EXTERNAL = "flyte-home:index:ExternalObjectStore"
+COMPONENTS = {"bundled": f"{PROJECT}:index:Minio", "external": f"{PROJECT}:index:ExternalObjectStore"}
+"""Type of the component that provides the object store, by mode."""
 _RELEASE = "kubernetes:helm.sh/v3:Release"
 _VOLUME = "minio-data"
 
@@ -46,7 +47,7 @@ def deployed_store(state: State, namespace: str) -> StoreInUse | None:
     resources = {one["type"]: one for one in state.deployment.get("resources") or []}
     if _RELEASE not in resources:
         return None
-    if _EXTERNAL not in resources:
+    if COMPONENTS["external"] not in resources:
         return StoreInUse("", "")
     storage = resources[_RELEASE]["inputs"]["values"]["configuration"]["storage"]
     s3 = storage["providerConfig"]["s3"]
@@ -75,8 +76,8 @@ def check_store(state: State, settings: Settings, stack: str, moved: bool) -> No
     if wanted != deployed and not moved:
         raise SettingsError(
             f"{key}: the stack would use {wanted}, but its data is in {deployed}, to which the rows of its database "
-            "refer. Nothing was changed. Copy all buckets while Flyte is stopped (docs/outgrowing.md), then run "
-            f"make up STACK={stack} STORE_MOVED=yes; or set {key} back"
+            f"refer. Nothing was changed. Move it: make move-store STACK={stack}; or set {key} back. If you have "
+            f"copied all buckets yourself, as docs/outgrowing.md says: make up STACK={stack} STORE_MOVED=yes"
         )
     volume = f"{settings.namespace}/{_VOLUME}"
     if wanted.endpoint and not settings.minio.keep_volume and volume in state.claims and not state.retained(volume):

@@ -10,6 +10,7 @@ from ops.lib.definitions import check_definitions
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
+from ops.lib.move.record import Part, check_no_move
 from ops.lib.recovery import adopt_half_made, await_deletions, check_safekeeping, check_volumes, restore_release
 from ops.lib.state import State, last_update, release_lock
 from ops.lib.store_mode import check_store
@@ -28,6 +29,7 @@ def prepare(
     *,
     database_moved: bool = False,
     store_moved: bool = False,
+    moving: Part | None = None,
 ) -> Cluster:
     """Put in order what a killed update has left; return the cluster of the stack.
 
@@ -40,6 +42,7 @@ def prepare(
         empty: whether a volume that has disappeared may be replaced by an empty one.
         database_moved: whether another database may take the place of the one with the rows, because it has them.
         store_moved: whether another object store may take the place of the one with the data, because it has it.
+        moving: what the command is about to move itself; the settings may choose another one.
 
     Raises:
         SettingsError: the update cannot begin.
@@ -47,6 +50,8 @@ def prepare(
     cluster = Cluster.of(settings.context, settings.kubeconfig)
     cluster.check_is(settings.cluster_uid, stack)
     if command == "up":
+        if not moving:
+            check_no_move(cluster, settings.namespace, stack)
         check_definitions(cluster, settings)
     began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
@@ -59,11 +64,12 @@ def prepare(
     if command == "destroy":
         check_safekeeping(state, settings, stack)
     else:
-        check_store(state, settings, stack, store_moved)
+        if moving != "store":
+            check_store(state, settings, stack, store_moved)
         await_deletions(cluster, settings.namespaces)
         if not empty:
             check_volumes(state, cluster, stack)
-        check_database(environment, state, cluster, settings, stack, database_moved)
+        check_database(environment, state, cluster, settings, stack, database_moved, moving == "database")
     return cluster
 
 

@@ -141,11 +141,16 @@ def deploy_database(stack: Stack) -> None:
     Raises:
         SettingsError: Pulumi fails.
     """
-    component = f"urn:pulumi:{stack.name}::{PROJECT}::{PROJECT}:index:Postgres**"
-    watch = Watch(stack.cluster, stack.settings.namespace, stopped={_DEPLOYMENT})
-    options = (*REFRESH, "--target", component, "--yes", "--non-interactive", "--suppress-progress")
-    if run(stack.environment, stack.name, "up", *options, meanwhile=watch.during):
+    if deploy_component(stack, f"{PROJECT}:index:Postgres"):
         raise SettingsError("the server of the database could not be deployed; the reason is in the messages above")
+
+
+def deploy_component(stack: Stack, component: str) -> int:
+    """Deploy only the component of a type, as the stack file says; return Pulumi's exit code."""
+    urn = f"urn:pulumi:{stack.name}::{PROJECT}::{component}**"
+    watch = Watch(stack.cluster, stack.settings.namespace, stopped={_DEPLOYMENT})
+    options = (*REFRESH, "--target", urn, "--yes", "--non-interactive", "--suppress-progress")
+    return run(stack.environment, stack.name, "up", *options, meanwhile=watch.during)
 
 
 def release_volumes(stack: Stack, claims: Collection[str]) -> None:
@@ -187,9 +192,7 @@ def stop_flyte(stack: Stack, sleep: Callable[[float], None] = time.sleep) -> Non
     where = f"--namespace={stack.settings.namespace}"
     while pods := stack.cluster.ask("get", "pods", where, f"--selector={selector}", "--output=name").strip():
         if time.monotonic() > until:
-            raise SettingsError(
-                f"{pods} does not end, so that the database cannot be dumped; look at it, and run again"
-            )
+            raise SettingsError(f"{pods} does not end, so that Flyte may still write; look at it, and run again")
         sleep(1)
 
 

@@ -5,6 +5,7 @@
 # WORK  the directory that the earlier steps have filled; dangling.tsv receives the references that lead to nothing
 set -eu
 NAME=references
+. "$SCRIPTS/dangling.sh"
 : >"$WORK/wrong"
 : >"$WORK/keys"
 while read -r bucket; do
@@ -34,20 +35,7 @@ grep '^cache	' "$WORK/references.tsv" | while IFS='	' read -r _ row uri; do
     printf 'cache\t%s\t%s\t%s\n' "$row" "$inner" "${inner%%[!A-Za-z0-9._/=+@:,()-]*}"
   done
 done >"$WORK/inner.tsv"
-# A directory is there if an object is below it. What a task or an output says about buckets of others is not checked.
-awk -F '\t' '
-  FILENAME == ARGV[1] { own[$0] = 1; next }
-  FILENAME == ARGV[2] {
-    known[$0] = 1
-    path = $0
-    while (match(path, /\/[^\/]*$/)) { path = substr(path, 1, RSTART - 1); known[path] = known[path "/"] = 1 }
-    next
-  }
-  $3 !~ /^s3:\/\// || substr($3, 6) in known || substr($4, 6) in known { next }
-  ($1 == "task" || FILENAME == ARGV[4]) && !(bucket($3) in own) { next }
-  { print $1 "\t" $2 "\t" $3 }
-  function bucket(uri) { split(uri, part, "/"); return part[3] }
-' "$WORK/buckets" "$WORK/keys" "$WORK/references.tsv" "$WORK/inner.tsv" | sort -u >"$WORK/dangling.tsv"
+dangling "$WORK/buckets" "$WORK/keys" "$WORK/references.tsv" "$WORK/inner.tsv" >"$WORK/dangling.tsv"
 awk -F '\t' '{ count[$1]++ } END { for (kind in count) print kind "\t" count[kind] }' "$WORK/dangling.tsv" >"$WORK/dangling-counts.tsv"
 echo "$NAME: $(wc -l <"$WORK/references.tsv") references of rows checked, $(wc -l <"$WORK/dangling.tsv") lead to nothing"
 head -n 20 "$WORK/dangling.tsv" | while IFS='	' read -r kind row uri; do

@@ -14,7 +14,7 @@ from ops.doctor.run import _quick_checks
 from ops.doctor.servers import check_other_database, servers_of
 from ops.lib.backup import restoring
 from ops.lib.database_client import LABEL, database_client, deployed_client
-from ops.lib.database_mode import check_database, external_content
+from ops.lib.database_mode import check_database, deployed_mode, external_content
 from ops.lib.state import State
 from ops.lib.volumes import Stack
 from ops.rotate import next_generations
@@ -316,6 +316,18 @@ def test_a_switch_back_to_the_bundled_database_is_rejected_until_its_rows_are_mo
 @pytest.mark.parametrize("deployed", [state(), state("ExternalPostgres")])
 def test_the_first_update_and_the_same_mode_are_no_switch(cluster: Kubectl, deployed: State):
     switched(cluster, deployed)
+
+
+def test_of_two_databases_in_the_state_the_one_in_flytes_release_counts():
+    both = state("Postgres", "ExternalPostgres")
+    hosts = {"flyte-home:index:Postgres": "postgres.flyte.svc", "flyte-home:index:ExternalPostgres": NAS}
+    release: dict[str, Any] = {"urn": "flyte", "type": "kubernetes:helm.sh/v3:Release"}
+    resources = [{**one, "outputs": {"host": hosts.get(one["type"])}} for one in both.deployment["resources"]]
+
+    for kind, mode in (("Postgres", "bundled"), ("ExternalPostgres", "external")):
+        values = {"configuration": {"database": {"host": hosts[f"flyte-home:index:{kind}"]}}}
+        found = State({"resources": [*resources, {**release, "inputs": {"values": values}}]})
+        assert deployed_mode(found) == mode
 
 
 # --- the doctor -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,116 @@ _DAY = 24 * 60 * 60
 _END_SECONDS = 90
 
 
+@dataclass(frozen=True)
+class RunningJob:
+    """A Job in the cluster, whose steps are containers that run one after the other.
+
+    Args:
+        cluster: the cluster.
+        namespace: namespace of the Job.
+        name: name of the Job.
+    """
+
+    cluster: Cluster
+    namespace: str
+    name: str
+    out: TextIO = sys.stdout
+    """Receives the lines of its log."""
+    begins: Callable[[str], None] = lambda _step: None
+    """Called with the name of each step when it begins."""
+
+    def result(self) -> dict[str, Any]:
+        """Show its log until it has ended; return its result.
+
+        Raises:
+            SettingsError: it failed; the message is the last line of its log.
+        """
+        said = ""
+        result = ""
+        for line in self._lines():
+            if line.startswith(_RESULT):
+                result = line
+            else:
+                # What restic said itself comes after the message, and explains less.
+                said = said if _DETAIL in line else line
+                self.out.write(f"  {line}\n")
+                self.out.flush()
+        if not self._succeeded():
+            raise SettingsError(said or f"the Job {self.name} in {self.namespace} failed without a message")
+        result = result or self._result()
+        if not result:
+            raise SettingsError(f"the Job {self.name} in {self.namespace} has succeeded, but its log is not complete")
+        return dict(json.loads(result.removeprefix(_RESULT)))
+
+    def _result(self) -> str:
+        """Return the line with the result, if the connection broke while the log was followed."""
+        log = self.cluster.run("logs", f"job/{self.name}", f"--namespace={self.namespace}", "--tail=20")
+        return next((line for line in log.stdout.splitlines() if line.startswith(_RESULT)), "")
+
+    def _lines(self) -> Iterator[str]:
+        """Yield the lines of all steps of all its pods, until it has ended."""
+        seen: set[tuple[str, str]] = set()
+        told = ""
+        while True:
+            ended = self._ended()
+            for pod in self._pods():
+                for step in self._begun(pod):
+                    if (pod["metadata"]["name"], step) not in seen:
+                        seen.add((pod["metadata"]["name"], step))
+                        self.begins(step)
+                        yield from self._log(pod["metadata"]["name"], step)
+                if (waits := _waits_for(pod)) and waits != told:
+                    told = waits
+                    yield f"waiting: {waits}"
+            if ended:
+                return
+            time.sleep(0.5)
+
+    def _pods(self) -> list[Object]:
+        answer = self.cluster.run(
+            "get",
+            "pods",
+            f"--namespace={self.namespace}",
+            f"--selector=batch.kubernetes.io/job-name={self.name}",
+            "--output=json",
+        )
+        found: list[Object] = json.loads(answer.stdout)["items"] if not answer.returncode else []
+        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    @staticmethod
+    def _begun(pod: Object) -> Iterator[str]:
+        status = pod.get("status", {})
+        for one in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+            if "waiting" not in one["state"] and not one["name"].startswith(_SERVERS):
+                yield one["name"]
+
+    def _log(self, pod: str, step: str) -> Iterator[str]:
+        """Yield the lines of a step, until it has ended."""
+        command = self.cluster.command("logs", pod, f"--container={step}", f"--namespace={self.namespace}", "--follow")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout  # noqa: S101 (it is a pipe)
+            for line in process.stdout:
+                if line.strip():
+                    yield line.rstrip("\n")
+
+    def _ended(self) -> bool:
+        return bool(self._conditions())
+
+    def _succeeded(self) -> bool:
+        return "Complete" in self._conditions()
+
+    def _conditions(self) -> set[str]:
+        answer = self.cluster.run("get", "job", self.name, f"--namespace={self.namespace}", "--output=json")
+        if answer.returncode and "NotFound" in answer.stderr:
+            raise SettingsError(f"the Job {self.name} in {self.namespace} was deleted")
+        status = json.loads(answer.stdout)["status"] if not answer.returncode else {}
+        return {
+            one["type"]
+            for one in status.get("conditions", [])
+            if one["status"] == "True" and one["type"] in {"Complete", "Failed"}
+        }
+
+
 @dataclass
 class Job:
     """A Job from the template of a CronJob.
@@ -58,36 +168,12 @@ class Job:
         """
         name = self._create()
         try:
-            return self._followed(name)
+            return RunningJob(self.cluster, self.namespace, name, self.out, self.begins).result()
         finally:
             if self.removed:
                 # With its pod: after Ctrl-C, no step of it may still run when the caller cleans up.
                 where = [f"--namespace={self.namespace}", "--cascade=foreground", f"--timeout={_END_SECONDS}s"]
                 self.cluster.run("delete", "job", name, *where, seconds=_END_SECONDS + 5)
-
-    def _followed(self, name: str) -> dict[str, Any]:
-        """Show the log of a Job until it has ended; return its result."""
-        said = ""
-        result = ""
-        for line in self._lines(name):
-            if line.startswith(_RESULT):
-                result = line
-            else:
-                # What restic said itself comes after the message, and explains less.
-                said = said if _DETAIL in line else line
-                self.out.write(f"  {line}\n")
-                self.out.flush()
-        if not self._succeeded(name):
-            raise SettingsError(said or f"the Job {name} in {self.namespace} failed without a message")
-        result = result or self._result(name)
-        if not result:
-            raise SettingsError(f"the Job {name} in {self.namespace} has succeeded, but its log is not complete")
-        return dict(json.loads(result.removeprefix(_RESULT)))
-
-    def _result(self, name: str) -> str:
-        """Return the line with the result, if the connection broke while the log was followed."""
-        log = self.cluster.run("logs", f"job/{name}", f"--namespace={self.namespace}", "--tail=20")
-        return next((line for line in log.stdout.splitlines() if line.startswith(_RESULT)), "")
 
     def _create(self) -> str:
         answer = self.cluster.run("get", "cronjob", self.template, f"--namespace={self.namespace}", "--output=json")
@@ -135,69 +221,6 @@ class Job:
         if created.returncode:
             raise SettingsError(f"the Job {name} cannot be created in {self.namespace}: {one_line(created.stderr)}")
         return name
-
-    def _lines(self, name: str) -> Iterator[str]:
-        """Yield the lines of all steps of all pods of a Job, until it has ended."""
-        seen: set[tuple[str, str]] = set()
-        told = ""
-        while True:
-            ended = self._ended(name)
-            for pod in self._pods(name):
-                for step in self._begun(pod):
-                    if (pod["metadata"]["name"], step) not in seen:
-                        seen.add((pod["metadata"]["name"], step))
-                        self.begins(step)
-                        yield from self._log(pod["metadata"]["name"], step)
-                if (waits := _waits_for(pod)) and waits != told:
-                    told = waits
-                    yield f"waiting: {waits}"
-            if ended:
-                return
-            time.sleep(0.5)
-
-    def _pods(self, name: str) -> list[Object]:
-        answer = self.cluster.run(
-            "get",
-            "pods",
-            f"--namespace={self.namespace}",
-            f"--selector=batch.kubernetes.io/job-name={name}",
-            "--output=json",
-        )
-        found: list[Object] = json.loads(answer.stdout)["items"] if not answer.returncode else []
-        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-
-    @staticmethod
-    def _begun(pod: Object) -> Iterator[str]:
-        status = pod.get("status", {})
-        for one in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-            if "waiting" not in one["state"] and not one["name"].startswith(_SERVERS):
-                yield one["name"]
-
-    def _log(self, pod: str, step: str) -> Iterator[str]:
-        """Yield the lines of a step, until it has ended."""
-        command = self.cluster.command("logs", pod, f"--container={step}", f"--namespace={self.namespace}", "--follow")
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-            assert process.stdout  # noqa: S101 (it is a pipe)
-            for line in process.stdout:
-                if line.strip():
-                    yield line.rstrip("\n")
-
-    def _ended(self, name: str) -> bool:
-        return bool(self._conditions(name))
-
-    def _succeeded(self, name: str) -> bool:
-        return "Complete" in self._conditions(name)
-
-    def _conditions(self, name: str) -> set[str]:
-        answer = self.cluster.run("get", "job", name, f"--namespace={self.namespace}", "--output=json")
-        if answer.returncode and "NotFound" in answer.stderr:
-            raise SettingsError(f"the Job {name} in {self.namespace} was deleted")
-        status = json.loads(answer.stdout)["status"] if not answer.returncode else {}
-        return {
-            one["type"]
-            for one in status.get("conditions", [])
-            if one["status"] == "True" and one["type"] in {"Complete", "Failed"}
-        }
 
 
 def _waits_for(pod: Object) -> str:

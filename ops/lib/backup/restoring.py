@@ -16,6 +16,7 @@ from ops.lib.database import Database
 from ops.lib.database_client import deployed_client
 from ops.lib.database_mode import content, external_content
 from ops.lib.flyte_rest import FlyteError
+from ops.lib.move.record import check_no_move
 from ops.lib.reached import flyte_within_reach
 from ops.lib.stuck import end_all_stuck, places
 from ops.lib.text import one_line
@@ -79,6 +80,7 @@ def restore(stack: Stack, wishes: Wishes, say: Callable[[str], None] = print) ->
         SettingsError: it is not allowed, or failed. The message says what the stack is like now.
     """
     check_has_backup(stack.settings, stack.name)
+    check_no_move(stack.cluster, stack.settings.namespace, stack.name)
     content = _content(stack)
     # Before the restore point, which would be the newest.
     wanted = chosen(listed(stack.settings, stack.cluster, io.StringIO())[0], wishes.at, stack.name)

@@ -1,0 +1,1 @@
+"""A move of the database or of the object store from one mode to another."""
