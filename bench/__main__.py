@@ -8,13 +8,10 @@ The stack has one project and one domain, and is destroyed at the end. The clust
 
 import argparse
 import sys
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from bench import idle, life, program, workflows
 from bench.report import publish
+from bench.settings import further_settings
 from bench.timed import say
 from ops.lib.example_workflow import ExampleError
 from ops.lib.flyte_rest import FlyteError
@@ -82,20 +79,6 @@ def chosen(text: str) -> list[str]:
     if wrong := [part for part in parts if part not in PARTS]:
         raise SettingsError(f"PARTS: there is no part {wrong[0]!r}; write some of {', '.join(PARTS)}")
     return parts
-
-
-def further_settings(file: str) -> dict[str, Any]:
-    """The settings in a YAML file; none without a file.
-
-    Raises:
-        SettingsError: the file cannot be read.
-    """
-    if not file:
-        return {}
-    try:
-        return dict(yaml.safe_load(Path(file).expanduser().read_text()) or {})
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise SettingsError(f"SETTINGS: {file!r} cannot be read: {error}; write the path of a YAML file") from None
 
 
 if __name__ == "__main__":

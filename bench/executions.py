@@ -20,7 +20,7 @@ from settings.errors import SettingsError
 
 NAMESPACE = f"{PROJECT_NAME}-{DOMAIN}"
 _FLOWS = Path(__file__).with_name("flows.py")
-_ENDED = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"}
+ENDED = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"}
 _PERIOD = 0.25
 # Parts of the time of a task, in their order.
 PARTS = ("queue", "pod start", "flytekit's start", "upload and end")
@@ -80,7 +80,7 @@ class Flows:
             SettingsError: it did not succeed within ``limit`` seconds.
         """
         end = time.monotonic() + limit
-        while (closure := self.closure(execution))["phase"] not in _ENDED and time.monotonic() < end:
+        while (closure := self.closure(execution))["phase"] not in ENDED and time.monotonic() < end:
             time.sleep(_PERIOD)
         if closure["phase"] != "SUCCEEDED":
             raise SettingsError(f"the execution {execution} is {closure['phase']} after {limit:.0f} s: {closure}")

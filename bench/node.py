@@ -9,6 +9,7 @@ from ops.lib.kubectl import Cluster
 
 _REQUESTS = re.compile(r"^apiserver_request_total\{.*\} (\S+)$", re.MULTILINE)
 _TRANSACTIONS = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
+_SIZE = "SELECT sum(pg_database_size(oid)) FROM pg_database"
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,21 @@ def transactions(cluster: Cluster) -> float:
     Raises:
         SettingsError: the database does not answer.
     """
-    psql = ["psql", "--username=postgres", "--tuples-only", "--no-align", "--command", _TRANSACTIONS]
-    return float(cluster.ask("exec", "postgres-0", "--namespace=flyte", "--container=postgres", "--", *psql))
+    return float(_selected(cluster, _TRANSACTIONS))
+
+
+def database_bytes(cluster: Cluster) -> float:
+    """Size of all databases in bytes.
+
+    Raises:
+        SettingsError: the database does not answer.
+    """
+    return float(_selected(cluster, _SIZE))
+
+
+def _selected(cluster: Cluster, query: str) -> str:
+    psql = ["psql", "--username=postgres", "--tuples-only", "--no-align", "--command", query]
+    return cluster.ask("exec", "postgres-0", "--namespace=flyte", "--container=postgres", "--", *psql)
 
 
 def workflow_bytes(cluster: Cluster, namespace: str, name: str) -> int:
