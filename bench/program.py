@@ -1,5 +1,6 @@
 """How long the program takes: previews, compared with those of plain ConfigMaps and of an empty program."""
 
+import json
 import os
 import shutil
 import sys
@@ -19,7 +20,6 @@ from components.flyte.archive import chart_archive
 from ops.lib.engine import bare_environment
 from ops.lib.kubectl import Cluster
 from ops.lib.recorder import record
-from ops.lib.stack_yaml import as_json
 from paths import ROOT
 from settings import PROJECT
 from settings.chart import ChartSettings
@@ -124,7 +124,7 @@ def config_maps(folder: Path, cluster: Cluster, count: int) -> Program:
 
 def resources(config: Mapping[str, Any]) -> int:
     """Number of resources of a stack, with the stack itself."""
-    text = {key: value if isinstance(value, str) else as_json(value) for key, value in config.items()}
+    text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     text[f"{PROJECT}:tidalCreds"] = "{}"
     return len(record(text, {f"{PROJECT}:tidalCreds"}, STACK).resources) + 1
 
