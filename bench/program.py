@@ -25,6 +25,7 @@ from settings import PROJECT
 from settings.chart import ChartSettings
 
 STACK = "bench"
+_SAMPLE = '{"token": "made up"}'
 _PARTS = ("settings", "components", "charts", "scripts", "ops")
 _FILES = ("__main__.py", "paths.py", "Pulumi.yaml", "requirements.txt", "pyproject.toml")
 _PLAIN = """name: plain
@@ -100,7 +101,7 @@ def flyte_home(folder: Path, config: Mapping[str, Any]) -> Program:
     program = Program(folder)
     program.pulumi("stack", "init")
     program.configure(config)
-    program.pulumi("config", "set", "--secret", f"{PROJECT}:tidalCreds", '{"token": "made up"}')
+    program.pulumi("config", "set", "--secret", f"{PROJECT}:tidalCreds", _SAMPLE)
     return program
 
 
@@ -125,7 +126,7 @@ def config_maps(folder: Path, cluster: Cluster, count: int) -> Program:
 def resources(config: Mapping[str, Any]) -> int:
     """Number of resources of a stack, with the stack itself."""
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    text[f"{PROJECT}:tidalCreds"] = "{}"
+    text[f"{PROJECT}:tidalCreds"] = _SAMPLE
     return len(record(text, {f"{PROJECT}:tidalCreds"}, STACK).resources) + 1
 
 
