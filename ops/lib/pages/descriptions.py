@@ -18,9 +18,9 @@ def descriptions(group: type[Model]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(group.__mro__):
         if issubclass(base, Model) and base is not Model:
-            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-            assert isinstance(definition, ast.ClassDef)
-            for field, below in zip(definition.body, definition.body[1:], strict=False):
+            source = ast.parse(textwrap.dedent(inspect.getsource(base)))
+            (body,) = [part.body for part in source.body if isinstance(part, ast.ClassDef)]
+            for field, below in zip(body, body[1:], strict=False):
                 if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and (text := _text(below)):
                     found[to_camel(field.target.id)] = text
     return found
