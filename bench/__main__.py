@@ -1,6 +1,6 @@
 """``make bench``: measures a stack of its own on a cluster, prints the tables and writes them into docs/performance.md.
 
-Usage: python -m bench --context NAME [--parts program,life,idle,workflows] [--sizes 1,10] [--runs N]
+Usage: python -m bench --context NAME [--parts program,life,idle,workflows,closure] [--sizes 1,10] [--runs N]
        [--image IMAGE] [--settings FILE]
 
 The stack has one project and one domain, and is destroyed at the end. The cluster must not have a Flyte.
@@ -9,7 +9,7 @@ The stack has one project and one domain, and is destroyed at the end. The clust
 import argparse
 import sys
 
-from bench import idle, life, program, workflows
+from bench import closure, idle, life, program, workflows
 from bench.report import publish
 from bench.settings import further_settings
 from bench.timed import say
@@ -18,7 +18,7 @@ from ops.lib.flyte_rest import FlyteError
 from ops.lib.kubectl import Cluster
 from settings.errors import SettingsError
 
-PARTS = ("program", "life", "idle", "workflows")
+PARTS = ("program", "life", "idle", "workflows", "closure")
 _QUIET_SECONDS = 30
 _REST_SECONDS = 120
 
@@ -54,6 +54,8 @@ def measure(args: argparse.Namespace) -> None:
         publish(program.measure(cluster, [int(size) for size in args.sizes.split(",")], args.runs, more))
     if "life" in parts:
         publish(life.measure(cluster, args.runs, more))
+    if "closure" in parts:
+        publish(closure.measure(cluster, args.runs, args.image, more))
     if not {"idle", "workflows"} & set(parts):
         return
     life.check_free(cluster)

@@ -5,7 +5,7 @@
 
 import time
 
-from flytekit import dynamic, map_task, task, workflow
+from flytekit import map_task, task, workflow
 
 
 @task
@@ -54,12 +54,8 @@ def cached() -> list[float]:
     return remembered(before=[])
 
 
-@dynamic
-def _fan(numbers: list[int]) -> list[list[float]]:
-    return [step(before=[]) for _ in numbers]
-
-
 @workflow
-def fan(numbers: list[int]) -> list[list[float]]:
-    """As many nodes as there are numbers, created while the workflow runs."""
-    return _fan(numbers=numbers)
+def wide() -> list[float]:
+    """Three hundred nodes, all of which Flyte remembers after `cached`."""
+    nodes = [remembered(before=[]) for _ in range(300)]
+    return nodes[-1]

@@ -71,7 +71,7 @@ def test_a_table_without_markers_in_the_page_is_an_error(tmp_path: Path):
 def test_every_table_of_the_bench_has_its_place_in_the_page():
     text = Path("docs/performance.md").read_text()
 
-    for name in ("program", "life", "idle", "workflows", "parts"):
+    for name in ("program", "life", "idle", "workflows", "parts", "closure"):
         assert f"<!-- {name}:begin -->" in text
 
 
@@ -236,7 +236,7 @@ def test_the_stack_that_is_measured_is_pinned_and_takes_further_settings(monkeyp
 
 def test_an_unknown_part_is_rejected_with_those_that_exist():
     assert command.chosen("life, idle") == ["life", "idle"]
-    with pytest.raises(SettingsError, match=r"no part 'lif'; write some of program, life, idle, workflows"):
+    with pytest.raises(SettingsError, match=r"no part 'lif'; write some of program, life, idle, workflows, closure"):
         command.chosen("lif")
 
 

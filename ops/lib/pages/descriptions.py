@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+from itertools import pairwise
 
 from pydantic.alias_generators import to_camel
 
@@ -20,7 +21,7 @@ def descriptions(group: type[Model]) -> dict[str, str]:
         if issubclass(base, Model) and base is not Model:
             source = ast.parse(textwrap.dedent(inspect.getsource(base)))
             (body,) = [part.body for part in source.body if isinstance(part, ast.ClassDef)]
-            for field, below in zip(body, body[1:], strict=False):
+            for field, below in pairwise(body):
                 if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and (text := _text(below)):
                     found[to_camel(field.target.id)] = text
     return found
