@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from bench import closure, idle, life, program, workflows
+from bench.ending import end_in_order
 from bench.report import publish
 from bench.settings import further_settings
 from bench.timed import say
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--image", default="", help="image of the tasks; default: flytekit's own")
     parser.add_argument("--settings", default="", help="YAML file with further settings of the stack, such as images")
     args = parser.parse_args()
+    end_in_order()
     try:
         measure(args)
     except (SettingsError, ExampleError, FlyteError) as error:

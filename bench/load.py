@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench import life, workflows
+from bench.ending import end_in_order
 from bench.executions import ENDED, Flows, total
 from bench.figures import figure, percentile, shown
 from bench.node import database_bytes, summaries, uses
@@ -156,6 +157,7 @@ def main() -> int:
     parser.add_argument("--settings", default="", help="YAML file with further settings of the stack, such as images")
     parser.add_argument("--plot", default="load.svg", help="file for the plot")
     args = parser.parse_args()
+    end_in_order()
     try:
         if args.rate <= 0 or args.length <= 0:
             raise SettingsError("RATE and FOR: write how many executions a minute for how many seconds, such as 30 120")

@@ -1,6 +1,8 @@
 """`make bench` and `make load`: statistics, tables, what is read from Kubernetes and Flyte, and a load."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +18,7 @@ from bench.report import Table, publish
 from bench.settings import further_settings
 from ops.lib.client import Client
 from ops.lib.kubectl import Cluster
+from paths import ROOT
 from settings.errors import SettingsError
 
 CLUSTER = Cluster("home", "/kubeconfig")
@@ -305,3 +308,18 @@ def test_a_plot_is_xml_with_a_line_for_each_series():
 def test_a_plot_without_points_is_an_error():
     with pytest.raises(ValueError, match="lines with points"):
         plot("empty", "seconds", {"one": []})
+
+
+def test_a_measurement_that_is_ended_leaves_its_contexts():
+    program = (
+        "import contextlib, os, signal\n"
+        "from bench.ending import end_in_order\n"
+        "end_in_order()\n"
+        "with contextlib.ExitStack() as opened:\n"
+        "    opened.callback(print, 'destroyed')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (ended.stdout, ended.returncode) == ("destroyed\n", 143)
