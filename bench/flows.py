@@ -55,7 +55,14 @@ def cached() -> list[float]:
 
 
 @workflow
-def wide() -> list[float]:
-    """Three hundred nodes, all of which Flyte remembers after `cached`."""
-    nodes = [remembered(before=[]) for _ in range(300)]
+def seventy() -> list[float]:
+    """Seventy nodes, all of which Flyte remembers after `cached`. It rejects more than a hundred in one workflow."""
+    nodes = [remembered(before=[]) for _ in range(70)]
     return nodes[-1]
+
+
+@workflow
+def wide() -> list[float]:
+    """Four workflows of seventy nodes each."""
+    workflows = [seventy() for _ in range(4)]
+    return workflows[-1]
