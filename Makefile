@@ -23,6 +23,8 @@
 #   RELEASE  tag that `make ci-release` deploys; without it, the last one
 #   ALLOW_DATA_LOSS, PULL_REQUEST   for `make ci-preview` and `make ci-comment`
 #   CHECK    `yes`: `make digests` writes nothing, and compares the images with their registries
+#   PARTS, SIZES, RUNS, IMAGE, SETTINGS   for `make bench`, see docs/performance.md
+#   RATE, FOR, FLOW   for `make load`: executions a minute, seconds, and the workflow
 #   WAY, CREDENTIALS, LIBRARY, TASK_IMAGE, CRON, NOTIFY   for `make example`, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
@@ -51,6 +53,13 @@ RELEASE ?=
 ALLOW_DATA_LOSS ?=
 PULL_REQUEST ?=
 CHECK ?=
+PARTS ?= program life idle workflows closure
+SIZES ?= 1,10,30,100
+RUNS ?= 5
+SETTINGS ?=
+RATE ?= 30
+FOR ?= 120
+FLOW ?= one
 WAY ?= local
 CREDENTIALS ?=
 LIBRARY ?=
@@ -75,7 +84,7 @@ UV = $(shell command -v uv || $(PY) -m ops.tools uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help up upgrade backup backups backup-key backup-prune restore recover drill preview destroy leftovers render connect doctor abort-stuck gc rotate
-.PHONY: move-database move-store smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
+.PHONY: move-database move-store bench load smoke example cluster cluster-delete tools test $(LAYERS:%=test-%) mutate check lock
 .PHONY: docs versions digests types plugins test-tools ci-preview ci-diff ci-drift ci-release ci-diagnostics ci-images ci-comment ci-issue
 
 help: ## list the commands
@@ -166,6 +175,13 @@ cluster: $(VENV)/.installed ## create a Kubernetes cluster on this machine for t
 
 cluster-delete: $(VENV)/.installed ## delete that cluster with everything in it
 	@$(PY) -m ops.cluster_delete
+
+# Both deploy a stack of their own to CONTEXT, which must not have a Flyte, and destroy it at the end.
+bench: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## measure the program, a stack's life, its idle use and its workflows
+	@$(PY) -m bench --context $(call quoted,$(CONTEXT)) --parts $(call quoted,$(PARTS)) --sizes $(call quoted,$(SIZES)) --runs $(call quoted,$(RUNS)) --image $(call quoted,$(IMAGE)) --settings $(call quoted,$(SETTINGS))
+
+load: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## start RATE executions a minute for FOR seconds, and show how a stack copes
+	@$(PY) -m bench.load --context $(call quoted,$(CONTEXT)) --rate $(call quoted,$(RATE)) --for $(call quoted,$(FOR)) --flow $(call quoted,$(FLOW)) --image $(call quoted,$(IMAGE)) --settings $(call quoted,$(SETTINGS))
 
 tools: $(VENV)/.installed ## find or download pulumi and kubectl, and print where they are
 	@$(PY) -m ops.tools

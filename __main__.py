@@ -7,11 +7,12 @@ import pulumi_random as random
 
 from components import backup, cluster, database, flyte, monitoring, network, object_store, retention, tasks
 from components.pods import Platform, Safekeeping, pull_secrets
-from components.program import end_quietly_when_interrupted
+from components.program import collect_no_garbage, end_quietly_when_interrupted
 from settings import load_settings
 from settings.secrets import TASK_STORE_SECRET
 
 if __name__ == "__main__":  # not in make render, or in tests
+    collect_no_garbage()
     end_quietly_when_interrupted()
 settings = load_settings()
 scopes, generations, endpoints = settings.task_scopes, settings.generations, settings.endpoints

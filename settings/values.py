@@ -15,10 +15,10 @@ from pydantic.alias_generators import to_camel
 class Model(BaseModel):
     """A group of settings: immutable, written in camel case, and closed, so that an unknown key is an error.
 
-    The docstring under a field is its description in Pulumi.yaml and docs/settings.md.
+    The docstring under a field is its description in Pulumi.yaml and docs/settings.md (see ops/lib/pages).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 class PartError(ValueError):

@@ -32,6 +32,7 @@ from ops.doctor.servers import (
 from ops.doctor.signed_address import check_signed_address
 from ops.doctor.stack import Stack
 from ops.doctor.stuck import check_stuck
+from ops.doctor.task_images import check_task_images
 from ops.doctor.task_secrets import check_secrets
 from ops.doctor.volumes import check_volumes
 from ops.doctor.webhook import check_admission, check_webhook
@@ -126,4 +127,5 @@ def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("certificate", partial(check_certificate, stack), ["cluster"])
     links = [(link.name, link.uri) for link in links_of(stack.settings.log_links)]
     yield Check("log links", partial(check_log_links, stack, links))
+    yield Check("task images", partial(check_task_images, stack), ["cluster"])
     yield Check("secrets", partial(check_secrets, stack), ["cluster", "namespaces"])

@@ -46,6 +46,7 @@ ORDER = [
     "backup",
     "certificate",
     "log links",
+    "task images",
     "secrets",
 ]
 

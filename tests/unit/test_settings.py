@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from ops.lib.pages.descriptions import descriptions
 from ops.lib.stack_file import stack_config
 from settings import FIELDS, SAMPLE_CREDENTIALS, Settings, rules, settings_from
 from settings.errors import SettingsError
@@ -475,8 +476,9 @@ def test_pulumi_yaml_declares_every_setting_with_its_type_description_and_defaul
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     own = {key: value for key, value in declared.items() if ":" not in key}
     assert own.keys() == FIELDS.keys()
+    described = descriptions(Settings)
     for key, field in FIELDS.items():
-        assert own[key]["description"] == field.description, key
+        assert own[key]["description"] == described[key], key
         assert own[key]["type"] == _pulumi_type(field.annotation), key
         # Pulumi passes declared defaults on like configured values, so keys that a preset sets must not have one.
         assert own[key]["default"] == ({} if key in OF_PRESET else _plain(field.default)), key

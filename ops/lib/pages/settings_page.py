@@ -12,7 +12,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from ops.lib.pages import NOTE
-from settings import FIELDS, PROJECT
+from ops.lib.pages.descriptions import descriptions
+from settings import FIELDS, PROJECT, Settings
 from settings.values import Model
 
 # Names of types that are strings, by the function that validates them.
@@ -47,23 +48,25 @@ class Entry:
 def entries() -> list[Entry]:
     """Every setting, and all parts of settings that are structures, in the order of Pulumi.yaml."""
     found = [Entry(key, "string", default, what) for key, (default, what) in _PROVIDER_SETTINGS.items()]
+    described = descriptions(Settings)
     for key, field in FIELDS.items():
-        found += _entries(key, field, field.default)
+        found += _entries(key, field, field.default, described[key])
     return found
 
 
-def _entries(path: str, field: FieldInfo, default: Any) -> Iterator[Entry]:
+def _entries(path: str, field: FieldInfo, default: Any, described: str) -> Iterator[Entry]:
     kind, model = _kind(field.annotation, field.metadata)
-    description = field.description or (model and _first_sentence(model)) or ""
+    description = described or (model and _first_sentence(model)) or ""
     # The rows of its parts show the default of a structure.
     parts = isinstance(default, Model)
     yield Entry(path, kind, "" if parts else _default(path, field, default), description)
     if not model:
         return
     below = path if parts or "list" not in kind else f"{path}[]"
+    parts_described = descriptions(model)
     for name, part in model.model_fields.items():
         given = getattr(default, name) if isinstance(default, Model) else part.default
-        yield from _entries(f"{below}.{to_camel(name)}", part, given)
+        yield from _entries(f"{below}.{to_camel(name)}", part, given, parts_described.get(to_camel(name), ""))
 
 
 def _default(path: str, field: FieldInfo, value: Any) -> str | None:
