@@ -5,6 +5,7 @@ No switch of its mode may lose rows, and a server that the stack does not run mu
 
 from collections.abc import Mapping
 
+from components.database.names import CLUSTER
 from ops.lib.database import Database
 from ops.lib.database_client import DatabaseClient, chosen_logins, chosen_password, database_client
 from ops.lib.kubectl import Cluster
@@ -15,7 +16,13 @@ from settings.errors import SettingsError
 HOW_TO_MOVE = "move it as docs/outgrowing.md, 'Moving the database', says"
 """What brings the rows of one mode into another; the only place that says so."""
 _KEY = f"{PROJECT}:postgres.mode"
-_MODES = {f"{PROJECT}:index:Postgres": "bundled", f"{PROJECT}:index:ExternalPostgres": "external"}
+_MODES = {
+    f"{PROJECT}:index:Postgres": "bundled",
+    f"{PROJECT}:index:CloudNativePostgres": "cloudnative-pg",
+    f"{PROJECT}:index:ExternalPostgres": "external",
+}
+# Beginning of the names of what holds the rows, in the modes in which the stack runs the servers.
+_HOLDERS = {"bundled": "postgres-data", "cloudnative-pg": CLUSTER}
 _TABLES = ("executions", "workflows", "tasks", "launch_plans")
 
 
@@ -96,9 +103,10 @@ def _check_mode(state: State, cluster: Cluster, settings: Settings, stack: str, 
             f"any more. Nothing was changed. Go back: {back}; or {HOW_TO_MOVE}, and then run make up STACK={stack} "
             "DATABASE_MOVED=yes"
         )
-    if before == "bundled" and not state.safe("retainOnDelete", "postgres-data"):
+    if before in _HOLDERS and not state.safe("retainOnDelete", _HOLDERS[before]):
+        what = "volume" if before == "bundled" else "cluster"
         raise SettingsError(
-            f"{_KEY}: is {now!r}, and the volume of the mode {before!r}, with {found}, would be deleted. Nothing was "
+            f"{_KEY}: is {now!r}, and the {what} of the mode {before!r}, with {found}, would be deleted. Nothing was "
             f"changed. Keep it: {back}, pulumi config set --stack {stack} {PROJECT}:keepVolumes true, and make up "
             f"STACK={stack}. Then switch again"
         )

@@ -79,8 +79,9 @@ class State:
         return [one["id"] for one in self._claims]
 
     def safe(self, option: Literal["protect", "retainOnDelete"], prefix: str = "") -> bool:
-        """Return whether the option is deployed for every volume claim whose name begins with a prefix."""
-        return all(one.get(option) for one in self._claims if one["id"].partition("/")[2].startswith(prefix))
+        """Return whether the option is deployed for every claim, and database cluster, whose name begins so."""
+        holders = [*self._claims, *self._of("kubernetes:postgresql.cnpg.io/v1:Cluster")]
+        return all(one.get(option) for one in holders if one["id"].partition("/")[2].startswith(prefix))
 
     def has(self, kind: str) -> bool:
         """Return whether a resource of a type is deployed, such as a component of the program."""
@@ -91,9 +92,16 @@ class State:
         return any(one["id"] == claim and one.get("retainOnDelete") for one in self._claims)
 
     @property
+    def database_clusters(self) -> list[str]:
+        """The clusters of the operator CloudNativePG, with their volumes, as NAMESPACE/NAME."""
+        return [one["id"] for one in self._of("kubernetes:postgresql.cnpg.io/v1:Cluster")]
+
+    @property
     def _claims(self) -> list[Mapping[str, Any]]:
-        resources = self.deployment.get("resources") or []
-        return [one for one in resources if one["type"] == "kubernetes:core/v1:PersistentVolumeClaim"]
+        return self._of("kubernetes:core/v1:PersistentVolumeClaim")
+
+    def _of(self, kind: str) -> list[Mapping[str, Any]]:
+        return [one for one in self.deployment.get("resources") or [] if one["type"] == kind]
 
 
 def open_state(environment: Mapping[str, str], stack: str) -> Path | None:

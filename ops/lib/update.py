@@ -10,6 +10,7 @@ from ops.lib.definitions import check_definitions
 from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
+from ops.lib.operator_check import check_operator
 from ops.lib.recovery import adopt_half_made, await_deletions, check_safekeeping, check_volumes, restore_release
 from ops.lib.state import State, last_update, release_lock
 from ops.lib.store_mode import check_store
@@ -48,6 +49,7 @@ def prepare(
     cluster.check_is(settings.cluster_uid, stack)
     if command == "up":
         check_definitions(cluster, settings)
+        check_operator(cluster, settings)
     began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
     if state.interrupted or command == "destroy":
