@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engine.backup_target import SECRET, USER, target  # noqa: F401 (a fixture)
-from tests.engine.conftest import STACK, Cluster, KubectlError, Project, kubectl
+from tests.engine.conftest import Cluster, KubectlError, Project, kubectl
 from tests.engine.deployed import Deployed, deployment
 from tests.engine.executions import acknowledged, all_succeed, first, summary
 from tests.processes import wait_until
