@@ -214,6 +214,42 @@ MUTATIONS = (
         "the certificate of a database outside the stack is not checked",
     ),
     Mutation(
+        "components/database/cloudnative_pg.py",
+        '            "failoverQuorum": required,\n',
+        "",
+        "a standby without the last commits takes over the database",
+    ),
+    Mutation(
+        "components/database/cloudnative_pg.py",
+        '            tls="verify-full",\n',
+        '            tls="require",\n',
+        "Flyte accepts any server of the database cluster",
+    ),
+    Mutation(
+        "components/database/cloudnative_pg.py",
+        "args.platform.safekeeping.options(self)",
+        "pulumi.ResourceOptions(parent=self)",
+        "a destroy deletes the volumes of a database cluster that must stay",
+    ),
+    Mutation(
+        "components/network/policies.py",
+        "*(_from(port, members, operator) for port in ports)",
+        '*({"ports": [{"port": port}]} for port in ports)',
+        "every pod reaches the instances of the database",
+    ),
+    Mutation(
+        "ops/lib/update.py",
+        "        check_operator(cluster, settings)\n",
+        "",
+        "an update without the operator of the database stops half-way",
+    ),
+    Mutation(
+        "ops/lib/recovery.py",
+        '    holders += [("cluster.postgresql.cnpg.io", one) for one in state.database_clusters]\n',
+        "",
+        "a database cluster that has disappeared is replaced by an empty one",
+    ),
+    Mutation(
         "components/network/policies.py",
         'networks = [f"{server.address}/32"] if server.address else server.networks',
         "networks: list[str] = []",
