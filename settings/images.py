@@ -70,8 +70,8 @@ IMAGES: dict[str, Image] = {
         "sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
         "Flyte's database, and the init container of Flyte that waits for it",
     ),
+    # Its tags are rebuilt every week, so that public sources agree on no digest.
     "postgresCluster": Image(
-        # The operator rebuilds its tags every week, so that public sources agree on no digest.
         "ghcr.io/cloudnative-pg/postgresql",
         "17.11-minimal-trixie",
         None,
