@@ -66,7 +66,7 @@ class CloudNativePostgres(pulumi.ComponentResource):
         seed = generated_password(f"{name}-key", 64, child, generations.postgres_superuser)
         pair = pulumi.Output.all(seed, namespace).apply(lambda known: server_certificate(known[0], _hosts(known[1])))
         certificate = pulumi.Output.unsecret(pair.apply(lambda pair: pair[0]))
-        followed = [
+        followed: list[pulumi.Resource] = [
             k8s.core.v1.Secret(
                 f"{name}-owner",
                 metadata={"name": OWNER, "namespace": namespace, "labels": _FOLLOWED},
@@ -80,7 +80,7 @@ class CloudNativePostgres(pulumi.ComponentResource):
                 type="kubernetes.io/tls",
                 string_data={
                     "tls.crt": certificate,
-                    "tls.key": pulumi.Output.secret(pair.apply(lambda pair: pair[1])),
+                    "tls.key": pair.apply(lambda pair: pair[1]),
                     AUTHORITY: certificate,
                 },
                 opts=child,
@@ -125,7 +125,7 @@ class CloudNativePostgres(pulumi.ComponentResource):
             authority=credentials.metadata.name,
         )
         _login(f"{name}-login", args.platform, self.database, cluster, self)
-        self.register_outputs({"cluster": cluster.metadata["name"]})
+        self.register_outputs({"host": self.database.host})
 
 
 def _hosts(namespace: str) -> list[str]:
@@ -201,7 +201,7 @@ def _archive(name: str, args: PostgresArgs, opts: pulumi.ResourceOptions) -> lis
     https://cloudnative-pg.io/plugin-barman-cloud/docs/usage/
     """
     archive, namespace = args.settings.cloudnative_pg.archive, args.platform.namespace
-    keys = {
+    keys: dict[str, pulumi.Input[str]] = {
         "ACCESS_KEY_ID": archive.access_key_id,
         "SECRET_ACCESS_KEY": pulumi.Output.secret(args.archive_key),
         **({"REGION": archive.region} if archive.region else {}),

@@ -137,7 +137,7 @@ class NetworkPolicies(pulumi.ComponentResource):
     ) -> None:
         """The policy of the pods that the operator starts: servers, and the Jobs that create or copy one."""
         chosen, members = args.settings.postgres.cloudnative_pg, _pods(database.CLUSTER_PODS)
-        operator = {
+        operator: _Peer = {
             **all_pods_of(chosen.operator_namespace),
             "pod_selector": {"match_labels": {NAME: "cloudnative-pg"}},
         }
