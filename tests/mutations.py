@@ -116,8 +116,8 @@ MUTATIONS = (
     ),
     Mutation(
         "components/flyte/webhook_certificate.py",
-        "x509.DNSName(host)",
-        'x509.DNSName("another")',
+        ".digest()), [host])",
+        '.digest()), ["another"])',
         "the API server does not trust the webhook",
     ),
     Mutation(
