@@ -220,9 +220,10 @@ def test_flyte_waits_until_the_servers_let_it_in():
     (container,) = containers(job.plain)
 
     assert container["command"] == ["/bin/sh", "/scripts/await.sh"]
-    assert job.urn in found.one("Release").dependencies or any(
-        one.endswith("CloudNativePostgres::postgres") for one in found.one("Release").dependencies
-    )
+    assert found.one("Cluster", "postgres").urn in job.dependencies
+    # A component stands for everything below it.
+    assert job.urn.rpartition("::")[0].count("CloudNativePostgres") == 1
+    assert {job.urn, job.parent} & set(found.one("Release").dependencies)
     assert found.one("Cluster", "postgres").plain["metadata"]["annotations"] == {
         "pulumi.com/waitFor": "condition=Ready"
     }
@@ -336,16 +337,16 @@ def test_the_instances_are_reached_by_flyte_by_each_other_and_by_the_operator_on
     policies = policies_of(recorded(EVERYTHING))
 
     def reaching(port: int) -> set[str]:
-        places = {**PLACES, "instance": INSTANCE, "operator": OPERATOR, "login": LOGIN}
+        another = Place("10.42.0.54", "flyte", INSTANCE.labels)
+        places = {**PLACES, "instance": another, "operator": OPERATOR, "login": LOGIN}
         places |= {
             name: Place("10.42.0.53", "flyte", {"app.kubernetes.io/name": name}) for name in (CRON_JOB, "backup")
         }
-        return {name for name, place in places.items() if place is INSTANCE or allowed(policies, place, INSTANCE, port)}
+        return {name for name, place in places.items() if allowed(policies, place, INSTANCE, port)}
 
     assert reaching(5432) == {"flyte", "instance", "operator", "login", CRON_JOB, "backup"}
     assert reaching(8000) == {"instance", "operator"}
-    assert reaching(9187) == {"instance"}
-    assert allowed(policies, INSTANCE, Place("10.42.0.54", "flyte", INSTANCE.labels), 8000)
+    assert reaching(9187) == set()
     assert not allowed(policies, Place("10.42.0.51", "cnpg-system", {}), INSTANCE, 8000)
 
 
