@@ -7,7 +7,10 @@ import argparse
 import sys
 
 from ops.lib.engine import REFRESH, engine_environment, pulumi, run
+from ops.lib.kubectl import Cluster
+from ops.lib.operator_check import check_operator
 from ops.lib.stack_file import stack_config
+from settings import settings_from
 from settings.errors import SettingsError
 
 
@@ -17,9 +20,11 @@ def main() -> int:
     parser.add_argument("stack")
     args = parser.parse_args()
     try:
-        stack_config(args.stack)
+        settings = settings_from(*stack_config(args.stack))
         environment = engine_environment()
         pulumi(environment, "stack", "select", args.stack, "--create")
+        if settings.postgres.mode == "cloudnative-pg":  # Pulumi cannot show a change of a kind that is not there
+            check_operator(Cluster.of(settings.context, settings.kubeconfig), settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1

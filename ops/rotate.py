@@ -59,7 +59,7 @@ def next_generations(settings: Settings, names: Sequence[str]) -> dict[str, int]
         unused |= {"minioRoot": keys, "minioFlyte": keys, "minioTasks": keys}
     if not settings.monitoring.enabled:
         unused["monitoring"] = "the stack has no monitoring (monitoring.scrape)"
-    elif {settings.postgres.mode, settings.minio.mode} == {"external"}:
+    elif settings.postgres.mode != "bundled" and settings.minio.mode == "external":
         unused["monitoring"] = "the stack runs no server whose metrics need a password or a key"
     for name in names:
         if name not in _NAMES:

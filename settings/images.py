@@ -70,6 +70,13 @@ IMAGES: dict[str, Image] = {
         "sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
         "Flyte's database, its client in init containers and Jobs, and Perl's HTTP client: an image based on Debian",
     ),
+    # Its tags are rebuilt every week, so that public sources agree on no digest.
+    "postgresCluster": Image(
+        "ghcr.io/cloudnative-pg/postgresql",
+        "17.11-minimal-trixie",
+        None,
+        "Flyte's database in a cluster of the operator CloudNativePG",
+    ),
     "minio": Image(
         "docker.io/pgsty/silo",
         "RELEASE.2026-09-16T00-00-00Z",

@@ -66,6 +66,7 @@ def settings_from(config: Mapping[str, str], secret_keys: Collection[str]) -> Se
             "secret_values": given,
             "tidal_creds": given.get("tidalCreds", SecretStr("")),
             "postgres_password": given.get("postgresPassword", SecretStr("")),
+            "postgres_archive_key": given.get("postgresArchiveKey", SecretStr("")),
             "backup_credentials": given.get("backupCredentials", SecretStr("")),
             "object_store_key": given.get(STORE_KEY, SecretStr("")),
             "oidc_client_secret": given.get("oidcClientSecret", SecretStr("")),

@@ -66,7 +66,7 @@ class Generations(Model):
     postgres: int = _generation()
     """Generation of the password of the database role flyte, if postgresPassword gives none."""
     postgres_superuser: int = _generation()
-    """Generation of the password of the database superuser."""
+    """Generation of the password of the database superuser; mode cloudnative-pg: of the key of the servers."""
     minio_root: int = _generation()
     """Generation of the object store's root password."""
     minio_flyte: int = _generation()

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.cloudnative_pg import CloudNativePg
 from settings.external_store import ExternalStore
 from settings.postgres_external import ExternalPostgres
 from settings.quantities import Resources, StorageLimit, Volume, default_resources
@@ -25,12 +26,14 @@ def _duration(value: str) -> str:
 class PostgresSettings(Model):
     """Flyte's database."""
 
-    mode: Literal["bundled", "external"] = "bundled"
-    """bundled: the stack runs the server; external: it uses another one, see docs/outgrowing.md."""
+    mode: Literal["bundled", "cloudnative-pg", "external"] = "bundled"
+    """bundled: one pod; cloudnative-pg: a cluster of that operator; external: another server; docs/outgrowing.md."""
     external: ExternalPostgres = ExternalPostgres()
     """The server of the mode external."""
+    cloudnative_pg: CloudNativePg = CloudNativePg()
+    """The cluster of the mode cloudnative-pg."""
     volume: Volume = Volume(size="10Gi")
-    """Volume of the bundled server."""
+    """Volume of the bundled server, or of each instance of the mode cloudnative-pg."""
     volume_generation: VolumeGeneration = 1
     """Generation of the volume. Only make upgrade raises it, when it copies the data to a new volume."""
     kept_volumes: list[VolumeGeneration] = []
@@ -38,7 +41,7 @@ class PostgresSettings(Model):
     max_connections: int = Field(default=100, ge=30, le=1000)
     """Connections the server accepts. Flyte's five pools share them."""
     resources: Resources = default_resources("100m", "128Mi", "2", "512Mi")
-    """Requests and limits of the container of the bundled server."""
+    """Requests and limits of the container of the server, or of each instance."""
 
     def model_post_init(self, _context: Any) -> None:
         if self.volume_generation in self.kept_volumes:

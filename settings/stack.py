@@ -59,6 +59,8 @@ class Settings(Model):
     """Secret: Tidal credentials, a JSON object. tidalCreds-<domain> replaces it in one domain."""
     postgres_password: SecretStr = SecretStr("")
     """Secret: password of the database role; empty: Pulumi generates one, or postgres.external names a Secret."""
+    postgres_archive_key: SecretStr = SecretStr("")
+    """Secret: secret key of the S3 store with postgres.cloudnativePg.archive."""
     generations: Generations = Generations()
     """Generations of the generated secrets: another number generates another secret."""
     preset: Literal["tiny", "small", "comfortable"] = "small"

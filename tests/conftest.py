@@ -39,6 +39,7 @@ TIDAL = '{"token": "planted-tidal-token"}'
 SECRET_SETTINGS = {
     "tidalCreds",
     "postgresPassword",
+    "postgresArchiveKey",
     "oidcClientSecret",
     "backupCredentials",
     "objectStoreKey",
@@ -96,6 +97,7 @@ _TOGETHER = {
     # A cluster can have only one Flyte.
     "cluster": (
         "tests/engine/test_broken_stack.py",
+        "tests/engine/test_cnpg_stack.py",
         "tests/engine/test_external_store_stack.py",
         "tests/engine/test_lifecycle.py",
         "tests/engine/test_monitored_stack.py",

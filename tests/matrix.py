@@ -33,6 +33,7 @@ _SSH_KEY = "\ngiven\n".join(f"-----{edge} OPENSSH PRIVATE KEY-----" for edge in 
 BACKUP = "backup to an S3 bucket of a private authority, with rehearsals"
 EXTERNAL = "external store with a private authority"
 OUTSIDE = "a database and a store outside, with a backup and rows that expire"
+CNPG = "a database cluster of CloudNativePG with everything around it"
 MONITORED = "monitoring for both operators"
 CHART_RIGHTS = "the chart's own rights, no network policies, restricted tasks"
 
@@ -202,6 +203,37 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "retention": {"executions": 90},
         "flyte": {"scheduleCatchUp": "1h"},
         "backup": {"target": "claim:nas"},
+    },
+    CNPG: {
+        "domains": ["development"],
+        "postgres": {
+            "mode": "cloudnative-pg",
+            "volume": {"size": "20Gi", "storageClass": "local-path"},
+            "cloudnativePg": {
+                "spread": "required",
+                "archive": {
+                    "destination": "s3://backups/flyte",
+                    "endpoint": "https://nas.home.example:9000",
+                    "accessKeyId": "flyte-archive",
+                    "region": "eu-home",
+                    "certificateAuthority": AUTHORITY,
+                },
+            },
+        },
+        "postgresArchiveKey": "given-archive-key",
+        "placement": {"nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "home/database"}]},
+        "retention": {"executions": 90},
+        "flyte": {"scheduleCatchUp": "1h"},
+        "backup": {"target": "claim:nas"},
+        "monitoring": {"scrape": "operator"},
+    },
+    "one database instance of CloudNativePG": {
+        "domains": ["development"],
+        "postgres": {"mode": "cloudnative-pg", "cloudnativePg": {"instances": 1}},
+        "postgresPassword": "given-password",
+        "network": {"enabled": False},
+        "protect": True,
+        "keepVolumes": True,
     },
     "a mirror, logins at registries, GPUs, mails": {
         "domains": ["development"],

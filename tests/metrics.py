@@ -10,7 +10,7 @@ from components.monitoring.alerts import rules_file
 from components.monitoring.boards import dashboards
 from settings import settings_from
 from tests.conftest import stack
-from tests.unit.test_monitoring import EVERYTHING
+from tests.unit.test_monitoring import CLUSTER, EVERYTHING
 
 CAPTURED = Path(__file__).parent / "captured"
 """Folder with the names of the metrics of components that cannot run in every layer."""
@@ -20,8 +20,12 @@ _OF_PROMETHEUS = {"up", "ALERTS"}
 
 
 def expressions() -> list[str]:
-    """Every expression of the alerts and dashboards of a stack that has everything."""
-    settings = settings_from(*stack(**EVERYTHING))
+    """Every expression of the alerts and dashboards of a stack that has everything, with each kind of database."""
+    return list(dict.fromkeys([*_expressions(EVERYTHING), *_expressions(CLUSTER)]))
+
+
+def _expressions(changed: dict[str, Any]) -> list[str]:
+    settings = settings_from(*stack(**changed))
     rules = [rule["expr"] for group in rules_file(settings)["groups"] for rule in group["rules"]]
     boards: list[dict[str, Any]] = [json.loads(text) for text in dashboards(settings).values()]
     queries = [target["expr"] for board in boards for panel in board["panels"] for target in panel.get("targets", [])]

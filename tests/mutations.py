@@ -135,8 +135,8 @@ MUTATIONS = (
     ),
     Mutation(
         "components/flyte/webhook_certificate.py",
-        "x509.DNSName(host)",
-        'x509.DNSName("another")',
+        ".digest()), [host])",
+        '.digest()), ["another"])',
         "the API server does not trust the webhook",
     ),
     Mutation(
@@ -231,6 +231,42 @@ MUTATIONS = (
         "            authority=credentials.metadata.name if authority else None,\n",
         "            authority=None,\n",
         "the certificate of a database outside the stack is not checked",
+    ),
+    Mutation(
+        "components/database/cloudnative_pg.py",
+        '            "failoverQuorum": required,\n',
+        "",
+        "a standby without the last commits takes over the database",
+    ),
+    Mutation(
+        "components/database/cloudnative_pg.py",
+        '            tls="verify-full",\n',
+        '            tls="require",\n',
+        "Flyte accepts any server of the database cluster",
+    ),
+    Mutation(
+        "components/database/cloudnative_pg.py",
+        "args.platform.safekeeping.options(self)",
+        "pulumi.ResourceOptions(parent=self)",
+        "a destroy deletes the volumes of a database cluster that must stay",
+    ),
+    Mutation(
+        "components/network/policies.py",
+        "*(_from(port, members, operator) for port in ports)",
+        '*({"ports": [{"port": port}]} for port in ports)',
+        "every pod reaches the instances of the database",
+    ),
+    Mutation(
+        "ops/lib/update.py",
+        "        check_operator(cluster, settings)\n",
+        "",
+        "an update without the operator of the database stops half-way",
+    ),
+    Mutation(
+        "ops/lib/recovery.py",
+        '    holders += [("cluster.postgresql.cnpg.io", one) for one in state.database_clusters]\n',
+        "",
+        "a database cluster that has disappeared is replaced by an empty one",
     ),
     Mutation(
         "components/network/policies.py",

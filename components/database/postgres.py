@@ -46,6 +46,8 @@ class PostgresArgs:
     """Password of the role flyte; empty: Pulumi generates one."""
     monitored: bool = False
     """Whether there is a role that reads statistics, for the monitoring."""
+    archive_key: str = ""
+    """Secret key of the store with the archive of the mode cloudnative-pg."""
 
 
 class Postgres(pulumi.ComponentResource):

@@ -4,10 +4,11 @@ from typing import TypeAlias
 
 import pulumi
 
+from components.database.cloudnative_pg import CloudNativePostgres
 from components.database.external import ExternalPostgres
 from components.database.postgres import Postgres, PostgresArgs
 
-FlyteDatabase: TypeAlias = Postgres | ExternalPostgres
+FlyteDatabase: TypeAlias = Postgres | CloudNativePostgres | ExternalPostgres
 """A component with the attribute ``database``, the contract."""
 
 
@@ -15,4 +16,6 @@ def flyte_database(name: str, args: PostgresArgs, opts: pulumi.ResourceOptions) 
     """The component for the mode in the settings."""
     if args.settings.mode == "external":
         return ExternalPostgres(name, args, opts)
+    if args.settings.mode == "cloudnative-pg":
+        return CloudNativePostgres(name, args, opts)
     return Postgres(name, args, opts)

@@ -17,13 +17,14 @@ from components.monitoring.metrics import (
     TOO_LARGE,
     any_of,
     database,
+    database_cluster,
     flyte,
     of_service,
     series,
     services,
     store,
 )
-from components.monitoring.names import DATABASE, STORE
+from components.monitoring.names import DATABASE, DATABASE_CLUSTER, STORE
 from components.tasks.names import POD_TEMPLATE
 from settings.schedules import longest_gap
 from settings.stack import Settings
@@ -35,6 +36,8 @@ _CERTIFICATE_DAYS = 14
 # Shares at which something is nearly full. The doctor remarks on a volume at the same share.
 _FULL, _QUOTA_USED, _CONNECTIONS_USED = 0.85, 0.95, 0.9
 _QUEUE = 10
+# Seconds that a standby may be behind.
+_LAG = 300
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ def _own(settings: Settings) -> Iterator[Alert]:
         yield _store_nearly_full(space)
     if DATABASE in watched:
         yield _connections_used_up(space)
+    if DATABASE_CLUSTER in watched:
+        yield from _of_database_cluster(settings)
 
 
 def _store_nearly_full(space: str) -> Alert:
@@ -162,6 +167,44 @@ def _connections_used_up(space: str) -> Alert:
         "warning",
         "{{ $value | humanizePercentage }} of the connections of the database are in use.",
     )
+
+
+def _of_database_cluster(settings: Settings) -> Iterator[Alert]:
+    """Alerts from the metrics that the instances of a database of CloudNativePG serve."""
+    space, chosen = settings.namespace, settings.postgres.cloudnative_pg
+    used = database_cluster("cnpg_backends_total", space)
+    limit = database_cluster("cnpg_pg_settings_setting", space, 'name="max_connections"')
+    yield Alert(
+        f"{_PREFIX}ConnectionsUsedUp",
+        f"sum by (namespace, pod) ({used}) / on (namespace, pod) group_right () {limit} > {_CONNECTIONS_USED}",
+        10,
+        "warning",
+        "{{ $value | humanizePercentage }} of the connections of the database are in use.",
+    )
+    if chosen.synchronous:
+        standbys = database_cluster("cnpg_pg_replication_streaming_replicas", space)
+        yield Alert(
+            f"{_PREFIX}StandbyMissing",
+            f"max by (namespace) ({standbys}) < {chosen.instances - 1}",
+            15,
+            "warning",
+            f"Only {{{{ $value }}}} of {chosen.instances - 1} standbys of the database get its log.",
+        )
+        yield Alert(
+            f"{_PREFIX}StandbyLate",
+            f"{database_cluster('cnpg_pg_replication_lag', space)} > {_LAG}",
+            10,
+            "warning",
+            "The standby {{ $labels.pod }} is {{ $value | humanizeDuration }} behind the database.",
+        )
+    if chosen.archive.destination:
+        yield Alert(
+            f"{_PREFIX}ArchiveFails",
+            f"increase({database_cluster('cnpg_pg_stat_archiver_failed_count', space)}[15m]) > 0",
+            15,
+            "critical",
+            "The log of the database cannot be archived, and fills its volume.",
+        )
 
 
 def _of_cluster(settings: Settings) -> Iterator[Alert]:
@@ -206,7 +249,7 @@ def _of_cluster(settings: Settings) -> Iterator[Alert]:
 def _of_volumes(settings: Settings) -> Iterator[Alert]:
     """The alert for the volumes that pods of the stack mount, unless there are none."""
     volumes = [
-        *(["postgres-data.*"] if settings.postgres.mode == "bundled" else []),
+        *({"bundled": ["postgres-data.*"], "cloudnative-pg": ["postgres-[0-9]+"]}.get(settings.postgres.mode, [])),
         *(["minio-data"] if settings.minio.mode == "bundled" else []),
         *(["backup-work"] if settings.backup.target else []),
     ]

@@ -6,7 +6,7 @@ from components.backup import names as backup
 from components.monitoring import metrics
 from components.monitoring.dashboard import Panel, Query, Row, dashboard
 from components.monitoring.metrics import FREE_WORKERS, QUEUE, SCHEDULER_FAILURES, STORE_FAILURES, series, services
-from components.monitoring.names import DATABASE, STORE
+from components.monitoring.names import DATABASE, DATABASE_CLUSTER, STORE
 from components.tasks.names import POD_TEMPLATE
 from settings.stack import Settings
 
@@ -20,6 +20,8 @@ def dashboards(settings: Settings) -> dict[str, str]:
     rows = [_overview(space, watched), _engine(space)]
     if DATABASE in watched:
         rows.append(_database(space))
+    if DATABASE_CLUSTER in watched:
+        rows.append(_database_cluster(space))
     if STORE in watched:
         rows.append(_store(space))
     if settings.monitoring.cluster_metrics:
@@ -172,6 +174,46 @@ def _database(space: str) -> Row:
                 "Blocks found in memory",
                 [Query(f"rate({hit}[5m]) / (rate({hit}[5m]) + rate({read}[5m]))", "share")],
                 unit="percentunit",
+            ),
+        ],
+    )
+
+
+def _database_cluster(space: str) -> Row:
+    def database(metric: str, *matchers: str) -> str:
+        return metrics.database_cluster(metric, space, *matchers)
+
+    own = 'datname="flyte"'
+    return Row(
+        "Database",
+        [
+            Panel(
+                "Connections by state",
+                [Query(f"sum by (state) ({database('cnpg_backends_total', own)})", "{{state}}")],
+            ),
+            Panel(
+                "Transactions",
+                [
+                    Query(f"sum(rate({database('cnpg_pg_stat_database_xact_commit', own)}[5m]))", "committed"),
+                    Query(f"sum(rate({database('cnpg_pg_stat_database_xact_rollback', own)}[5m]))", "rolled back"),
+                    Query(f"sum(rate({database('cnpg_pg_stat_database_deadlocks', own)}[5m]))", "deadlocks"),
+                ],
+                unit="ops",
+            ),
+            Panel("Size", [Query(f"max({database('cnpg_pg_database_size_bytes', own)})", "flyte")], unit="bytes"),
+            Panel(
+                "Standbys that get the log",
+                [Query(f"max({database('cnpg_pg_replication_streaming_replicas')})", "standbys")],
+            ),
+            Panel(
+                "Delay of the standbys",
+                [Query(database("cnpg_pg_replication_lag"), "{{pod}}")],
+                unit="s",
+            ),
+            Panel(
+                "Log on the volumes",
+                [Query(database("cnpg_collector_pg_wal", 'value="size"'), "{{pod}}")],
+                unit="bytes",
             ),
         ],
     )

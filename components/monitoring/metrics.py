@@ -5,7 +5,7 @@ The tests compare every name here with a scrape of the real component.
 
 from collections.abc import Iterable
 
-from components.monitoring.names import DATABASE, FLYTE, STORE
+from components.monitoring.names import DATABASE, DATABASE_CLUSTER, FLYTE, STORE
 from settings.stack import Settings
 
 _PROPELLER = "flyte:propeller:all"
@@ -39,8 +39,8 @@ SCHEDULER_FAILURES = (
 
 def services(settings: Settings) -> list[str]:
     """The Services with metrics: those of the servers that the stack runs."""
-    modes = {FLYTE: "bundled", STORE: settings.minio.mode, DATABASE: settings.postgres.mode}
-    return [service for service, mode in modes.items() if mode == "bundled"]
+    databases = {"bundled": [DATABASE], "cloudnative-pg": [DATABASE_CLUSTER], "external": []}
+    return [FLYTE, *([STORE] if settings.minio.mode == "bundled" else []), *databases[settings.postgres.mode]]
 
 
 def of_service(service: str, metric: str, namespace: str, *matchers: str) -> str:
@@ -61,6 +61,11 @@ def store(metric: str, namespace: str, *matchers: str) -> str:
 def database(metric: str, namespace: str, *matchers: str) -> str:
     """The series of a ``metric`` of the database."""
     return of_service(DATABASE, metric, namespace, *matchers)
+
+
+def database_cluster(metric: str, namespace: str, *matchers: str) -> str:
+    """The series of a ``metric`` of the instances of a database of CloudNativePG."""
+    return of_service(DATABASE_CLUSTER, metric, namespace, *matchers)
 
 
 def series(metric: str, *matchers: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.database import names as database
 from components.flyte import names as flyte
 from components.monitoring.metrics import services
-from components.monitoring.names import DATABASE, EXPORTER, EXPORTER_PORT, FLYTE, STORE
+from components.monitoring.names import DATABASE, DATABASE_CLUSTER, EXPORTER, EXPORTER_PORT, FLYTE, STORE
 from components.object_store import minio
 from components.pods import LABELS, NAME, Platform, labels
 from settings.monitoring import MonitoringSettings
@@ -43,6 +44,7 @@ TARGETS = (
     Target(FLYTE, flyte.POD_LABELS, flyte.METRICS_PORT, dropped=UNUSED),
     Target(STORE, labels(minio.SERVICE), minio.PORT, ("/minio/v2/metrics/cluster", "/minio/v2/metrics/bucket"), True),
     Target(DATABASE, labels(EXPORTER), EXPORTER_PORT),
+    Target(DATABASE_CLUSTER, database.INSTANCES, database.METRICS_PORT),
 )
 """All servers that a stack can run."""
 

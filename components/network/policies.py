@@ -28,7 +28,7 @@ from settings.stack import Settings
 
 _API_PORT = 6443  # of kubeadm, k3s, RKE2 and Talos
 # Other pods of the chart have the same name label, but are not part of Flyte itself.
-_LABELS = {names.RELEASE: names.POD_LABELS}
+_LABELS = {names.RELEASE: names.POD_LABELS, database.CLUSTER_PODS: database.MEMBERS}
 
 _Peer: TypeAlias = "k8s.networking.v1.NetworkPolicyPeerArgsDict"
 _Ingress: TypeAlias = "k8s.networking.v1.NetworkPolicyIngressRuleArgsDict"
@@ -103,6 +103,9 @@ class NetworkPolicies(pulumi.ComponentResource):
             policy(postgres.SERVICE, ingress=[_from(postgres.PORT, *clients_of_database)])
         else:
             policy(database.CHECK, egress=[dns_egress(), to_database])
+        if settings.postgres.mode == "cloudnative-pg":
+            clients_of_database.append(_pods(database.CHECK))
+            self._database_cluster(name, args, clients_of_database, prometheus, to_api)
         if settings.minio.mode == "bundled":
             users_of_store = [_pods(names.RELEASE), _pods(users.JOBS), *backups, *tasks, *clients, *prometheus]
             policy(minio.SERVICE, ingress=[_from(minio.PORT, *users_of_store)])
@@ -128,6 +131,27 @@ class NetworkPolicies(pulumi.ComponentResource):
                 *_server(settings.notifications.host, settings.notifications.port),
             ],
         )
+
+    def _database_cluster(
+        self, name: str, args: NetworkPoliciesArgs, clients: Sequence[_Peer], prometheus: Sequence[_Peer], api: _Egress
+    ) -> None:
+        """The policy of the pods that the operator starts: servers, and the Jobs that create or copy one."""
+        chosen, members = args.settings.postgres.cloudnative_pg, _pods(database.CLUSTER_PODS)
+        operator: _Peer = {
+            **all_pods_of(chosen.operator_namespace),
+            "pod_selector": {"match_labels": {NAME: "cloudnative-pg"}},
+        }
+        ports = (postgres.PORT, database.STATUS_PORT)
+        ingress = [_from(postgres.PORT, *clients), *(_from(port, members, operator) for port in ports)]
+        if prometheus:
+            ingress.append(_from(database.METRICS_PORT, *prometheus))
+        archive = chosen.archive
+        outside: list[_Egress] = []
+        if archive.destination:
+            outside = _server(archive.host, archive.port) or [{"ports": [{"port": archive.port}]}]
+        egress = [dns_egress(), *(_to(port, members) for port in ports), api, *outside]
+        pods = database.CLUSTER_PODS
+        self._policy(f"{name}-{pods}", args.platform.namespace, pods, database.MEMBERS, ingress, egress)
 
     def _task_namespace(self, name: str, args: NetworkPoliciesArgs, scope: TaskScope, to_api: _Egress) -> None:
         namespace = args.task_namespaces[scope.namespace]
@@ -171,6 +195,8 @@ def _database_egress(settings: PostgresSettings) -> _Egress:
     """The way of a pod of the platform to the server of the database."""
     if settings.mode == "external":
         return _external_database_egress(settings.external)
+    if settings.mode == "cloudnative-pg":
+        return _to(postgres.PORT, _pods(database.CLUSTER_PODS))
     return _to(postgres.PORT, _pods(postgres.SERVICE))
 
 

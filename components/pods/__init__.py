@@ -1,5 +1,6 @@
 """How every pod of the stack is built: no component, but what all components share."""
 
+from components.pods.certificate import self_signed
 from components.pods.egress import Egress, all_pods_of, dns_egress
 from components.pods.job import awaited_job
 from components.pods.labels import LABELS, NAME, labels, namespace_labels
@@ -38,6 +39,7 @@ __all__ = [
     "random_password",
     "resources",
     "script_config_map",
+    "self_signed",
     "stateful_server",
     "toleration_fields",
     "volume_claim",

@@ -11,6 +11,7 @@ from ops.lib.kubectl import Cluster, documents
 from ops.lib.text import one_line
 from settings import Settings
 from settings.errors import SettingsError
+from settings.servers import PostgresSettings
 
 # Resources by API group: what `make up` creates and `make destroy` deletes. A test compares them with the program.
 _KINDS_OF_UP = {
@@ -28,8 +29,10 @@ _KINDS_OF_UP = {
         "mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings"
     ),
 }
-# The same, for the operators that the settings of the monitoring name.
+# The same, for the operators that the settings name.
 _PROMETHEUS_OPERATOR = {"monitoring.coreos.com": "servicemonitors prometheusrules"}
+_CLOUDNATIVE_PG = {"postgresql.cnpg.io": "clusters"}
+_ARCHIVE = {"postgresql.cnpg.io": "clusters scheduledbackups", "barmancloud.cnpg.io": "objectstores"}
 _GRAFANA_OPERATOR = {"grafana.integreatly.org": "grafanadashboards"}
 # Further rights of the doctor and `make connect`: verb, API group, resource, subresource.
 _OWN = [
@@ -128,7 +131,15 @@ def kinds_of_up(settings: Settings) -> dict[str, str]:
         **_KINDS_OF_UP,
         **(_PROMETHEUS_OPERATOR if monitoring.scrape == "operator" else {}),
         **(_GRAFANA_OPERATOR if monitoring.enabled and monitoring.dashboards.grafana_operator else {}),
+        **_database_kinds(settings.postgres),
     }
+
+
+def _database_kinds(postgres: PostgresSettings) -> dict[str, str]:
+    """The resources of the operator of the database, by API group."""
+    if postgres.mode != "cloudnative-pg":
+        return {}
+    return _ARCHIVE if postgres.cloudnative_pg.archive.destination else _CLOUDNATIVE_PG
 
 
 def _minor(version: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from components.database import postgres
+from components.database.names import CLUSTER
 from components.flyte import names as flyte
 from components.flyte.storage import STORE_KEY
 from components.object_store import minio
@@ -141,7 +142,7 @@ def _attempts(settings: Settings, around: Surroundings, rules: _Rules) -> list[A
     task, services = rules.scope, around.services
     known = minio.SERVICE if settings.minio.mode == "bundled" else flyte.HTTP_SERVICE
     found = [Attempt(DNS, "name", f"{known}.{settings.namespace}.svc", 0, "open")]
-    if host := services.get(postgres.SERVICE):
+    if host := services.get(postgres.SERVICE) or services.get(f"{CLUSTER}-rw"):
         found.append(Attempt(DATABASE, "tcp", host, postgres.PORT, rules.enters(host)))
     if settings.postgres.mode == "external" and (host := settings.postgres.external.address):
         found.append(Attempt(DATABASE, "tcp", host, settings.postgres.external.port, rules.leaves(host)))

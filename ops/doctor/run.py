@@ -11,6 +11,7 @@ from ops.doctor.backup import check_backup
 from ops.doctor.buckets import check_buckets
 from ops.doctor.certificate import check_certificate
 from ops.doctor.check import Check, Finding, examine
+from ops.doctor.database_cluster import check_cluster, check_cluster_database
 from ops.doctor.flyte_api import check_api, check_login
 from ops.doctor.gpus import check_gpus
 from ops.doctor.grpc_api import check_grpc
@@ -84,6 +85,8 @@ def _quick_checks(stack: Stack) -> Iterator[Check]:
     yield Check("rights", partial(check_rights, stack), ["cluster"])
     for name in servers_of(stack.settings):
         yield Check(name, partial(check_server, stack, name), ["cluster"])
+    if stack.settings.postgres.mode == "cloudnative-pg":
+        yield Check("postgres", partial(check_cluster, stack), ["cluster"])
     yield Check("jobs", partial(check_jobs, stack), ["cluster"])
     yield Check("namespaces", partial(check_namespaces, stack), ["cluster"])
     yield Check("volumes", partial(check_volumes, stack), ["cluster"])
@@ -94,8 +97,11 @@ def _quick_checks(stack: Stack) -> Iterator[Check]:
 def _checks(stack: Stack, command: str, opened: ExitStack) -> Iterator[Check]:
     yield Check("tools", check_programs)
     yield from _quick_checks(stack)
-    if stack.settings.postgres.mode == "bundled":
+    mode = stack.settings.postgres.mode
+    if mode == "bundled":
         yield Check("database", partial(check_database, stack), ["cluster", "postgres"])
+    elif mode == "cloudnative-pg":
+        yield Check("database", partial(check_cluster_database, stack), ["cluster"], seconds=120)
     else:
         yield Check("database", partial(check_other_database, stack), ["cluster"], seconds=120)
     if stack.client.ingress:

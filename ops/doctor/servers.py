@@ -25,9 +25,9 @@ SERVERS = {
 
 
 def servers_of(settings: Settings) -> list[str]:
-    """Return the keys of the servers that the stack runs; others may be outside of it."""
+    """Return the keys of the servers that have a workload of the stack; others run otherwise, or outside of it."""
     modes = {"postgres": settings.postgres.mode, "minio": settings.minio.mode}
-    return [name for name in SERVERS if modes.get(name) != "external"]
+    return [name for name in SERVERS if modes.get(name, "bundled") == "bundled"]
 
 
 def check_server(stack: Stack, setting: str) -> Iterator[Result]:

@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from components.database.names import INSTANCES
 from ops.doctor.check import Result, ok, remark, wrong
 from ops.doctor.servers import SERVERS, servers_of
 from ops.doctor.stack import Stack
@@ -18,15 +20,28 @@ _SOON_DAYS = 14
 _DATA = {"postgres": "/var/lib/postgresql/data", "minio": "/data"}
 
 
+@dataclass(frozen=True)
+class _Server:
+    setting: str
+    """Key of the server in the settings."""
+    name: str
+    """Name for messages."""
+    pod: str
+    claims: Sequence[str]
+    """Names of the claims of its volumes."""
+    key: str
+    """What its measurements are remembered by."""
+
+
 def check_volumes(stack: Stack) -> Iterator[Result]:
     """Check that the volumes exist, are bound, and are not full."""
     fine = True
     measured: dict[str, int] = {}
     claims = {claim["metadata"]["name"]: claim for claim in stack.of("PersistentVolumeClaim")}
-    for setting in filter(_DATA.__contains__, servers_of(stack.settings)):
-        kind, name = SERVERS[setting]
-        found = [one for one in stack.of(kind) if one["metadata"]["name"] == name]
-        for claimed in [claim for workload in found for claim in claims_of(workload)]:
+    servers = list(_servers(stack))
+    for server in servers:
+        setting, name = server.setting, server.name
+        for claimed in server.claims:
             if claimed not in claims:
                 fine = False
                 yield wrong(
@@ -36,10 +51,10 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
             elif claims[claimed]["status"].get("phase") != "Bound":
                 fine = False
                 yield _unbound(stack, claims[claimed])
-        level = _level(stack, setting)
+        level = _level(stack, server)
         if level is None:
             continue
-        measured[setting] = level
+        measured[server.key] = level
         if level >= _FILLING:
             fine = False
             size = getattr(stack.settings, setting).volume.size
@@ -47,12 +62,13 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
             yield result(
                 f"the volume of {name} is {level} % full; flyte-home:{setting}.volume.size is {size}; "
                 "a larger one needs a storage class that can grow volumes",
-                stack.shown("exec", f"{name}-0", "--", "df", "-h", _DATA[setting]),
+                stack.shown("exec", server.pod, "--", "df", "-h", _DATA[setting]),
             )
     remember(stack.name, measured)
     levels = []
-    for setting, level in measured.items():
-        name, days = SERVERS[setting][1], days_until_full(stack.name, setting)
+    for server in [one for one in servers if one.key in measured]:
+        name, setting, level = server.name, server.setting, measured[server.key]
+        days = days_until_full(stack.name, server.key)
         levels.append(f"{name} {level} %" + (f", {_in_days(days)}" if days is not None else ""))
         if days is not None and days <= _SOON_DAYS and level < _FILLING:
             fine = False
@@ -62,6 +78,21 @@ def check_volumes(stack: Stack) -> Iterator[Result]:
             )
     if fine:
         yield ok(f"bound{', used: ' if levels else ''}{', '.join(levels)}")
+
+
+def _servers(stack: Stack) -> Iterator[_Server]:
+    """The servers of the stack that keep data."""
+    for setting in filter(_DATA.__contains__, servers_of(stack.settings)):
+        kind, name = SERVERS[setting]
+        found = [one for one in stack.of(kind) if one["metadata"]["name"] == name]
+        claims = [claim for workload in found for claim in claims_of(workload)]
+        yield _Server(setting, name, f"{name}-0", claims, setting)
+    if stack.settings.postgres.mode == "cloudnative-pg":
+        # The operator gives the volume of an instance the name of its pod.
+        for pod in stack.of("Pod"):
+            if pod["metadata"].get("labels", {}).items() >= INSTANCES.items():
+                name = pod["metadata"]["name"]
+                yield _Server("postgres", name, name, [name], name)
 
 
 def _in_days(days: int) -> str:
@@ -86,16 +117,16 @@ def _unbound(stack: Stack, claim: Object) -> Result:
     )
 
 
-def _level(stack: Stack, setting: str) -> int | None:
+def _level(stack: Stack, server: _Server) -> int | None:
     """Return the usage of a volume in per cent; None if the image has no df or the pod does not run."""
     answer = stack.cluster.run(
         "exec",
-        f"{SERVERS[setting][1]}-0",
+        server.pod,
         f"--namespace={stack.namespace}",
         "--",
         "df",
         "-P",
-        _DATA[setting],
+        _DATA[server.setting],
         seconds=5,
     )
     match = re.search(r"\s(\d+)%\s", answer.stdout)

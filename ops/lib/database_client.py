@@ -22,6 +22,7 @@ from ops.lib.workloads import Object
 from paths import ROOT
 from settings import PROJECT, Settings
 from settings.errors import SettingsError
+from settings.postgres_external import ExternalPostgres
 from settings.registries import docker_config
 
 LABEL = "flyte-home/database-client"
@@ -84,23 +85,29 @@ class DatabaseClient:
 
 @contextmanager
 def database_client(
-    cluster: Cluster, settings: Settings, password: str, namespace: str = "", logins: str = ""
+    cluster: Cluster,
+    settings: Settings,
+    password: str,
+    namespace: str = "",
+    logins: str = "",
+    authority: str | None = None,
 ) -> Iterator[DatabaseClient]:
     """A running pod with the clients of PostgreSQL; it is deleted when the context ends.
 
     Args:
         cluster: cluster of the stack.
-        settings: settings of the stack, whose ``postgres.mode`` is external.
+        settings: settings of the stack, whose ``postgres.mode`` is not bundled.
         password: password of the role; see `chosen_password` and `deployed_password`.
         namespace: platform namespace, in which the network policies of the stack apply; empty for a new one, which is
             deleted with the pod.
         logins: Docker's configuration with the logins for the image, see `chosen_logins`; empty: those of Flyte's pod.
+        authority: certificate of the server's authority; None: that of the settings.
 
     Raises:
         SettingsError: the pod does not start.
     """
     name = f"database-check-{secrets.token_hex(3)}"
-    wanted = _objects(name, namespace, settings)
+    wanted = _objects(name, namespace, settings, authority)
     if pull_secrets := _pull_secrets(cluster, settings, namespace, logins):
         wanted[-1]["spec"]["imagePullSecrets"] = pull_secrets
     if logins:
@@ -126,7 +133,9 @@ def deployed_client(cluster: Cluster, settings: Settings) -> Iterator[DatabaseCl
     Raises:
         SettingsError: there is none, or the pod does not start.
     """
-    with database_client(cluster, settings, deployed_password(cluster, settings), settings.namespace) as client:
+    secret = _deployed_secret(cluster, settings)
+    password, authority = secret[PASSWORD], secret.get(AUTHORITY)
+    with database_client(cluster, settings, password, settings.namespace, authority=authority) as client:
         yield client
 
 
@@ -183,6 +192,15 @@ def deployed_password(cluster: Cluster, settings: Settings) -> str:
     Raises:
         SettingsError: there is none, or it cannot be read.
     """
+    return _deployed_secret(cluster, settings)[PASSWORD]
+
+
+def _deployed_secret(cluster: Cluster, settings: Settings) -> Mapping[str, str]:
+    """Return the content of the Secret with the password that Flyte has now.
+
+    Raises:
+        SettingsError: there is none, or it cannot be read.
+    """
     where = [f"--namespace={settings.namespace}", f"--selector={NAME}={names.CREDENTIALS}"]
     answer = cluster.run("get", "secrets", *where, "--output=json")
     if answer.returncode:
@@ -192,12 +210,22 @@ def deployed_password(cluster: Cluster, settings: Settings) -> str:
         raise SettingsError(f"the password of the database is not in the namespace {settings.namespace} yet")
     # An update that was interrupted may have left the one before.
     newest = max(found, key=lambda one: str(one["metadata"].get("creationTimestamp", "")))
-    return base64.b64decode(newest["data"][PASSWORD]).decode()
+    return {key: base64.b64decode(value).decode() for key, value in newest["data"].items()}
 
 
-def variables(settings: Settings) -> Mapping[str, str]:
-    """Return the environment of the pod, which has no secret."""
+def variables(settings: Settings, authority: str | None = None) -> Mapping[str, str]:
+    """Return the environment of the pod, which has no secret.
+
+    Args:
+        settings: settings of the stack.
+        authority: certificate of the server's authority; None: that of the settings.
+    """
     server = settings.postgres.external
+    if settings.postgres.mode == "cloudnative-pg":
+        server = ExternalPostgres(host=f"{names.CLUSTER}-rw.{settings.namespace}.svc")
+    if authority is not None:
+        tls = server.tls.model_copy(update={"certificate_authority": authority})
+        server = server.model_copy(update={"tls": tls})
     password = "postgresPassword" if not server.existing_secret.name else "postgres.external.existingSecret"
     found = {
         "PGHOST": server.host,
@@ -214,7 +242,7 @@ def variables(settings: Settings) -> Mapping[str, str]:
     return found
 
 
-def _objects(name: str, namespace: str, settings: Settings) -> list[Object]:
+def _objects(name: str, namespace: str, settings: Settings, authority: str | None) -> list[Object]:
     """The pod, as Pod Security *restricted* requires; before it, its namespace if it gets one of its own."""
     marked = {LABEL: "check"}
     own: list[Object] = [
@@ -231,7 +259,7 @@ def _objects(name: str, namespace: str, settings: Settings) -> list[Object]:
         "image": settings.chosen_images["postgres"].reference,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", f"trap 'exit 0' TERM; sleep {_DEADLINE} & wait"],
-        "env": [{"name": key, "value": value} for key, value in variables(settings).items()],
+        "env": [{"name": key, "value": value} for key, value in variables(settings, authority).items()],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}},
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108

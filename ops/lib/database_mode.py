@@ -6,6 +6,7 @@ No switch of its mode may lose rows, and a server that the stack does not run mu
 from collections.abc import Mapping
 from typing import Any
 
+from components.database.names import CLUSTER
 from ops.lib.database import Database
 from ops.lib.database_client import DatabaseClient, chosen_logins, chosen_password, database_client
 from ops.lib.kubectl import Cluster
@@ -13,10 +14,16 @@ from ops.lib.state import State
 from settings import PROJECT, Settings
 from settings.errors import SettingsError
 
-COMPONENTS = {"bundled": f"{PROJECT}:index:Postgres", "external": f"{PROJECT}:index:ExternalPostgres"}
+COMPONENTS = {
+    "bundled": f"{PROJECT}:index:Postgres",
+    "cloudnative-pg": f"{PROJECT}:index:CloudNativePostgres",
+    "external": f"{PROJECT}:index:ExternalPostgres",
+}
 """Type of the component that provides the database, by mode."""
 _KEY = f"{PROJECT}:postgres.mode"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
+# Beginning of the names of what holds the rows, in the modes in which the stack runs the servers.
+_HOLDERS = {"bundled": "postgres-data", "cloudnative-pg": CLUSTER}
 _TABLES = ("executions", "workflows", "tasks", "launch_plans")
 
 
@@ -120,9 +127,10 @@ def _check_mode(state: State, cluster: Cluster, settings: Settings, stack: str, 
             f"any more. Nothing was changed. Move it: make move-database STACK={stack}; or go back: {back}. If you "
             f"have moved it yourself, as docs/outgrowing.md says: make up STACK={stack} DATABASE_MOVED=yes"
         )
-    if before == "bundled" and not state.safe("retainOnDelete", "postgres-data"):
+    if before in _HOLDERS and not state.safe("retainOnDelete", _HOLDERS[before]):
+        what = "volume" if before == "bundled" else "cluster"
         raise SettingsError(
-            f"{_KEY}: is {now!r}, and the volume of the mode {before!r}, with {found}, would be deleted. Nothing was "
+            f"{_KEY}: is {now!r}, and the {what} of the mode {before!r}, with {found}, would be deleted. Nothing was "
             f"changed. Keep it: {back}, pulumi config set --stack {stack} {PROJECT}:keepVolumes true, and make up "
             f"STACK={stack}. Then switch again"
         )

@@ -76,12 +76,12 @@ def check_volumes(state: State, cluster: Cluster, stack: str) -> None:
     Raises:
         SettingsError: a volume is missing or is being deleted, or the cluster does not answer.
     """
-    for claim in state.claims:
-        namespace, name = claim.split("/")
-        answer = cluster.ask(
-            "get", "persistentvolumeclaim", name, f"--namespace={namespace}", "--ignore-not-found", "--output=json"
-        )
-        what = f"persistentvolumeclaim/{name} in {namespace}"
+    holders = [("persistentvolumeclaim", claim) for claim in state.claims]
+    holders += [("cluster.postgresql.cnpg.io", one) for one in state.database_clusters]
+    for kind, holder in holders:
+        namespace, name = holder.split("/")
+        answer = cluster.ask("get", kind, name, f"--namespace={namespace}", "--ignore-not-found", "--output=json")
+        what = f"{kind}/{name} in {namespace}"
         if not answer.strip():
             raise SettingsError(
                 f"{what}, which held data, is no longer in the cluster. Nothing was changed. Restore it as "

@@ -21,7 +21,8 @@ from settings.errors import SettingsError
 _BYTES = 8 * 1024 * 1024
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 # What holds data, with its name for kubectl: volume claims, and the objects of operators that own some.
-_DATA = {_CLAIM: "persistentvolumeclaim", "kubernetes:postgresql.cnpg.io/v1:Cluster": "cluster.postgresql.cnpg.io"}
+_CLUSTER = "kubernetes:postgresql.cnpg.io/v1:Cluster"
+_DATA = {_CLAIM: "persistentvolumeclaim", _CLUSTER: "cluster.postgresql.cnpg.io"}
 _CREATING = {"creating", "importing"}
 _PLUGIN = re.compile(r"^\s*(\d+)\s+\S*pulumi-(?:resource|language)-.* 127\.0\.0\.1:(\d+)\b")
 
@@ -82,8 +83,9 @@ class State:
         return [one["id"] for one in self._claims]
 
     def safe(self, option: Literal["protect", "retainOnDelete"], prefix: str = "") -> bool:
-        """Return whether the option is deployed for every volume claim whose name begins with a prefix."""
-        return all(one.get(option) for one in self._claims if one["id"].partition("/")[2].startswith(prefix))
+        """Return whether the option is deployed for every claim, and database cluster, whose name begins so."""
+        holders = [*self._claims, *self._of(_CLUSTER)]
+        return all(one.get(option) for one in holders if one["id"].partition("/")[2].startswith(prefix))
 
     def has(self, kind: str) -> bool:
         """Return whether a resource of a type is deployed, such as a component of the program."""
@@ -125,9 +127,16 @@ class State:
         return any(one["id"] == claim and one.get("retainOnDelete") for one in self._claims)
 
     @property
+    def database_clusters(self) -> list[str]:
+        """The clusters of the operator CloudNativePG, with their volumes, as NAMESPACE/NAME."""
+        return [one["id"] for one in self._of(_CLUSTER)]
+
+    @property
     def _claims(self) -> list[Mapping[str, Any]]:
-        resources = self.deployment.get("resources") or []
-        return [one for one in resources if one["type"] == _CLAIM]
+        return self._of(_CLAIM)
+
+    def _of(self, kind: str) -> list[Mapping[str, Any]]:
+        return [one for one in self.deployment.get("resources") or [] if one["type"] == kind]
 
 
 def let_go(environment: Mapping[str, str], stack: str, component: str) -> None:

@@ -11,6 +11,7 @@ from ops.lib.destruction import Destruction
 from ops.lib.engine import REFRESH, run
 from ops.lib.kubectl import Cluster
 from ops.lib.move.record import Part, check_no_move
+from ops.lib.operator_check import check_operator
 from ops.lib.recovery import adopt_half_made, await_deletions, check_safekeeping, check_volumes, restore_release
 from ops.lib.state import State, last_update, release_lock
 from ops.lib.store_mode import check_store
@@ -53,6 +54,7 @@ def prepare(
         if not moving:
             check_no_move(cluster, settings.namespace, stack)
         check_definitions(cluster, settings)
+        check_operator(cluster, settings)
     began = release_lock(environment, stack, backend)
     state = State.of(environment, stack)
     if state.interrupted or command == "destroy":

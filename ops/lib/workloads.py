@@ -125,6 +125,9 @@ class Workloads:
             for workload in self.of(kind):
                 if not _ready(workload):
                     yield self.waiting_for(workload)
+        for pod in self.of("Pod"):
+            if _of_database_cluster(pod) and not _is_ready(pod):
+                yield Waiting(f"pod/{pod['metadata']['name']}", self.trouble(pod), pod["metadata"]["name"])
         for job in self.jobs:
             if not _ended(job) and "pulumi.com/skipAwait" not in job["metadata"].get("annotations", {}):
                 yield self.waiting_for(job)
@@ -221,6 +224,15 @@ def _away(node: Object) -> bool:
 
 def _from_cron_job(job: Object) -> bool:
     return any(owner["kind"] == "CronJob" for owner in job["metadata"].get("ownerReferences", []))
+
+
+def _of_database_cluster(pod: Object) -> bool:
+    """Whether the operator CloudNativePG has created a pod itself: a server, but not a Job that prepares one."""
+    return any(owner["kind"] == "Cluster" for owner in pod["metadata"].get("ownerReferences", []))
+
+
+def _is_ready(pod: Object) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
 def _ready(workload: Object) -> bool:

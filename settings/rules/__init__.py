@@ -6,6 +6,7 @@ from settings.chart_values import own_value_problems
 from settings.images import image_problems
 from settings.rules.backup import backup_problems, backup_warnings
 from settings.rules.buckets import bucket_problems
+from settings.rules.cloudnative_pg import cloudnative_pg_problems, cloudnative_pg_warnings
 from settings.rules.database import database_problems, database_warnings
 from settings.rules.endpoints import endpoint_problems
 from settings.rules.external_store import external_store_problems, external_store_warnings
@@ -40,6 +41,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from bucket_problems(settings)
     yield from quota_problems(settings)
     yield from database_problems(settings)
+    yield from cloudnative_pg_problems(settings)
     yield from backup_problems(settings)
     yield from monitoring_problems(settings)
     yield from privilege_problems(settings)
@@ -60,6 +62,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from api_access_warnings(settings)
     yield from quota_warnings(settings)
     yield from database_warnings(settings)
+    yield from cloudnative_pg_warnings(settings)
     yield from backup_warnings(settings)
     yield from external_store_warnings(settings)
     yield from gpu_warnings(settings)

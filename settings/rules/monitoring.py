@@ -33,8 +33,9 @@ def monitoring_problems(settings: Settings) -> Iterator[str]:
     dashboards = monitoring.dashboards
     if not dashboards.grafana_operator and dashboards.instance_labels != default.dashboards.instance_labels:
         yield _no_effect("dashboards.instanceLabels", f"{_KEY}.dashboards.grafanaOperator is false")
-    if settings.postgres.mode == "external" and monitoring.resources != default.resources:
-        yield _no_effect("resources", f"{PROJECT}:postgres.mode is external, so that nothing reads its metrics")
+    if settings.postgres.mode != "bundled" and monitoring.resources != default.resources:
+        mode = settings.postgres.mode
+        yield _no_effect("resources", f"{PROJECT}:postgres.mode is {mode}, so that no pod reads its metrics")
     if settings.backup.drill_schedule and monitoring.drill_days != default.drill_days:
         yield _no_effect("drillDays", f"{PROJECT}:backup.drillSchedule says how old the last drill may be")
 

@@ -10,7 +10,7 @@ from settings.placement import Placement
 from tests.api_server import ApiServer
 from tests.generated import recordings
 from tests.helm import template
-from tests.matrix import CASES, DEFINITIONS, KUBERNETES, MONITORED, distinct, manifests, objects, recording
+from tests.matrix import CASES, CNPG, DEFINITIONS, KUBERNETES, MONITORED, distinct, manifests, objects, recording
 
 # What the administrator of a cluster installs, and the matrix names.
 RUNTIME_CLASS = {
@@ -59,7 +59,7 @@ def test_the_server_accepts_every_manifest(api: ApiServer):
 
 def test_an_unknown_field_of_an_object_for_an_operator_would_be_rejected(api: ApiServer):
     kinds = {definition["spec"]["names"]["kind"] for definition in DEFINITIONS}
-    found = [copy.deepcopy(manifest) for manifest in prepared(api, MONITORED) if manifest["kind"] in kinds]
+    found = [copy.deepcopy(manifest) for manifest in prepared(api, MONITORED, CNPG) if manifest["kind"] in kinds]
     for manifest in found:
         manifest["spec"]["unknown"] = 1
 

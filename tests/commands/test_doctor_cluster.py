@@ -315,7 +315,9 @@ def test_missing_rights_are_listed_after_a_single_request():
 def test_the_checked_rights_cover_everything_the_program_creates(case: str):
     kinds = {found.kind.lower() for found in recording(case).resources if found.is_manifest}
     plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", f"{kind}s")) for kind in kinds}
-    chosen = settings(monitoring=SETTINGS.get(case, {}).get("monitoring", {}))
+    given = SETTINGS.get(case, {})
+    database = {name: given[name] for name in ("postgres", "postgresPassword", "postgresArchiveKey") if name in given}
+    chosen = settings(monitoring=given.get("monitoring", {}), **database)
     asked = {plural for resources in access.kinds_of_up(chosen).values() for plural in resources.split()}
 
     assert plurals <= asked

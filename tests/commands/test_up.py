@@ -535,6 +535,22 @@ def test_a_database_outside_the_stack_is_checked_before_the_update(
     assert "planted" not in done.stdout + done.stderr + log
 
 
+@pytest.mark.parametrize("command", ["up", "preview"])
+def test_without_the_operator_of_the_database_nothing_is_changed(machine: Machine, command: str):
+    place = machine.folder / "program" / "Pulumi.dev.yaml"
+    content = yaml.safe_load(place.read_text())
+    content["config"] |= {"flyte-home:postgres": {"mode": "cloudnative-pg"}}
+    place.write_text(yaml.safe_dump(content))
+    program = _KUBECTL.format(log=str(machine.folder / "log"), uid=UID)
+    machine.put("kubectl", f"import sys\nif 'customresourcedefinition' in sys.argv: sys.exit(print())\n{program}")
+
+    rejected, log = machine.make(command, "dev")
+
+    assert rejected.returncode == 1
+    assert "the cluster does not have this operator. Nothing was changed" in rejected.stderr
+    assert not [line for line in of_pulumi(log) if line.startswith(("up", "preview"))]
+
+
 @pytest.mark.parametrize(("pinned", "refused"), [("another-cluster", True), ("uid-of-the-cluster", False)])
 def test_a_pinned_stack_accepts_another_context_only_for_the_same_cluster(
     monkeypatch: pytest.MonkeyPatch, machine: Machine, pinned: str, refused: bool

@@ -10,16 +10,12 @@ import pytest
 import trustme
 from pulumi import automation as auto
 
-from settings.images import images
 from tests.engine.conftest import Cluster, Project, kubectl
+from tests.engine.outside import HOST, REGION, ROOT_PASSWORD, outside_store
 from tests.external_store import external
-from tests.processes import wait_until
 
-NAMESPACE, REGION = "flyte-home-test-outside", "eu-home"
-HOST = f"nas.{NAMESPACE}.svc"
 BUCKETS = ("flyte", "remedy-development", "remedy-production")
 USERS = ("flyte", "development", "production")
-ROOT_USER, ROOT_PASSWORD = "planted-root", "plantedRootPassword1"
 
 
 @dataclass
@@ -73,68 +69,8 @@ class Outside:
 @pytest.fixture(scope="module")
 def outside(cluster: Cluster) -> Iterator[Outside]:
     """A store with TLS, a region, and a user for Flyte and for the tasks of each domain."""
-    authority = trustme.CA()
-    issued = authority.issue_cert(HOST)
-    made = Outside(cluster, authority.cert_pem.bytes().decode())
-    chosen = images(cluster.settings.get("images", {}))
-    metadata = {"name": "nas", "namespace": NAMESPACE}
-    files = {
-        "private.key": issued.private_key_pem.bytes().decode(),
-        "public.crt": issued.cert_chain_pems[0].bytes().decode(),
-    }
-    variables = {"MINIO_ROOT_USER": ROOT_USER, "MINIO_ROOT_PASSWORD": ROOT_PASSWORD, "MINIO_SITE_REGION": REGION}
-    server = {
-        "name": "nas",
-        "image": chosen["minio"].reference,
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["server", "/data", "--certs-dir", "/certs"],
-        "env": [{"name": name, "value": value} for name, value in variables.items()],
-        "volumeMounts": [{"name": "certs", "mountPath": "/certs"}],
-    }
-    alias = f"https://{ROOT_USER}:{ROOT_PASSWORD}@nas:9000"
-    steps = ["until mc --insecure ls t; do sleep 1; done", *(f"mc --insecure mb t/{bucket}" for bucket in BUCKETS)]
-    for user in USERS:
-        steps.append(f"mc --insecure admin user add t planted-access-{user} planted-secret-key-of-{user}")
-        steps.append(f"mc --insecure admin policy attach t readwrite --user planted-access-{user}")
-    files["users.sh"] = "\n".join(["set -e", *steps, ""])
-    client = {
-        "name": "client",
-        "image": chosen["mc"].reference,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "/certs/users.sh"],
-        "env": [{"name": "MC_HOST_t", "value": alias}, {"name": "MC_REGION", "value": REGION}],
-        "volumeMounts": [{"name": "certs", "mountPath": "/certs"}],
-    }
-    volumes = [{"name": "certs", "secret": {"secretName": "nas"}}]
-    objects = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": files},
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {"selector": {"app": "nas"}, "ports": [{"port": 9000}]},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {**metadata, "labels": {"app": "nas"}},
-            "spec": {"containers": [server], "volumes": volumes},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {**metadata, "name": "client"},
-            "spec": {"restartPolicy": "Never", "containers": [client], "volumes": volumes},
-        },
-    ]
-    made.kubectl("apply", "--filename=-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    phase = ["get", "pod", "client", f"--namespace={NAMESPACE}", "--output=jsonpath={.status.phase}"]
-    try:
-        wait_until(lambda: made.kubectl(*phase) == "Succeeded", "the users of the store", 120)
-        yield made
-    finally:
-        made.kubectl("delete", "namespace", NAMESPACE)
+    with outside_store(cluster, USERS, BUCKETS) as authority:
+        yield Outside(cluster, authority)
 
 
 def wrong_settings(outside: Outside) -> dict[str, dict[str, Any]]:

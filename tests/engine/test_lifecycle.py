@@ -19,6 +19,7 @@ from ops.doctor.expectations import FILES, review
 from settings.images import IMAGES
 from tests.conftest import run
 from tests.engine.conftest import STACK, Cluster, KubectlError, Project, Steps, kubectl
+from tests.engine.modes import MODES, Mode
 from tests.engine.states import store
 from tests.network import OPEN
 from tests.tools import require
@@ -41,7 +42,6 @@ TRIED = [
 ]
 _POD = ["get", "pods", "--namespace=flyte", "--output=jsonpath={.items[*].status.podIP}", "--selector"]
 _ADDRESSES = {
-    "postgres": [*_POD, "app.kubernetes.io/name=postgres"],
     "minio": [*_POD, "app.kubernetes.io/name=minio"],
     "flyte": [*_POD, "app.kubernetes.io/component=flyte-binary"],
     "webhook": [*_POD, "app.kubernetes.io/name=flyte-webhook"],
@@ -67,6 +67,7 @@ class Life:
     """What was observed at each stage."""
 
     cluster: Cluster
+    mode: Mode = field(default_factory=Mode)
     # Operation and resource of every change, by stage.
     changes: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     # Everything in the cluster that a credential could have leaked into, as text, by stage.
@@ -98,7 +99,10 @@ class Life:
 
     def look(self) -> str:
         """ConfigMaps, workloads and events of all namespaces, logs of the platform, and Helm's own release records."""
-        texts = [self.kubectl("get", "configmaps,pods,jobs,statefulsets,deployments,events", "-A", "--output=yaml")]
+        kinds = "configmaps,pods,jobs,statefulsets,deployments,events"
+        if "clusters.postgresql.cnpg.io" in self.kubectl("get", "customresourcedefinitions", "--output=name"):
+            kinds += ",clusters.postgresql.cnpg.io"
+        texts = [self.kubectl("get", kinds, "-A", "--output=yaml")]
         releases = self.kubectl("get", "secrets", "-A", "--field-selector=type=helm.sh/release.v1", "--output=json")
         for release in json.loads(releases)["items"]:
             content = gzip.decompress(base64.b64decode(base64.b64decode(release["data"]["release"])))
@@ -115,7 +119,9 @@ class Life:
             answer = self.kubectl("get", "secrets", f"--namespace={namespace}", "--output=json")
             for secret in json.loads(answer)["items"]:
                 if secret["type"] == "Opaque":
-                    values = {key: value for key, value in secret.get("data", {}).items() if key != "tls.crt"}
+                    values = {
+                        key: value for key, value in secret.get("data", {}).items() if key not in {"tls.crt", "ca.crt"}
+                    }
                     text = " ".join(base64.b64decode(value).decode() for value in values.values())
                     found |= set(re.findall("[A-Za-z0-9]{30,}", text))
         return found
@@ -158,14 +164,23 @@ class Life:
         finally:
             self.kubectl("delete", "pod", "probe", "--namespace=default", "--ignore-not-found")
 
+    @property
+    def there(self) -> set[str]:
+        """The targets that are in the platform namespace, and the API server."""
+        missing = {"postgres"} if not self.mode.database else set()
+        missing |= set() if self.mode.bundled_store else {"minio"}
+        return {"postgres", *_ADDRESSES} - missing
+
     def reach(self) -> set[tuple[str, str, int]]:
         """The connections to `TRIED` that succeed, from Postgres and from pods that are created for the attempt."""
         namespaces = {"task": "remedy-development", "pod of another namespace": "default"}
-        sources = {"postgres": ("postgres-0", "flyte")} | {name: ("probe", where) for name, where in namespaces.items()}
+        own = {"postgres": self.mode.database_pod} if self.mode.database else {}
+        sources = own | {name: ("probe", where) for name, where in namespaces.items()}
         for name, namespace in namespaces.items():
             self.start_probe(namespace, {"serviceAccountName": "flyte-task"} if name == "task" else {})
         try:
-            targets = {name: self.kubectl(*command).split()[0] for name, command in _ADDRESSES.items()}
+            commands = {**_ADDRESSES, "postgres": [*_POD, self.mode.database]}
+            targets = {name: self.kubectl(*commands[name]).split()[0] for name in self.there}
             found = set()
             for source, (pod_name, namespace) in sources.items():
                 wait = ["wait", "--for=condition=Ready", f"pod/{pod_name}", f"--namespace={namespace}", "--timeout=60s"]
@@ -173,6 +188,7 @@ class Life:
                 tries = "".join(
                     f"(timeout 2 bash -c 'exec 3<>/dev/tcp/{targets[target]}/{port}' 2>/dev/null && echo {index}) & "
                     for index, (target, port) in enumerate(TRIED)
+                    if target in targets
                 )
                 answer = self.kubectl("exec", pod_name, f"--namespace={namespace}", "--", "bash", "-c", f"{tries} wait")
                 found |= {(source, *TRIED[int(index)]) for index in answer.split()}
@@ -185,9 +201,8 @@ class Life:
         """Whether the role flyte can log in to the database over the network with this password."""
         script = 'PGPASSWORD="$(cat)" exec psql -h "$(hostname -i)" -U flyte -d flyte -tAc "select 1"'
         try:
-            return "1" in self.kubectl(
-                "exec", "-i", "postgres-0", "-n", "flyte", "--", "sh", "-c", script, given=password
-            )
+            pod, namespace = self.mode.database_pod
+            return "1" in self.kubectl("exec", "-i", pod, "-n", namespace, "--", "sh", "-c", script, given=password)
         except KubectlError as refused:
             if "password authentication failed" in str(refused):
                 return False
@@ -207,15 +222,20 @@ def kill_up(project: Project, seconds: float) -> None:
     subprocess.run([pulumi, "cancel", "--yes", "--stack", STACK], check=False, **options)
 
 
-@pytest.fixture(scope="module")
-def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
-    """The life of a stack, from the first preview to the cleanup."""
-    found = Life(cluster)
+@pytest.fixture(scope="module", params=MODES)
+def life(request: pytest.FixtureRequest, cluster: Cluster, new_project: Callable[[], Project]) -> Life:
+    """The life of a stack in one mode, from the first preview to the cleanup."""
+    with MODES[request.param](cluster, PLANTED["postgresPassword"]) as mode:
+        return lived(cluster, mode, new_project())
+
+
+def lived(cluster: Cluster, mode: Mode, project: Project) -> Life:
+    """What was observed in the life of a stack."""
+    found = Life(cluster, mode)
     found.before = found.objects()
     if "customresourcedefinition.apiextensions.k8s.io/flyteworkflows.flyte.lyft.com" in found.before:
         pytest.fail(f"the cluster of {cluster.kubeconfig} already has a Flyte; the tests need one without it")
-    project = new_project()
-    stack = project.stack(cluster, **PLANTED)
+    stack = project.stack(cluster, **PLANTED, **mode.settings)
 
     def stage(name: str, action: Callable[..., Any]) -> None:
         steps = Steps()
@@ -230,11 +250,12 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
         found.generated["up"] = found.generated_secrets()
         found.reached = found.reach()
         found.answers = found.ask_every_port()
-        if version := os.environ.get("FLYTE_HOME_TEST_STORE"):
+        if (version := os.environ.get("FLYTE_HOME_TEST_STORE")) and not mode.settings:
             store(version, found.state["up"], {**cluster.settings, **PLANTED}, *cluster.identity)
         stage("up again", stack.up)
         project.configure(stack, flyte={"logLevel": 4})
         stage("change", stack.up)
+        mode.set_password(ROTATED["postgresPassword"])
         project.configure(stack, **ROTATED)
         stage("rotation", stack.up)
         found.visible["rotation"], found.state["rotation"] = found.look(), project.state()
@@ -244,13 +265,16 @@ def life(cluster: Cluster, new_project: Callable[[], Project]) -> Life:
         for domain in ("development", "staging", "production"):
             secret = found.kubectl("get", "secret", "tidal-creds", f"--namespace=remedy-{domain}", "--output=json")
             found.task_secrets[domain] = base64.b64decode(json.loads(secret)["data"]["json"]).decode()
-        project.configure(stack, projects=[{"name": "remedy", "taskSecrets": ["tidal-creds"]}, {"name": "other"}])
+        both = [{"name": "remedy", "taskSecrets": ["tidal-creds"]}, {"name": "other"}]
+        project.configure(stack, projects=both, **mode.another_project)
         stage("another project", stack.up)
-        project.configure(stack, projects=[{"name": "remedy", "taskSecrets": ["tidal-creds"]}])
+        project.configure(stack, projects=both[:1], **dict.fromkeys(mode.another_project))
         stage("a project less", stack.up)
         for seconds in KILLED_AFTER:
             password = f"planted-postgres-killed-{seconds}"
-            everything = dict.fromkeys(("minioRoot", "minioFlyte", "minioTasks", "webhook"), seconds)
+            of_store = ("minioRoot", "minioFlyte", "minioTasks") if mode.bundled_store else ()
+            everything = dict.fromkeys((*of_store, "webhook"), seconds)
+            mode.set_password(password)
             project.configure(stack, generations=everything, postgresPassword=password)
             kill_up(project, seconds)
             stage(f"up after a kill at {seconds} s", stack.up)
@@ -272,7 +296,7 @@ def test_up_creates_what_preview_has_shown(life: Life):
 
 def test_the_recorder_and_the_engine_see_the_same_resources(life: Life):
     engine = {resource["urn"]: resource.get("parent", "") for resource in life.state["up"]["resources"]}
-    recorded = {resource.urn: resource.parent for resource in run(**PLANTED).resources}
+    recorded = {resource.urn: resource.parent for resource in run(**PLANTED, **life.mode.settings).resources}
 
     # The stack itself and resources that are only read are not registered.
     read = ("::cluster-kube-system", "::network-api-servers")
@@ -299,11 +323,12 @@ def test_a_rotation_changes_only_the_users_of_the_secret_and_replaces_nothing_th
         "Secret:tidal-creds-remedy-development",
         "Secret:tidal-creds-remedy-staging",
         "Secret:postgres-credentials",
-        "StatefulSet:postgres",
         "Secret:flyte-config",
         "Release:flyte",
+        *life.mode.rotated,
     }
-    assert ("update", "StatefulSet:postgres") in life.changes["rotation"]
+    servers = [one for one in life.changes["rotation"] if one[1] in {"StatefulSet:postgres", "Cluster:postgres"}]
+    assert servers == [("update", name) for name in life.mode.rotated & {"StatefulSet:postgres"}]
     assert ("update", "Release:flyte") in life.changes["rotation"]
 
 
@@ -336,7 +361,8 @@ def test_a_second_project_gets_all_it_needs_and_changes_nothing_of_the_first(lif
     for domain in ("development", "staging", "production"):
         for kind in ("Namespace", "ResourceQuota", "LimitRange", "PodTemplate", "ServiceAccount"):
             assert f"{kind}:other-{domain}" in created
-        assert {f"Role:rights-other-{domain}", f"RandomPassword:minio-key-other-{domain}"} <= created
+        assert f"Role:rights-other-{domain}" in created
+        assert (f"RandomPassword:minio-key-other-{domain}" in created) == life.mode.bundled_store
         assert {f"NetworkPolicy:network-other-{domain}-{name}" for name in ("deny", "tasks")} <= created
         assert f"Secret:flyte-object-store-other-{domain}" in created
     assert not [name for name in others if "remedy" in name]
@@ -353,11 +379,16 @@ def test_a_removed_project_takes_only_its_own_resources_along(life: Life):
 
 
 def test_the_network_plugin_allows_exactly_what_the_policies_allow(life: Life):
-    if ("pod of another namespace", "postgres", 5432) in life.reached:
+    if ("pod of another namespace", "flyte", 8088) in life.reached:
         pytest.skip("needs a cluster whose network plugin enforces network policies; this one's does not")
-    sources = ("task", "pod of another namespace", "postgres")
+    sources = ("task", "pod of another namespace", *(["postgres"] if life.mode == Mode() else []))
     # The policies do not cover connections of a pod to itself or connections outside the stack.
-    tried = {(source, target, port) for source in sources for target, port in TRIED if source != target}
+    tried = {
+        (source, target, port)
+        for source in sources
+        for target, port in TRIED
+        if source != target and target in life.there
+    }
     tried -= {("pod of another namespace", "api server", 6443)}
 
     assert life.reached & tried == OPEN & tried
@@ -388,7 +419,7 @@ def test_generated_secrets_are_not_in_plain_text_in_the_state_or_the_cluster(lif
     text = json.dumps(life.state[stage]) if place == "state" else life.visible[stage]
 
     # One or two database passwords, the store's keys of root, Flyte and a task, and the webhook's key.
-    assert len(life.generated[stage]) >= 5
+    assert len(life.generated[stage]) >= life.mode.generated
     for secret in life.generated[stage]:
         assert not [form for form in (secret, *_base64_forms(secret)) if form in text]
 

@@ -14,10 +14,11 @@ from settings import settings_from
 from tests.conftest import stack
 from tests.metrics import expressions
 from tests.tools import require
-from tests.unit.test_monitoring import EVERYTHING, OPERATOR
+from tests.unit.test_monitoring import CLUSTER, EVERYTHING, OPERATOR
 
-FLYTE, STORE, DATABASE = (
-    f'namespace="flyte",service="{name}"' for name in ("flyte-metrics", "minio-metrics", "postgres-metrics")
+FLYTE, STORE, DATABASE, INSTANCES = (
+    f'namespace="flyte",service="{name}"'
+    for name in ("flyte-metrics", "minio-metrics", "postgres-metrics", "postgres-cluster-metrics")
 )
 PROPELLER, SCHEDULER = "flyte:propeller:all", "flyte:flytescheduler"
 UP = {f"up{{{one}}}": "1x60" for one in (FLYTE, STORE, DATABASE)} | {f"pg_up{{{DATABASE}}}": "1x60"}
@@ -277,6 +278,68 @@ CASES: dict[str, list[Case]] = {
 }
 
 
+def instance(metric: str, values: str, name: str = "postgres-1", **more: str) -> dict[str, str]:
+    """The series of an instance of the database cluster."""
+    labels = "".join(f',{key}="{value}"' for key, value in more.items())
+    return {f'{metric}{{{INSTANCES},pod="{name}"{labels}}}': values}
+
+
+def backends(used: int) -> dict[str, str]:
+    return {
+        **instance("cnpg_backends_total", f"{used}x60", datname="flyte"),
+        **instance("cnpg_backends_total", "3x60", datname="postgres"),
+        **instance("cnpg_backends_total", "1x60", "postgres-2", datname="postgres"),
+        f'cnpg_pg_settings_setting{{{INSTANCES},pod="postgres-1",name="max_connections"}}': "100x60",
+        f'cnpg_pg_settings_setting{{{INSTANCES},pod="postgres-2",name="max_connections"}}': "100x60",
+    }
+
+
+CLUSTER_CASES: dict[str, list[Case]] = {
+    "ConnectionsUsedUp": [
+        Case(
+            backends(92),
+            20,
+            at("postgres-cluster-metrics", pod="postgres-1", name="max_connections"),
+            "95% of the connections of the database are in use.",
+        ),
+        Case(backends(80), 20),
+    ],
+    "StandbyMissing": [
+        Case(
+            instance("cnpg_pg_replication_streaming_replicas", "1x60"),
+            20,
+            {"namespace": "flyte"},
+            "Only 1 of 2 standbys of the database get its log.",
+        ),
+        Case(
+            instance("cnpg_pg_replication_streaming_replicas", "2x60")
+            | instance("cnpg_pg_replication_streaming_replicas", "0x60", "postgres-2"),
+            20,
+        ),
+        # A restart is no alert.
+        Case(instance("cnpg_pg_replication_streaming_replicas", "2x10 1x8 2x40"), 25),
+    ],
+    "StandbyLate": [
+        Case(
+            instance("cnpg_pg_replication_lag", "600x60", "postgres-2"),
+            20,
+            at("postgres-cluster-metrics", pod="postgres-2"),
+            "The standby postgres-2 is 10m 0s behind the database.",
+        ),
+        Case(instance("cnpg_pg_replication_lag", "60x60", "postgres-2"), 20),
+    ],
+    "ArchiveFails": [
+        Case(
+            instance("cnpg_pg_stat_archiver_failed_count", "0+1x60"),
+            40,
+            at("postgres-cluster-metrics", pod="postgres-1"),
+            "The log of the database cannot be archived, and fills its volume.",
+        ),
+        Case(instance("cnpg_pg_stat_archiver_failed_count", "7x60"), 40),
+    ],
+}
+
+
 def rules(folder: Path, **changed: Any) -> Path:
     """The rules file of a stack. JSON is YAML, too."""
     path = folder / "rules.yaml"
@@ -289,11 +352,13 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-def outcome(folder: Path, name: str, cases: Sequence[Case]) -> subprocess.CompletedProcess[str]:
-    """Run the cases of an alert."""
+def outcome(
+    folder: Path, name: str, cases: Sequence[Case], changed: Mapping[str, Any] = SETTINGS
+) -> subprocess.CompletedProcess[str]:
+    """Run the cases of an alert of a stack with these settings."""
     rule = next(
         rule
-        for group in json.loads(rules(folder, **SETTINGS).read_text())["groups"]
+        for group in json.loads(rules(folder, **changed).read_text())["groups"]
         for rule in group["rules"]
         if rule["alert"] == f"FlyteHome{name}"
     )
@@ -355,6 +420,25 @@ def test_an_alert_fires_when_it_should_and_only_then(tmp_path: Path, name: str):
     done = outcome(tmp_path, name, CASES[name])
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", CLUSTER_CASES)
+def test_an_alert_about_a_database_cluster_fires_when_it_should_and_only_then(tmp_path: Path, name: str):
+    done = outcome(tmp_path, name, CLUSTER_CASES[name], CLUSTER)
+
+    assert {bool(case.labels) for case in CLUSTER_CASES[name]} == {True, False}
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_of_a_database_cluster_that_another_stack_does_not_have_is_tried():
+    def expressions_of(changed: Mapping[str, Any]) -> dict[str, str]:
+        groups = rules_file(settings_from(*stack(**changed)))["groups"]
+        return {rule["alert"].removeprefix("FlyteHome"): rule["expr"] for group in groups for rule in group["rules"]}
+
+    own, other = expressions_of(CLUSTER), expressions_of(EVERYTHING)
+    # The targets and the volumes are tried there with other names.
+    changed = {name for name in own if own[name] != other.get(name)} - {"TargetDown", "VolumeNearlyFull"}
+    assert changed == CLUSTER_CASES.keys()
 
 
 def test_an_alert_that_does_not_fire_would_be_found(tmp_path: Path):

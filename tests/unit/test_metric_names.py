@@ -8,7 +8,9 @@ from components.monitoring.targets import TARGETS, Target
 from tests.metrics import AFTER_A_WORKFLOW, captured, expressions, names, of_service
 
 
-@pytest.mark.parametrize(("service", "component"), [("flyte-metrics", "flyte"), ("", "cluster")])
+@pytest.mark.parametrize(
+    ("service", "component"), [("flyte-metrics", "flyte"), ("postgres-cluster-metrics", "cnpg"), ("", "cluster")]
+)
 def test_every_metric_is_in_the_capture_of_its_component(service: str, component: str):
     wanted = of_service(service)
 
@@ -22,7 +24,7 @@ def test_no_metric_that_is_used_is_dropped(target: Target):
 
 
 def test_every_metric_in_an_expression_belongs_to_a_component():
-    services = ("flyte-metrics", "minio-metrics", "postgres-metrics", "")
+    services = ("flyte-metrics", "minio-metrics", "postgres-metrics", "postgres-cluster-metrics", "")
     wanted = set().union(*map(of_service, services))
 
     assert len(expressions()) > 50

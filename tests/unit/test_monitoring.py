@@ -30,11 +30,20 @@ EVERYTHING = {
         "withoutLogin": {"reason": "only one laptop reaches these hosts"},
     },
 }
+CLUSTER = {
+    **EVERYTHING,
+    "postgres": {
+        "mode": "cloudnative-pg",
+        "cloudnativePg": {"archive": {"destination": "s3://backups/flyte", "accessKeyId": "archive"}},
+    },
+    "postgresArchiveKey": "planted-archive-key",
+}
 ALERTS = {
     "TargetDown", "NoFreeWorkers", "QueueGrows", "Panic", "WorkflowTooLarge", "StoreFailures", "SchedulerFailures",
     "StoreNearlyFull", "ConnectionsUsedUp", "ClusterMetricsMissing", "BackupOld", "BackupFailed", "DrillOld",
     "CertificateExpires", "VolumeNearlyFull", "QuotaUsedUp",
 }  # fmt: skip
+OF_DATABASE_CLUSTER = {"StandbyMissing", "StandbyLate", "ArchiveFails"}
 OF_CLUSTER = {
     "ClusterMetricsMissing", "BackupOld", "BackupFailed", "DrillOld", "CertificateExpires", "VolumeNearlyFull",
     "QuotaUsedUp",
@@ -60,6 +69,13 @@ def alerts(**changed: Any) -> dict[str, dict[str, Any]]:
 def named(recording: Recording, kind: str) -> dict[str, Any]:
     """The manifests of a kind by their names, without secrets."""
     return {one.manifest["metadata"]["name"]: one.plain for one in recording.of(kind)}
+
+
+def test_a_database_cluster_has_alerts_about_its_standbys_and_its_archive():
+    assert alerts(**CLUSTER).keys() == ALERTS | OF_DATABASE_CLUSTER
+    assert "< 2" in alerts(**CLUSTER)["StandbyMissing"]["expr"]
+    single = {**CLUSTER, "postgres": {"mode": "cloudnative-pg", "cloudnativePg": {"instances": 1}}}
+    assert alerts(**{**single, "postgresArchiveKey": None}).keys() == ALERTS
 
 
 # --- without monitoring -------------------------------------------------------------------------------------------
@@ -406,7 +422,7 @@ def test_every_alert_links_to_its_section_of_the_documentation():
     sections = {line.removeprefix("### ") for line in page.splitlines() if line.startswith("### FlyteHome")}
     found = alerts(**{**EVERYTHING, "monitoring": {**OPERATOR, "runbooks": "https://git.home.example/monitoring"}})
 
-    assert sections == {f"FlyteHome{name}" for name in ALERTS}
+    assert sections == {f"FlyteHome{name}" for name in ALERTS | OF_DATABASE_CLUSTER}
     for name, rule in found.items():
         address = f"https://git.home.example/monitoring#flytehome{name.lower()}"
         assert rule["annotations"]["runbook_url"] == address
