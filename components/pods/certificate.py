@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _VALID = (datetime.datetime(2026, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59))
 
 
-def self_signed(key: Ed25519PrivateKey | EllipticCurvePrivateKey, hosts: Sequence[str]) -> tuple[str, str]:
+def self_signed(signer: Ed25519PrivateKey | EllipticCurvePrivateKey, hosts: Sequence[str]) -> tuple[str, str]:
     """A certificate for ``hosts`` and its key, in PEM.
 
     It is always the same for the same arguments, because neither kind of signature has any randomness here.
@@ -24,7 +24,7 @@ def self_signed(key: Ed25519PrivateKey | EllipticCurvePrivateKey, hosts: Sequenc
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(signer.public_key())
         .serial_number(1)
         .not_valid_before(_VALID[0])
         .not_valid_after(_VALID[1])
@@ -32,9 +32,9 @@ def self_signed(key: Ed25519PrivateKey | EllipticCurvePrivateKey, hosts: Sequenc
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
-    if isinstance(key, Ed25519PrivateKey):  # https://datatracker.ietf.org/doc/html/rfc8032
-        certificate = builder.sign(key, None)
+    if isinstance(signer, Ed25519PrivateKey):  # https://datatracker.ietf.org/doc/html/rfc8032
+        certificate = builder.sign(signer, None)
     else:  # https://datatracker.ietf.org/doc/html/rfc6979
-        certificate = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        certificate = builder.sign(signer, hashes.SHA256(), ecdsa_deterministic=True)
+    private = signer.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return certificate.public_bytes(Encoding.PEM).decode(), private.decode()
