@@ -125,7 +125,7 @@ class CloudNativePostgres(pulumi.ComponentResource):
             authority=credentials.metadata.name,
         )
         _login(f"{name}-login", args.platform, self.database, cluster, self)
-        self.register_outputs({"host": self.database.host})
+        self.register_outputs(self.database.outputs)
 
 
 def _hosts(namespace: str) -> list[str]:

@@ -15,6 +15,7 @@ from pulumi import automation as auto
 from settings.images import images
 from tests.engine.conftest import STACK, Cluster, Project, kubectl
 from tests.engine.deployed import Deployed, deployment
+from tests.engine.modes import require_operator
 from tests.external_store import external
 from tests.processes import wait_until
 
@@ -27,6 +28,10 @@ EXTERNAL = {
     "postgresPassword": PASSWORD,
 }
 BUNDLED: dict[str, Any] = {"postgres": {"mode": "bundled"}, "postgresPassword": None}
+CLUSTER: dict[str, Any] = {
+    "postgres": {"mode": "cloudnative-pg", "volume": {"size": "2Gi"}, "cloudnativePg": {"instances": 1}},
+    "postgresPassword": None,
+}
 BUCKETS = ("flyte", "remedy-development")
 STORE = external(endpoint=f"http://nas.{OUTSIDE}.svc:9000", networks=[])
 BUNDLED_STORE = {**dict.fromkeys(STORE), "minio": {"mode": "bundled"}, "domains": ["development"]}
@@ -254,6 +259,29 @@ def test_a_database_that_is_not_empty_stops_a_move_before_flyte_is_stopped(moved
     assert "move-database 2/5" not in done.stdout
     moved.configure(**BUNDLED)
     assert moved.executions()
+
+
+def test_the_database_moves_into_a_cluster_of_the_operator_and_back(moved: Moved):
+    require_operator(moved.deployed.cluster)
+    before = moved.executions()
+    moved.configure(**CLUSTER)
+
+    there = moved.move("database")
+
+    assert there.returncode == 0
+    assert before.items() <= moved.executions().items()
+    everything_is_there(moved)
+    assert "postgres-data" in claims(moved.deployed)
+    before = moved.executions()
+    moved.configure(**BUNDLED)
+
+    back = moved.move("database")
+
+    assert back.returncode == 0
+    assert before.items() <= moved.executions().items()
+    everything_is_there(moved)
+    assert "postgres-1" in claims(moved.deployed)
+    assert left_of_moves(moved) == []
 
 
 def test_the_store_moves_after_a_kill_while_it_copies(moved: Moved):
