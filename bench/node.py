@@ -48,7 +48,7 @@ def uses(found: list[dict[str, Any]], namespace: str) -> dict[str, Use]:
 def pods_cpu(found: list[dict[str, Any]]) -> float:
     """Seconds of CPU time of all pods since the nodes started, also of those that are gone."""
     return sum(
-        container["cpu"]["usageCoreNanoSeconds"] / 1e9
+        float(container["cpu"]["usageCoreNanoSeconds"]) / 1e9
         for summary in found
         for container in summary["node"].get("systemContainers", [])
         if container["name"] == "pods"
