@@ -104,6 +104,13 @@ def test_uploads_are_signed_for_the_address_clients_use():
     assert inline["storage"]["signedURL"]["stowConfigOverride"]["endpoint"] == "https://s3.home.example"
 
 
+def test_flyte_is_asked_to_finish_before_it_is_ended(dev: Recording):
+    command = values(dev)["deployment"]["lifecycleHooks"]["preStop"]["exec"]["command"]
+
+    assert command[:2] == ["sh", "-c"]
+    assert command[2].split(" && ") == ["kill -TERM 1", "sleep 1", "kill -HUP 1"]
+
+
 def test_a_startup_probe_replaces_the_initial_delay_of_the_chart(dev: Recording):
     deployment = values(dev)["deployment"]
 
