@@ -92,7 +92,7 @@ def test_flyte_trusts_the_private_authorities_of_the_provider_and_of_the_mail_se
     )
     deployment = values(recording)["deployment"]
 
-    assert deployment["extraEnvVars"] == [{"name": "SSL_CERT_DIR", "value": "/etc/flyte/trust:/etc/flyte/mail-trust"}]
+    assert {"name": "SSL_CERT_DIR", "value": "/etc/flyte/trust:/etc/flyte/mail-trust"} in deployment["extraEnvVars"]
     mounts = {one["mountPath"] for one in deployment["extraVolumeMounts"]}
     assert {"/etc/flyte/trust", "/etc/flyte/mail-trust", "/etc/flyte/login", "/etc/flyte/mail"} <= mounts
 
