@@ -5,6 +5,7 @@ has left in Pulumi's state.
 """
 
 import base64
+import configparser
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import yaml
 
 from components.database import AUTHORITY
 from components.flyte.names import RELEASE
+from components.flyte.storage import STORE_KEY
 from components.object_store import AUTHORITY_FILE
 from ops.lib.kubectl import Cluster
 from ops.lib.workloads import Object
@@ -99,12 +101,16 @@ def flyte_in_cluster(cluster: Cluster, namespace: str) -> FlyteInCluster:
                 files |= _content(cluster, kind, source[kind]["name"], namespace)
     configuration: Mapping[str, Any] = {}
     # In this order, Flyte reads them.
-    for name in sorted(files):
+    for name in sorted(name for name in files if name.endswith(".yaml")):
         configuration = merged(configuration, yaml.safe_load(files[name]) or {})
     return FlyteInCluster(
         deployment,
         _database(configuration["database"]["postgres"], _trust(cluster, namespace, volumes, AUTHORITY, "database-")),
-        _store(configuration["storage"], _trust(cluster, namespace, volumes, AUTHORITY_FILE, "store-")),
+        _store(
+            configuration["storage"],
+            files.get(STORE_KEY, ""),
+            _trust(cluster, namespace, volumes, AUTHORITY_FILE, "store-"),
+        ),
     )
 
 
@@ -121,14 +127,19 @@ def _database(found: Mapping[str, Any], authority: str) -> DatabaseLogin:
     )
 
 
-def _store(found: Mapping[str, Any], authority: str) -> StoreLogin:
+def _store(found: Mapping[str, Any], key_file: str, authority: str) -> StoreLogin:
+    """Return the login that a part of Flyte's configuration describes, with the key in a file for AWS' library."""
     config = found["stow"]["config"]
+    # Without interpolation, because a key may contain a percent sign.
+    key = configparser.ConfigParser(interpolation=None)
+    key.read_string(key_file)
+    profile = dict(key["default"]) if key.has_section("default") else {}
     region = str(config.get("region", ""))
     return StoreLogin(
         str(config.get("endpoint") or f"https://s3.{region}.amazonaws.com"),
         str(found["container"]),
-        str(config.get("access_key_id", "")),
-        str(config.get("secret_key", "")),
+        profile.get("aws_access_key_id", ""),
+        profile.get("aws_secret_access_key", ""),
         region,
         authority,
     )
