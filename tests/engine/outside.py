@@ -104,15 +104,23 @@ def outside_database(cluster: Cluster, password: str) -> Iterator[OutsideDatabas
         "env": [
             {"name": "POSTGRES_PASSWORD", "value": _SUPERUSER},
             {"name": "POSTGRES_INITDB_ARGS", "value": "--encoding=UTF8"},
+            {"name": "PGDATA", "value": "/data/pgdata"},
         ],
-        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
+        "volumeMounts": [
+            {"name": "tls", "mountPath": "/tls"},
+            {"name": "data", "mountPath": "/data"},
+            {"name": "data", "mountPath": "/var/run/postgresql", "subPath": "run"},
+        ],
         # The server that prepares the first start listens on its socket only.
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 1},
     }
     spec = {
         "securityContext": {"runAsUser": _POSTGRES, "runAsGroup": _POSTGRES, "fsGroup": _POSTGRES},
         "containers": [container],
-        "volumes": [{"name": "tls", "secret": {"secretName": "postgres", "defaultMode": 0o640}}],
+        "volumes": [
+            {"name": "tls", "secret": {"secretName": "postgres", "defaultMode": 0o640}},
+            {"name": "data", "emptyDir": {}},
+        ],
     }
     objects = [*_service(DATABASE, "postgres", 5432, _pair(authority, host, "crt", "key"))]
     objects.append(_pod(DATABASE, "postgres", spec))
