@@ -48,9 +48,9 @@ elif "get configmap flyte-binary-config" in words:
     files = {{"002-database.yaml": json.dumps({{"database": {{"postgres": database}}}})}}
     print(json.dumps({{"data": files | {{"003-storage.yaml": json.dumps({{"storage": storage}})}}}}))
 elif "get secret flyte-config-1" in words:
-    key = {{"storage": {{"stow": {{"config": {{"access_key_id": "flyte", "secret_key": "planted-key"}}}}}}}}
+    key = "[default]\\naws_access_key_id = flyte\\naws_secret_access_key = planted-key\\n"
     password = {{"database": {{"postgres": {{"password": "planted-password"}}}}}}
-    print(json.dumps(secret(**{{"202-database.yaml": json.dumps(password), "203-storage.yaml": json.dumps(key)}})))
+    print(json.dumps(secret(**{{"202-database.yaml": json.dumps(password), "object-store-key": key}})))
 elif "get secret " in words:
     print(json.dumps(secret(**{{
         "flyte-password": "planted-new-password", "root-user": "root", "root-password": "planted-root",
