@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +103,15 @@ def troubles(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [one for one in everything if one["state"] in {"wrong", "skipped"} and UNENFORCED not in one["says"]]
 
 
+def endpoints(ports: Mapping[str, int]) -> dict[str, str]:
+    """The addresses at which clients on this machine reach Flyte and its object store."""
+    return {
+        "http": f"http://127.0.0.1:{ports['http']}",
+        "grpc": f"dns:///127.0.0.1:{ports['grpc']}",
+        "objectStore": f"http://127.0.0.1:{ports['objectStore']}",
+    }
+
+
 @contextmanager
 def deployment(cluster: Cluster, new_project: Callable[[], Project], **settings: Any) -> Iterator[Deployed]:
     """A stack with these settings that is destroyed at the end of the context."""
@@ -111,13 +120,10 @@ def deployment(cluster: Cluster, new_project: Callable[[], Project], **settings:
         pytest.fail(f"the cluster of {cluster.kubeconfig} already has a Flyte; the tests need a cluster without one")
     project = new_project()
     ports = {name: free_port() for name in ("http", "grpc", "objectStore")}
-    endpoints = {
-        "http": f"http://127.0.0.1:{ports['http']}",
-        "grpc": f"dns:///127.0.0.1:{ports['grpc']}",
-        "objectStore": f"http://127.0.0.1:{ports['objectStore']}",
-    }
     # One domain is enough here, and three times as fast.
-    stack = project.stack(cluster, tidalCreds=TIDAL, clientEndpoints=endpoints, domains=["development"], **settings)
+    stack = project.stack(
+        cluster, tidalCreds=TIDAL, clientEndpoints=endpoints(ports), domains=["development"], **settings
+    )
     copy_client(project)
     found = Deployed(cluster, project, ports)
     try:

@@ -14,7 +14,7 @@ from pulumi import automation as auto
 
 from settings.images import images
 from tests.engine.conftest import STACK, Cluster, Project, kubectl
-from tests.engine.deployed import Deployed, deployment
+from tests.engine.deployed import Deployed, deployment, endpoints
 from tests.engine.modes import require_operator
 from tests.external_store import external
 from tests.processes import wait_until
@@ -33,7 +33,8 @@ CLUSTER: dict[str, Any] = {
     "postgresPassword": None,
 }
 BUCKETS = ("flyte", "remedy-development")
-STORE = external(endpoint=f"http://nas.{OUTSIDE}.svc:9000", networks=[])
+_NAS = f"http://nas.{OUTSIDE}.svc:9000"
+STORE = external(endpoint=_NAS, clientEndpoint=_NAS, networks=[])
 BUNDLED_STORE = {**dict.fromkeys(STORE), "minio": {"mode": "bundled"}, "domains": ["development"]}
 
 
@@ -48,6 +49,11 @@ class Moved:
 
     def configure(self, **settings: Any) -> None:
         self.deployed.project.configure(self.stack, **settings)
+
+    def clients_reach(self, *names: str) -> None:
+        """Set the addresses of these services on this machine, and of no other one."""
+        found = endpoints(self.deployed.ports)
+        self.configure(clientEndpoints={name: found[name] for name in names})
 
     def move(self, part: str, seconds: float = 500) -> subprocess.CompletedProcess[str]:
         done = self.deployed.make(f"move_{part}", seconds=seconds)
@@ -86,7 +92,7 @@ class Moved:
 
     def outputs(self, name: str) -> Any:
         """The outputs of an execution, which Flyte reads from the object store."""
-        return self.get(f"data/executions/remedy/development/{name}")["full_outputs"]
+        return self.get(f"data/executions/remedy/development/{name}")["fullOutputs"]
 
     def relaunch(self, name: str) -> str:
         """Run an execution again from its recorded inputs; return the name of the new one when it has succeeded."""
@@ -286,6 +292,7 @@ def test_the_database_moves_into_a_cluster_of_the_operator_and_back(moved: Moved
 
 def test_the_store_moves_after_a_kill_while_it_copies(moved: Moved):
     moved.configure(**STORE)
+    moved.clients_reach("http", "grpc")
 
     moved.killed_when("store", "move-store 3/5")
     done = moved.move("store")
@@ -300,6 +307,7 @@ def test_the_store_moves_after_a_kill_while_it_copies(moved: Moved):
 
 def test_the_store_moves_back_with_what_was_written_since(moved: Moved):
     moved.configure(**BUNDLED_STORE)
+    moved.clients_reach("http", "grpc", "objectStore")
 
     moved.killed_when("store", "move-store 4/5")
     done = moved.move("store")
