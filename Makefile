@@ -108,7 +108,7 @@ upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copi
 move-database: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## move all rows to the database that the stack file names by now, and use it
 	@$(PY) -m ops.move_database $(call quoted,$(STACK))
 
-move-store: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## move all buckets to the object store that the stack file names by now, and use it
+move-store: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## (not ready, see docs/outgrowing.md) move all buckets to the object store that the stack file names by now, and use it
 	@$(PY) -m ops.move_store $(call quoted,$(STACK))
 
 preview: $(VENV)/.installed ## show what `up` would change
