@@ -25,6 +25,7 @@
 #   CHECK    `yes`: `make digests` writes nothing, and compares the images with their registries
 #   PARTS, SIZES, RUNS, IMAGE, SETTINGS   for `make bench`, see docs/performance.md
 #   RATE, FOR, FLOW   for `make load`: executions a minute, seconds, and the workflow
+#   NOT_READY   `accepted`: `make move-store` runs although it is not ready
 #   WAY, CREDENTIALS, LIBRARY, TASK_IMAGE, CRON, NOTIFY   for `make example`, see examples/remedy_tidal/README.md
 STACK ?= dev
 CONTEXT ?=
@@ -108,7 +109,8 @@ upgrade: $(VENV)/.installed ## back up, show the preview, deploy and check; copi
 move-database: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## move all rows to the database that the stack file names by now, and use it
 	@$(PY) -m ops.move_database $(call quoted,$(STACK))
 
-move-store: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## (not ready, see docs/outgrowing.md) move all buckets to the object store that the stack file names by now, and use it
+move-store: $(VENV)/.installed $(EXAMPLE)/.venv/.installed ## refuses: not ready, see docs/outgrowing.md
+	@[ '$(NOT_READY)' = accepted ] || { echo 'STOPPED  make move-store is not ready: its update can leave a state that Pulumi refuses. Nothing was changed. Move the store by hand, as docs/outgrowing.md says' >&2; exit 1; }
 	@$(PY) -m ops.move_store $(call quoted,$(STACK))
 
 preview: $(VENV)/.installed ## show what `up` would change
