@@ -76,8 +76,8 @@ def check_store(state: State, settings: Settings, stack: str, moved: bool) -> No
     if wanted != deployed and not moved:
         raise SettingsError(
             f"{key}: the stack would use {wanted}, but its data is in {deployed}, to which the rows of its database "
-            "refer. Nothing was changed. Copy all buckets while Flyte is stopped (docs/outgrowing.md), then run "
-            f"make up STACK={stack} STORE_MOVED=yes; or set {key} back"
+            f"refer. Nothing was changed. Move it: make move-store STACK={stack}; or set {key} back. If you have "
+            f"copied all buckets yourself, as docs/outgrowing.md says: make up STACK={stack} STORE_MOVED=yes"
         )
     volume = f"{settings.namespace}/{_VOLUME}"
     if wanted.endpoint and not settings.minio.keep_volume and volume in state.claims and not state.retained(volume):
