@@ -9,8 +9,9 @@ from components.database import AUTHORITY, PASSWORD
 from ops.lib.database_client import chosen_password
 from ops.lib.database_mode import COMPONENTS
 from ops.lib.kubectl import documents
-from ops.lib.move.flyte_config import DatabaseLogin, FlyteInCluster, flyte_in_cluster
+from ops.lib.move.flyte_config import DatabaseLogin
 from ops.lib.move.job import Step, run_job
+from ops.lib.move.part import PartOfStack
 from ops.lib.move.record import Part
 from ops.lib.move.task_pods import task_pods
 from ops.lib.state import State
@@ -23,29 +24,16 @@ _SCRIPTS = ROOT / "scripts"
 
 
 @dataclass(frozen=True)
-class DatabaseMove:
+class DatabaseMove(PartOfStack):
     """A move of the database, see `ops.lib.move.moving.Moving`.
 
     It reads the contract `components.database.Database` from the state, where the component of a mode registers it. So
     it does not depend on which modes there are.
     """
 
-    stack: Stack
-    state: State
-    flyte: FlyteInCluster
     part: ClassVar[Part] = "database"
     setting: ClassVar[str] = f"{PROJECT}:postgres.mode"
     components: ClassVar[frozenset[str]] = frozenset(COMPONENTS.values())
-
-    @classmethod
-    def of(cls, stack: Stack) -> "DatabaseMove":
-        """Return the move to what the settings choose.
-
-        Raises:
-            SettingsError: the cluster or Pulumi does not answer, or there is no Flyte.
-        """
-        state = State.of(stack.environment, stack.name)
-        return cls(stack, state, flyte_in_cluster(stack.cluster, stack.settings.namespace))
 
     @property
     def before(self) -> str:

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from components.object_store import minio
 from ops.doctor.run import causes, lines
 from ops.lib.kubectl import documents
-from ops.lib.move.flyte_config import FlyteInCluster, StoreLogin, flyte_in_cluster
+from ops.lib.move.flyte_config import StoreLogin
 from ops.lib.move.job import Step, run_job
+from ops.lib.move.part import PartOfStack
 from ops.lib.move.record import Part
 from ops.lib.move.task_pods import await_task_pods
 from ops.lib.state import State
 from ops.lib.store_mode import COMPONENTS
-from ops.lib.volumes import Stack, deploy_component
+from ops.lib.volumes import deploy_component
 from paths import ROOT
 from settings import PROJECT
 from settings.errors import SettingsError
@@ -28,25 +29,12 @@ _SECRETS = {
 
 
 @dataclass(frozen=True)
-class StoreMove:
+class StoreMove(PartOfStack):
     """A move of the object store, see `ops.lib.move.moving.Moving`."""
 
-    stack: Stack
-    state: State
-    flyte: FlyteInCluster
     part: ClassVar[Part] = "store"
     setting: ClassVar[str] = f"{PROJECT}:minio.mode"
     components: ClassVar[frozenset[str]] = frozenset(COMPONENTS.values())
-
-    @classmethod
-    def of(cls, stack: Stack) -> "StoreMove":
-        """Return the move to what the settings choose.
-
-        Raises:
-            SettingsError: the cluster or Pulumi does not answer, or there is no Flyte.
-        """
-        state = State.of(stack.environment, stack.name)
-        return cls(stack, state, flyte_in_cluster(stack.cluster, stack.settings.namespace))
 
     @property
     def before(self) -> str:
